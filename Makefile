@@ -1,0 +1,35 @@
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: study board test nightly lint wheel clean
+.DELETE_ON_ERROR:
+
+# Installed once, and again whenever what is to be installed changes.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+study: $(READY)
+	$(BIN)/rlnorm run dqn-ln dqn-bn bn-relu bn-grad-input bn-grad-input-short bn-bias-redundant --preset quick --out runs/study
+
+board: $(READY)
+	$(BIN)/rlnorm board runs/study
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+nightly: $(READY)
+	$(BIN)/python -m pytest -m nightly
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+
+wheel: $(READY)
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+clean:
+	rm -rf .venv dist build

@@ -1,0 +1,30 @@
+"""Bad input, said in one clear sentence each and all at once."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+class ConfigError(ValueError):
+    """One or more errors of a configuration, found before anything ran.
+
+    `sentences` holds one sentence per error; the command line prints them and exits with code 2.
+    """
+
+    def __init__(self, *sentences: str):
+        super().__init__("\n".join(sentences))
+        self.sentences = sentences
+
+
+def raise_if_any(sentences: Iterable[str]) -> None:
+    """Raise one ConfigError that holds every sentence, if there is any."""
+    found = tuple(sentences)
+    if found:
+        raise ConfigError(*found)
+
+
+def unknown(kind: str, got: object, valid: Iterable[str]) -> str:
+    """The sentence for a name that is none: what was got, the nearest valid name, all valid names."""
+    names: Sequence[str] = sorted(valid)
+    near = get_close_matches(str(got), names, n=1, cutoff=0.4)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"unknown {kind} {got!r}.{hint} Expected one of: {', '.join(names)}."

@@ -1,0 +1,96 @@
+"""What a claim is: a declaration, as data. Nothing here runs anything.
+
+A `Claim` has parts, each judged on its own, and a rule that makes one overall verdict of them. A part is one of
+
+    Effect   arms x seeds through an engine, one score per run, a question fixed with its margin before anything ran
+    Exact    algebra, decided in float64 over random cases                (`rlnorm.study.exact`)
+    Cost     a ratio of times, measured interleaved in one process        (`rlnorm.study.cost`)
+
+Adding a claim is adding one file `rlnorm/claims/<id with underscores>.py` that ends in `CLAIM = Claim(...)`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from rlnorm.study.judge import Question
+
+Kind = Literal["exact", "cost", "effect"]
+Preset = Literal["smoke", "quick", "full"]
+PRESETS: tuple[Preset, ...] = ("smoke", "quick", "full")
+Settings = Mapping[str, object]
+
+
+class Part(Protocol):
+    """One separately judged part of a claim; `presets` are those at which it is run."""
+
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def presets(self) -> tuple[Preset, ...]: ...
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What all arms share: the engine's name, its settings, and the budget in steps (or updates) per preset."""
+
+    engine: Literal["dqn", "supervised"]
+    steps: Mapping[Preset, int]
+    settings: Settings
+
+
+def DQN(*, steps: Mapping[Preset, int], **settings: object) -> Experiment:  # noqa: N802 (reads as the thing it declares)
+    """An experiment on the DQN engine; `settings` are keyword arguments of `rlnorm.dqn.train`."""
+    return Experiment("dqn", steps, settings)
+
+
+def Supervised(*, steps: Mapping[Preset, int], **settings: object) -> Experiment:  # noqa: N802
+    """An experiment on the supervised engine; `settings` are keyword arguments of `rlnorm.supervised.train`."""
+    return Experiment("supervised", steps, settings)
+
+
+def Arm(**settings: object) -> Settings:  # noqa: N802
+    """What one arm changes in the experiment's settings; nothing else differs between arms."""
+    return settings
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Arms x seeds, one score per run (`metric`), one question with its margin.
+
+    With `rates`, each arm runs at every one of them on the selection seeds and is judged at its own best on fresh
+    seeds; without, all arms run at the experiment's common rate.
+    """
+
+    experiment: Experiment
+    arms: Mapping[str, Settings]
+    metric: str
+    question: Question
+    rates: tuple[float, ...] = ()
+    presets: tuple[Preset, ...] = PRESETS
+    kind: Kind = "effect"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement, where it comes from, and the parts that decide it.
+
+    statement  what was tested, in plain words (where the notes are vague: how it was made precise)
+    source     the paper or note it is taken from
+    notes      the study notes that make it, `N0` ... `N4`
+    parts      name -> part; "group, rest" names are chosen together by `--part group`
+    overall    "all": supported if every part is, refuted if any is. "any": the other way round.
+    literature what published work found, shown beside our verdict and never given to the judge
+    """
+
+    statement: str
+    source: str
+    notes: tuple[str, ...]
+    parts: Mapping[str, Part]
+    overall: Literal["all", "any"] = "all"
+    literature: str = ""
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the first part: what the claim is in the main."""
+        return next(iter(self.parts.values())).kind
