@@ -39,17 +39,17 @@ class Experiment:
     settings: Settings
 
 
-def DQN(*, steps: Mapping[Preset, int], **settings: object) -> Experiment:  # noqa: N802 (reads as the thing it declares)
+def DQN(*, steps: Mapping[Preset, int], **settings: object) -> Experiment:
     """An experiment on the DQN engine; `settings` are keyword arguments of `rlnorm.dqn.train`."""
     return Experiment("dqn", steps, settings)
 
 
-def Supervised(*, steps: Mapping[Preset, int], **settings: object) -> Experiment:  # noqa: N802
+def Supervised(*, steps: Mapping[Preset, int], **settings: object) -> Experiment:
     """An experiment on the supervised engine; `settings` are keyword arguments of `rlnorm.supervised.train`."""
     return Experiment("supervised", steps, settings)
 
 
-def Arm(**settings: object) -> Settings:  # noqa: N802
+def Arm(**settings: object) -> Settings:
     """What one arm changes in the experiment's settings; nothing else differs between arms."""
     return settings
 
