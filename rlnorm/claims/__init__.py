@@ -1,0 +1,1 @@
+"""One claim per file, found by listing this folder."""

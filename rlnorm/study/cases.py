@@ -1,0 +1,109 @@
+"""Random cases for exact claims, and derivatives that are exact to rounding.
+
+A case is a mapping of names to numbers and arrays. Sizes run from 2 to 512, scales from 1e-6 to 1e6 (both log-uniform,
+so that small and large are equally common), eps from 0 to 1 (exactly 0 in a quarter of the cases).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rlnorm.textbook import BatchNorm
+
+Array = NDArray[Any]
+Case = Mapping[str, Any]
+
+
+def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """A number from low to high whose logarithm is uniform."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def size(rng: np.random.Generator, low: int = 2, high: int = 512) -> int:
+    """A whole number from low to high, log-uniform: every doubling is equally likely."""
+    return min(int(log_uniform(rng, low, high + 1)), high)
+
+
+def scale(rng: np.random.Generator) -> float:
+    """A scale from 1e-6 to 1e6, log-uniform."""
+    return log_uniform(rng, 1e-6, 1e6)
+
+
+def epsilon(rng: np.random.Generator) -> float:
+    """An eps from 0 to 1: exactly 0 in a quarter of the cases, else log-uniform from 1e-12."""
+    return 0.0 if rng.random() < 0.25 else log_uniform(rng, 1e-12, 1.0)
+
+
+def values(rng: np.random.Generator, *shape: int) -> Array:
+    """Numbers of one random scale, their mean up to three standard deviations from 0."""
+    return scale(rng) * (rng.normal(size=shape) + rng.uniform(-3, 3))
+
+
+def batch(rng: np.random.Generator, high: int = 512) -> Case:
+    """One feature through BN: x and dL/dy (m,), gamma and beta of either sign, eps."""
+    m = size(rng, 2, high)
+    return {
+        "x": values(rng, m),
+        "dy": values(rng, m),
+        "gamma": float(rng.choice([-1, 1])) * log_uniform(rng, 0.1, 10),
+        "beta": float(rng.normal()),
+        "eps": epsilon(rng),
+    }
+
+
+def normalized(case: Case, x: Array | None = None) -> BatchNorm:
+    """The textbook's BN after the forward pass of a `batch` case; `x` (m, features) instead of its one feature."""
+    bn = BatchNorm(1, eps=case["eps"])
+    bn.gamma, bn.beta = np.array([case["gamma"]]), np.array([case["beta"]])
+    bn.forward(case["x"][:, None] if x is None else x)
+    return bn
+
+
+def backpropagated(case: Case) -> BatchNorm:
+    """The textbook's BN after forward and backward pass of a `batch` case."""
+    bn = normalized(case)
+    bn.backward(case["dy"][:, None])
+    return bn
+
+
+def derivative(function: Callable[[Array], Any], x: Array) -> Array:
+    """dL/dx of a real-analytic scalar function L, shape of x, by a complex step: L(x + ih) = L(x) + ih dL/dx + O(h^2).
+
+    Nothing is subtracted, so h can be so small that the error is rounding alone.
+    Source: Squire & Trapp 1998, "Using complex variables to estimate derivatives of real functions", SIAM Review 40.
+    """
+    x = np.asarray(x, dtype=float)
+    h = step_of(x)
+    slopes = np.empty(x.size)
+    for k in range(x.size):
+        moved = x.astype(complex).ravel()
+        moved[k] += 1j * h
+        slopes[k] = np.imag(function(moved.reshape(x.shape))) / h
+    return slopes.reshape(x.shape)
+
+
+def derivative_by_column(function: Callable[[Array], Array], x: Array) -> Array:
+    """`derivative` for one feature x (m,), all at once: column k of the (m, m) given to `function` has x_k moved.
+
+    `function` must treat columns alike and apart, as BN does, and give L for each column, (m,).
+    """
+    h = step_of(x)
+    return np.imag(function(x[:, None] + 1j * h * np.eye(len(x)))) / h
+
+
+def step_of(x: Array) -> float:
+    """The complex step: 1e-20 of the size of x."""
+    return 1e-20 * float(np.abs(x).max() or 1.0)
+
+
+def input_slope(case: Case) -> Array:
+    """dL/dx (m,) of L = sum_i dL/dy_i y_i for a `batch` case, by a complex step through the textbook's forward pass."""
+    return derivative_by_column(lambda x: case["dy"] @ normalized(case, x).y, case["x"])
+
+
+def input_terms(case: Case) -> float:
+    """The size of the terms that make dL/dx in a `batch` case: max |dL/dxhat| / std."""
+    bn = backpropagated(case)
+    return float(np.abs(bn.dxhat).max() / bn.std[0])
