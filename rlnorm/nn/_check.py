@@ -1,0 +1,66 @@
+"""What every norm asks of its input and its arguments, checked before any state changes.
+
+Classes of errors are torch's: ValueError for arguments and ranks, RuntimeError for widths, dtypes and devices.
+"""
+
+from math import isfinite
+
+from torch import Tensor
+
+
+def floating(x: Tensor, name: str) -> None:
+    """Refuse integer, bool and complex input."""
+    if not x.is_floating_point():
+        raise RuntimeError(f"{name} expects floating point input, got {x.dtype}: convert it first, say with .float()")
+
+
+def rank(x: Tensor, ranks: tuple[int, ...], name: str) -> None:
+    """Refuse an input whose number of axes is not one of `ranks`."""
+    if x.ndim not in ranks:
+        expected = " or ".join(f"{r}D" for r in ranks)
+        raise ValueError(f"{name} expected {expected} input (got {x.ndim}D input of shape {tuple(x.shape)})")
+
+
+def vectors(x: Tensor, width: int, name: str, **named: Tensor | None) -> None:
+    """Refuse a weight, bias or statistic that has not `width` elements, x's device, or x's dtype (or float32)."""
+    for what, vector in named.items():
+        if vector is None:
+            continue
+        if vector.numel() != width:
+            raise RuntimeError(f"{name}: {what} should contain {width} elements not {vector.numel()}")
+        alike(x, vector, name, what)
+
+
+def alike(x: Tensor, other: Tensor, name: str, what: str) -> None:
+    """Refuse another device, and another dtype unless it is float32 beside a half-precision input."""
+    if other.device != x.device:
+        raise RuntimeError(f"{name}: input is on {x.device} and {what} on {other.device}; expected one device")
+    if other.dtype != x.dtype and not (other.dtype.itemsize == 4 and x.dtype.itemsize == 2):
+        raise RuntimeError(f"{name}: input is {x.dtype} and {what} {other.dtype}; expected the same dtype")
+
+
+def epsilon(eps: float, name: str, *, zero: bool = True) -> None:
+    """Refuse an eps that is negative, NaN or infinite, or zero where that is not allowed."""
+    if not isfinite(eps) or eps < 0 or (eps == 0 and not zero):
+        raise ValueError(f"{name}: eps must be a finite number {'>=' if zero else '>'} 0, but got {eps}")
+
+
+def share(momentum: float | None, name: str) -> None:
+    """Refuse a momentum (share of the new) outside [0, 1]; None is the cumulative average."""
+    if momentum is not None and not 0 <= momentum <= 1:
+        raise ValueError(f"{name}: momentum must lie in [0, 1] or be None, but got {momentum}")
+
+
+def width(features: int, name: str, what: str = "num_features") -> None:
+    """Refuse a negative width."""
+    if features < 0:
+        raise ValueError(f"{name}: {what} must be >= 0, but got {features}")
+
+
+def several_values(x: Tensor, per_channel: int, name: str) -> None:
+    """Refuse batch statistics of a single value."""
+    if per_channel == 1:
+        raise ValueError(
+            f"{name}: expected more than 1 value per channel when training, got input size {tuple(x.shape)}; "
+            "use a larger batch, or normalize with running statistics (mode 'eval')"
+        )

@@ -1,0 +1,89 @@
+r"""Layer normalization: each sample standardized over its own features, then scaled and shifted.
+
+    y = gamma xhat + beta,    xhat = (x - mu) (var + eps)^(-1/2),    mu, var over the features of one sample
+
+Backward. With g = dL/dy and sums over samples: dL/dgamma = sum g xhat, dL/dbeta = sum g, dL/dxhat = gamma g =: g', and
+dL/dx from g' by `rlnorm.nn._standardize` with axes = features: dx = r (g' - <g'> - xhat <g' xhat>).
+
+Nothing is kept between batches, no sample sees another, and training and inference are the same function.
+
+On images there are two norms of this name. `LayerNorm((C, H, W))` here, as in torch, takes mean and variance over the
+whole map; so does `LayerNorm2d(C)` with one gamma and beta per channel, which needs to know the width alone.
+`rlnorm.nn.layer_channels` takes them over the channels of each pixel, as Flax does.
+
+Source: Ba, Kiros & Hinton 2016, arXiv:1607.06450, eqs. 3 and 4.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from rlnorm.nn import _check as check
+from rlnorm.nn._standardize import scale_shift, standardize, working
+from rlnorm.nn.norm import Norm
+
+
+def layer_norm(
+    x: Tensor, shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    """x (..., *shape) -> y of the same shape; weight and bias of `shape`. Signature and errors of torch's."""
+    shape = tuple(shape)
+    if not shape:
+        raise RuntimeError("layer_norm expects normalized_shape to have at least one axis, but got ()")
+    if tuple(x.shape[x.ndim - len(shape) :]) != shape:
+        raise RuntimeError(f"layer_norm: input of shape (*, {str(shape)[1:]} expected, but got {tuple(x.shape)}")
+    check.floating(x, "layer_norm")
+    for what, vector in (("weight", weight), ("bias", bias)):
+        if vector is not None:
+            if tuple(vector.shape) != shape:
+                raise RuntimeError(f"layer_norm: {what} of shape {shape} expected, but got {tuple(vector.shape)}")
+            check.alike(x, vector, "layer_norm", what)
+    xhat = standardize(working(x), tuple(range(-len(shape), 0)), eps)[0]
+    return scale_shift(xhat, weight, bias).to(x.dtype)
+
+
+class LayerNorm(nn.Module):
+    """Layer normalization over the trailing axes `normalized_shape`; constructor and state dict of torch's."""
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ):
+        super().__init__()
+        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        check.epsilon(eps, "LayerNorm")
+        check.width(min(shape, default=0), "LayerNorm", "normalized_shape")
+        self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
+        ones = torch.ones(shape, device=device, dtype=dtype)
+        self.weight = nn.Parameter(ones) if elementwise_affine else None
+        self.bias = nn.Parameter(torch.zeros_like(ones)) if elementwise_affine and bias else None
+
+    def reset_parameters(self) -> None:
+        """gamma = 1, beta = 0."""
+        if self.weight is not None:
+            nn.init.ones_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (..., *normalized_shape) -> same shape."""
+        return layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        """What the constructor was given."""
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+
+
+NORM = Norm(
+    "layer",
+    {0: LayerNorm},
+    invariant_to=frozenset({"sample shift", "sample scale"}),
+    reference={0: nn.LayerNorm},
+    source="Ba et al. 2016, arXiv:1607.06450",
+)

@@ -1,0 +1,119 @@
+"""What a norm is to the rest of the house: a name, its modules, and its facts as data.
+
+A norm either stands after a Linear or a Conv (`modules`), or re-parametrizes it (`wrap`), or both. A network builder
+needs to know none of that:
+
+    layers = [norm.wrap(nn.Linear(8, 64)), norm.make(64), nn.ReLU()]
+
+Adding a norm is adding one file `rlnorm/nn/<name>.py` that ends in `NORM = Norm(...)`. A norm of one's own may live
+anywhere and is given by path (`load_norm`).
+"""
+
+import importlib.util
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
+
+from torch import nn
+
+from rlnorm.errors import ConfigError, unknown
+
+Make = Callable[..., nn.Module]
+
+
+class Identity(nn.Module):
+    """y = x; takes a width and anything else, so that it can stand wherever a norm can."""
+
+    def __init__(self, width: int = 0, **_: object):
+        super().__init__()
+        self.width = width
+
+    def forward(self, x):
+        """x -> x."""
+        return x
+
+
+@dataclass(frozen=True)
+class Norm:
+    """One norm.
+
+    name           its short name: the file's name
+    modules        number of spatial dimensions (0: after a Linear; 1, 2, 3: after a Conv) -> class, constructible from
+                   the width (number of features or channels) alone; empty for a norm that only wraps
+    wrap           re-parametrizes a Linear or Conv and returns it; None for a norm that only stands after it
+    invariant_to   what its training output does not change under (up to eps); words of `rlnorm.nn.laws.INVARIANCES`
+    couples_batch  whether, in training, a row's output depends on the other rows
+    reference      number of spatial dimensions -> torch's class for the same thing, where there is one
+    source         the paper
+    """
+
+    name: str
+    modules: Mapping[int, Make] = field(default_factory=dict)
+    wrap_layer: Callable[[nn.Module], nn.Module] | None = None
+    invariant_to: frozenset[str] = frozenset()
+    couples_batch: bool = False
+    reference: Mapping[int, Make] = field(default_factory=dict)
+    source: str = ""
+
+    def make(self, width: int, ndim: int = 0, **kwargs: object) -> nn.Module:
+        """The module for `width` features and `ndim` spatial dimensions; the identity for a norm that only wraps.
+
+        Raises ConfigError where the norm has no form for `ndim`, or takes no such argument.
+        """
+        if not self.modules:
+            return Identity(width)
+        if ndim not in self.modules:
+            has = ", ".join(map(str, self.modules))
+            raise ConfigError(f"norm {self.name!r} has no form for {ndim} spatial dimensions; it has one for: {has}.")
+        return self.modules[ndim](width, **kwargs)
+
+    def wrap(self, layer: nn.Module) -> nn.Module:
+        """`layer` (a Linear or a Conv) re-parametrized; as it is for a norm that only stands after it."""
+        return layer if self.wrap_layer is None else self.wrap_layer(layer)
+
+
+def load_norm(path: str | Path) -> Norm:
+    """The norm a file defines: its `NORM`.
+
+    Raises ConfigError where there is no such file, it does not import, or it defines no NORM.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f"no norm file at {str(path)!r}; expected a Python file that ends in NORM = Norm(...).")
+    spec = importlib.util.spec_from_file_location(f"rlnorm_user_norm_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{str(path)!r} is not a Python file; expected one that ends in NORM = Norm(...).")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ConfigError(f"{str(path)!r} does not import: {type(error).__name__}: {error}.") from error
+    norm = getattr(module, "NORM", None)
+    if not isinstance(norm, Norm):
+        raise ConfigError(f"{str(path)!r} defines no norm; expected it to end in NORM = Norm(...), got {norm!r}.")
+    return norm
+
+
+def get_norm(name: str, norms: Mapping[str, Norm]) -> Norm:
+    """The norm of that name, or the one in the file of that path (a name that ends in `.py`).
+
+    Raises ConfigError, with the nearest name, for one that is neither.
+    """
+    if name.endswith(".py"):
+        return load_norm(name)
+    if name not in norms:
+        raise ConfigError(unknown("norm", name, norms))
+    return norms[name]
+
+
+def discover(package: str, folder: Iterable[str]) -> Mapping[str, Norm]:
+    """Every `NORM` in the modules of a package's folder, by name; "none" first, then alphabetically."""
+    found: dict[str, Norm] = {}
+    for entry in pkgutil.iter_modules(folder):
+        norm = getattr(import_module(f"{package}.{entry.name}"), "NORM", None)
+        if isinstance(norm, Norm):
+            found[norm.name] = norm
+    return MappingProxyType(dict(sorted(found.items(), key=lambda item: (item[0] != "none", item[0]))))
