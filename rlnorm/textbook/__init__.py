@@ -12,14 +12,19 @@ the forward passes also take complex numbers, which gives exact numerical deriva
 
 from rlnorm.textbook.activations import ReLU, Sigmoid, Tanh
 from rlnorm.textbook.batch import BatchNorm, MeanOnlyBatchNorm, input_gradient, short_input_gradient
+from rlnorm.textbook.conv import Conv2d
+from rlnorm.textbook.layer import LayerNorm
 from rlnorm.textbook.linear import Linear
 from rlnorm.textbook.losses import SoftmaxCrossEntropy, SquaredError
 from rlnorm.textbook.network import SGD, Layer, Network, accuracy, train
+from rlnorm.textbook.weight import WeightNormLinear
 
 __all__ = [
     "SGD",
     "BatchNorm",
+    "Conv2d",
     "Layer",
+    "LayerNorm",
     "Linear",
     "MeanOnlyBatchNorm",
     "Network",
@@ -28,6 +33,7 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "SquaredError",
     "Tanh",
+    "WeightNormLinear",
     "accuracy",
     "input_gradient",
     "short_input_gradient",

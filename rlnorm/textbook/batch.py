@@ -24,6 +24,8 @@ The same in one line, as a projection: put dvar and dmu in, and write <a> for th
     dx = (dxhat - <dxhat> - xhat <dxhat xhat>) / std.
 
 Along the mean and along xhat no gradient passes: shifting or stretching the batch would change nothing.
+
+Behind a convolution (m, c, h, w) each channel is a feature and each pixel of each example is a row: m h w rows.
 """
 
 from collections.abc import Callable
@@ -44,8 +46,23 @@ def short_input_gradient(bn: "BatchNorm") -> Array:
     return bn.dxhat / bn.std - bn.dgamma * total / (bn.m * (bn.m - 1) * bn.std) - bn.dbeta / bn.m
 
 
+def as_rows(x: Array) -> Array:
+    """Maps (m, c, h, w) -> one row per pixel (m h w, c); rows stay as they are."""
+    return x.transpose(0, 2, 3, 1).reshape(-1, x.shape[1]) if x.ndim == 4 else x
+
+
+def as_maps(rows: Array, shape: tuple[int, ...]) -> Array:
+    """The way back from `as_rows` to the given shape of x."""
+    if len(shape) == 2:
+        return rows
+    m, c, h, w = shape
+    return rows.reshape(m, h, w, c).transpose(0, 3, 1, 2)
+
+
 class BatchNorm:
-    """Batch normalization of rows x (m, features), m >= 2 while training.
+    """Batch normalization of rows x (m, features) or of maps x (m, features, h, w); all it keeps is in rows.
+
+    In training there must be at least 2 rows.
 
     gamma, beta         (features,) scale and shift, learnt; they start at 1 and 0
     running_mean, _var  (features,) exponential averages of the batches' mean and *unbiased* variance, for use at test:
@@ -69,8 +86,10 @@ class BatchNorm:
         self.eps, self.momentum, self.input_gradient = eps, momentum, dx
 
     def forward(self, x: Array, training: bool = True) -> Array:
-        """x (m, features) -> y. Training: statistics of this batch, else the running ones. ValueError at m = 1."""
-        self.x, self.m, self.training = x, len(x), training
+        """x -> y. Training: statistics of this batch, else the running ones. ValueError if one row is all there is."""
+        self.shape, self.training = x.shape, training
+        x = self.x = as_rows(x)
+        self.m = len(x)
         if training:
             if self.m < 2:
                 raise ValueError(f"a batch to train on needs at least 2 rows to have a variance, got {self.m}")
@@ -84,22 +103,22 @@ class BatchNorm:
         self.std = np.sqrt(self.var + self.eps)
         self.xhat = (x - self.mu) / self.std
         self.y = self.gamma * self.xhat + self.beta
-        return self.y
+        return as_maps(self.y, self.shape)
 
     def backward(self, dy: Array) -> Array:
-        """dL/dy (m, features) -> dL/dx. At test mu and var are constants, and dx is dxhat / std alone."""
-        self.dy = dy
+        """dL/dy, the shape of y -> dL/dx. At test mu and var are constants, and dx is dxhat / std alone."""
+        dy = self.dy = as_rows(dy)
         self.dxhat = dy * self.gamma
         self.dgamma = (dy * self.xhat).sum(axis=0)
         self.dbeta = dy.sum(axis=0)
         if not self.training:
             self.dvar, self.dmu = np.zeros_like(self.var), np.zeros_like(self.mu)
             self.dx = self.dxhat / self.std
-            return self.dx
+            return as_maps(self.dx, self.shape)
         self.dvar = -1 / 2 * (self.dxhat * (self.x - self.mu)).sum(axis=0) * (self.var + self.eps) ** (-3 / 2)
         self.dmu = -((self.var + self.eps) ** (-1 / 2)) * self.dxhat.sum(axis=0)
         self.dx = self.input_gradient(self)
-        return self.dx
+        return as_maps(self.dx, self.shape)
 
 
 class MeanOnlyBatchNorm:
