@@ -48,9 +48,8 @@ class Conv2d:
             for j in range(self.k):
                 shifted = self.x[:, :, i : i + self.height, j : j + self.width]
                 self.dW[:, :, i, j] = np.einsum("nors,ncrs->oc", dy, shifted)
-                padded[:, :, i : i + self.height, j : j + self.width] += np.einsum(
-                    "nors,oc->ncrs", dy, self.W[:, :, i, j]
-                )
+                back = np.einsum("nors,oc->ncrs", dy, self.W[:, :, i, j])
+                padded[:, :, i : i + self.height, j : j + self.width] += back
         inside = slice(self.padding, -self.padding or None)
         self.dx = padded[:, :, inside, inside]
         return self.dx
