@@ -22,6 +22,7 @@ Sources: Ioffe & Szegedy 2015, arXiv:1502.03167, sec. 3 (axes = batch); Ba et al
 """
 
 from collections.abc import Sequence
+from math import prod
 
 import torch
 from torch import Tensor
@@ -44,7 +45,7 @@ def backward(grads: Grads, saved: Sequence[Tensor], axes: Axes, eps: float) -> t
     g, g_mu, g_var = grads
     xhat, _, var = saved
     r = (var + eps).rsqrt()
-    n = xhat.numel() // var.numel()
+    n = prod([xhat.shape[axis] for axis in axes])
     if g is None:
         dx = torch.zeros_like(xhat)
     else:

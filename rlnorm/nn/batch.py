@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rlnorm.nn import _check as check
+from rlnorm.nn import _require as require
 from rlnorm.nn._standardize import along, scale_shift, standardize, working
 from rlnorm.nn.modes import Moded
 from rlnorm.nn.norm import Norm
@@ -62,6 +62,15 @@ def update_running(
     running_var.mul_(1 - share).add_((var * (n / (n - 1)) * share).to(running_var.dtype))
 
 
+def before_update(running: Tensor) -> Tensor:
+    """The values of a statistic, for a pass that uses them and then updates them in place.
+
+    A compiled backward pass recomputes cheap values from the buffers it was given, by then updated: gradients would be
+    silently wrong. It does not recompute a flip.
+    """
+    return running.flip(-1).flip(-1) if torch.compiler.is_compiling() else running
+
+
 def channel_axes(ndim: int) -> tuple[int, ...]:
     """All axes but the channel's (the second), counted from the end."""
     return tuple(axis for axis in range(-ndim, 0) if axis != 1 - ndim)
@@ -87,9 +96,9 @@ class BatchNorm(Moded):
     ):
         super().__init__()
         name = type(self).__name__
-        check.width(num_features, name)
-        check.epsilon(eps, name, zero=False)
-        check.share(momentum, name)
+        require.width(num_features, name)
+        require.epsilon(eps, name, zero=False)
+        require.share(momentum, name)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         ones = torch.ones(num_features, device=device, dtype=dtype)
@@ -131,9 +140,11 @@ class BatchNorm(Moded):
             if self.updates_running:
                 self.update(x, mu, batch_var)
             return y
-        y = normalize_with_running(x, mean, var, self.weight, self.bias, self.eps)
         if self.updates_running:
             self._check_several(x)
+            mean, var = before_update(mean), before_update(var)
+        y = normalize_with_running(x, mean, var, self.weight, self.bias, self.eps)
+        if self.updates_running:
             _, mu, batch_var = normalize_with_batch(x.detach(), None, None, self.eps)
             self.update(x, mu, batch_var)
         return y
@@ -150,18 +161,18 @@ class BatchNorm(Moded):
     def check_input(self, x: Tensor) -> None:
         """Refuse a wrong rank, width, dtype or device, before any state changes."""
         name = type(self).__name__
-        check.rank(x, self.ranks, name)
-        check.floating(x, name)
+        require.rank(x, self.ranks, name)
+        require.floating(x, name)
         if x.shape[1] != self.num_features:
             raise RuntimeError(
                 f"{name}: expected {self.num_features} channels (axis 1), got {x.shape[1]} in {tuple(x.shape)}"
             )
         for what, vector in (("weight", self.weight), ("running_mean", self.running_mean)):
             if vector is not None:
-                check.alike(x, vector, name, what)
+                require.alike(x, vector, name, what)
 
     def _check_several(self, x: Tensor) -> None:
-        check.several_values(x, x.shape[0] * x.shape[2:].numel(), type(self).__name__)
+        require.several_values(x, x.shape[0] * x.shape[2:].numel(), type(self).__name__)
 
     def extra_repr(self) -> str:
         """What the constructor was given."""
@@ -200,7 +211,7 @@ class BatchNorm1d(BatchNorm):
 NORM = Norm(
     "batch",
     {0: BatchNorm1d, 1: BatchNorm1d},
-    invariant_to=frozenset({"feature shift", "feature scale"}),
+    invariant_to=frozenset({"channel shift", "channel scale"}),
     couples_batch=True,
     reference={0: nn.BatchNorm1d, 1: nn.BatchNorm1d},
     source="Ioffe & Szegedy 2015, arXiv:1502.03167",

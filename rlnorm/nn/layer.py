@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from rlnorm.nn import _check as check
+from rlnorm.nn import _require as require
 from rlnorm.nn._standardize import scale_shift, standardize, working
 from rlnorm.nn.norm import Norm
 
@@ -33,12 +33,12 @@ def layer_norm(
         raise RuntimeError("layer_norm expects normalized_shape to have at least one axis, but got ()")
     if tuple(x.shape[x.ndim - len(shape) :]) != shape:
         raise RuntimeError(f"layer_norm: input of shape (*, {str(shape)[1:]} expected, but got {tuple(x.shape)}")
-    check.floating(x, "layer_norm")
+    require.floating(x, "layer_norm")
     for what, vector in (("weight", weight), ("bias", bias)):
         if vector is not None:
             if tuple(vector.shape) != shape:
                 raise RuntimeError(f"layer_norm: {what} of shape {shape} expected, but got {tuple(vector.shape)}")
-            check.alike(x, vector, "layer_norm", what)
+            require.alike(x, vector, "layer_norm", what)
     xhat = standardize(working(x), tuple(range(-len(shape), 0)), eps)[0]
     return scale_shift(xhat, weight, bias).to(x.dtype)
 
@@ -57,8 +57,8 @@ class LayerNorm(nn.Module):
     ):
         super().__init__()
         shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-        check.epsilon(eps, "LayerNorm")
-        check.width(min(shape, default=0), "LayerNorm", "normalized_shape")
+        require.epsilon(eps, "LayerNorm")
+        require.width(min(shape, default=0), "LayerNorm", "normalized_shape")
         self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
         ones = torch.ones(shape, device=device, dtype=dtype)
         self.weight = nn.Parameter(ones) if elementwise_affine else None

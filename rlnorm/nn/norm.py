@@ -11,6 +11,7 @@ anywhere and is given by path (`load_norm`).
 
 import importlib.util
 import pkgutil
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -20,6 +21,7 @@ from types import MappingProxyType
 from torch import nn
 
 from rlnorm.errors import ConfigError, unknown
+from rlnorm.nn.modes import Mode
 
 Make = Callable[..., nn.Module]
 
@@ -43,9 +45,11 @@ class Norm:
     name           its short name: the file's name
     modules        number of spatial dimensions (0: after a Linear; 1, 2, 3: after a Conv) -> class, constructible from
                    the width (number of features or channels) alone; empty for a norm that only wraps
-    wrap           re-parametrizes a Linear or Conv and returns it; None for a norm that only stands after it
+    wrap_layer     re-parametrizes a Linear or Conv and returns it; None for a norm that only stands after it
     invariant_to   what its training output does not change under (up to eps); words of `rlnorm.nn.laws.INVARIANCES`
     couples_batch  whether, in training, a row's output depends on the other rows
+    constants_in   modes in which backward takes as a constant what depends on the batch or the weights: there it is not
+                   the derivative of the pass, on purpose
     reference      number of spatial dimensions -> torch's class for the same thing, where there is one
     source         the paper
     """
@@ -55,6 +59,7 @@ class Norm:
     wrap_layer: Callable[[nn.Module], nn.Module] | None = None
     invariant_to: frozenset[str] = frozenset()
     couples_batch: bool = False
+    constants_in: frozenset[Mode] = frozenset()
     reference: Mapping[int, Make] = field(default_factory=dict)
     source: str = ""
 
@@ -87,6 +92,8 @@ def load_norm(path: str | Path) -> Norm:
     if spec is None or spec.loader is None:
         raise ConfigError(f"{str(path)!r} is not a Python file; expected one that ends in NORM = Norm(...).")
     module = importlib.util.module_from_spec(spec)
+    # Known by name, so that its classes can be pickled.
+    sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
     except Exception as error:

@@ -1,0 +1,116 @@
+"""Derivatives: the hand-derived backward pass is the derivative of forward, to first and second order."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import gradcheck, gradgradcheck
+
+from rlnorm.nn.laws.case import Case, State, call, law, state_of
+
+
+class _Scaled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, y, factor):
+        ctx.factor = factor
+        return y.clone()
+
+    @staticmethod
+    def backward(ctx, *grads):
+        return grads[0] * ctx.factor, None
+
+
+class ScaledBackward(nn.Module):
+    """`module` with every gradient scaled by `factor`: what the adjoint law must notice."""
+
+    def __init__(self, module: nn.Module, factor: float):
+        super().__init__()
+        self.module, self.factor = module, factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The output of `module`."""
+        return _Scaled.apply(self.module(x), self.factor)
+
+
+def assert_adjoint(module: nn.Module, x: Tensor, seed: int = 0, tolerance: float = 1e-6) -> None:
+    """<g, J t> = <J^T g, t> for the Jacobian J with respect to x and to all parameters.
+
+    J t by central differences, J^T g by autograd. Source: the dot-product test of adjoint codes.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    parameters, buffers = state_of(module)
+    leaves = {"x": x, **parameters}
+    tangents = {k: torch.randn(v.shape, generator=rng, dtype=v.dtype) for k, v in leaves.items()}
+
+    def at(step: float) -> Tensor:
+        moved = {k: v + step * tangents[k] for k, v in leaves.items()}
+        return call(module, ({k: moved[k] for k in parameters}, buffers), moved["x"])
+
+    step = 1e-5
+    with torch.no_grad():
+        forward = (at(step) - at(-step)) / (2 * step)
+    leaves = {k: v.clone().requires_grad_() for k, v in leaves.items()}
+    y = call(module, ({k: leaves[k] for k in parameters}, buffers), leaves["x"])
+    g = torch.randn(y.shape, generator=rng, dtype=y.dtype)
+    grads = torch.autograd.grad(y, list(leaves.values()), g)
+    left = (g * forward).sum()
+    right = sum((grad * tangents[k]).sum() for k, grad in zip(leaves, grads, strict=True))
+    scale = (g * forward).abs().sum()
+    assert (left - right).abs() <= tolerance * scale, f"<g, Jt> = {left:.9g} but <J'g, t> = {right:.9g}"
+
+
+@law
+def backward_is_the_adjoint_of_the_derivative(case: Case) -> None:
+    """The dot-product test in every mode whose pass takes no statistic as a constant."""
+    for mode, module, _ in case.functions():
+        if mode not in case.norm.constants_in:
+            assert_adjoint(module, case.input())
+
+
+@law
+def a_backward_off_by_one_in_a_thousand_is_caught(case: Case) -> None:
+    """The adjoint test notices a gradient scaled by 1.001, for this norm."""
+    for mode, module, _ in case.functions():
+        if mode in case.norm.constants_in:
+            continue
+        try:
+            assert_adjoint(ScaledBackward(module, 1.001), case.input())
+        except AssertionError:
+            continue
+        raise AssertionError(f"mode {mode}: a backward scaled by 1.001 passes the adjoint test")
+
+
+@law
+def first_derivatives_are_right(case: Case) -> None:
+    """gradcheck in float64, every mode, x and each parameter alone, reverse and forward mode."""
+    for mode, module, state in case.functions():
+        if mode in case.norm.constants_in:
+            continue
+        for name in ("x", *state[0]):
+            assert gradcheck(*_alone(case, module, state, name), check_forward_ad=True), f"{mode}, {name}"
+
+
+@law
+def second_derivatives_are_right(case: Case) -> None:
+    """gradgradcheck in float64, every mode, x and all parameters; reverse and forward over reverse."""
+    for mode, module, (parameters, buffers) in case.functions():
+        if mode in case.norm.constants_in:
+            continue
+        names = list(parameters)
+
+        def function(x: Tensor, *values: Tensor, module=module, buffers=buffers, names=names) -> Tensor:
+            return call(module, (dict(zip(names, values, strict=True)), buffers), x)
+
+        leaves = tuple(v.clone().requires_grad_() for v in (case.input(), *parameters.values()))
+        rng = torch.Generator().manual_seed(2)
+        g = torch.randn(case.input().shape, generator=rng, dtype=torch.float64, requires_grad=True)
+        assert gradgradcheck(function, leaves, (g,), fast_mode=True, check_fwd_over_rev=True), mode
+
+
+def _alone(case: Case, module: nn.Module, state: State, name: str) -> tuple[Callable[[Tensor], Tensor], tuple[Tensor]]:
+    parameters, buffers = state
+    x = case.input()
+    if name == "x":
+        return (lambda value: call(module, state, value)), (x.requires_grad_(),)
+    leaf = parameters[name].clone().requires_grad_()
+    return (lambda value: call(module, ({**parameters, name: value}, buffers), x)), (leaf,)

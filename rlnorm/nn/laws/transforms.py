@@ -1,0 +1,89 @@
+"""Transforms: stacking, compiling and copying change nothing."""
+
+import copy
+import io
+import pickle
+
+import torch
+from torch.func import functional_call, stack_module_state, vmap
+
+from rlnorm.nn.laws.case import Case, call, close, law
+from rlnorm.nn.modes import set_mode
+
+
+@law
+def members_stacked_are_members_alone(case: Case) -> None:
+    """vmap over three modules, statistics included, in every mode: outputs, gradients and new statistics of each."""
+    xs = torch.stack([case.input(seed=i) for i in range(3)])
+    for mode in case.modes():
+        modules = [set_mode(case.module(seed=i), mode) for i in range(3)]
+        parameters, buffers = stack_module_state(modules)
+        template = copy.deepcopy(modules[0]).to("meta")
+        leaves = {k: p.detach().requires_grad_() for k, p in parameters.items()}
+        ys = vmap(lambda p, b, x, t=template: functional_call(t, (p, b), (x,)))(leaves, buffers, xs)
+        ys.square().sum().backward() if ys.requires_grad else None
+        for i, module in enumerate(modules):
+            y = module(xs[i])
+            y.square().sum().backward() if y.requires_grad else None
+            close(ys[i].detach(), y.detach(), 1e-12, f"{mode}: output of member {i}")
+            for name, parameter in module.named_parameters():
+                grad = leaves[name].grad
+                assert grad is not None
+                assert parameter.grad is not None
+                close(grad[i], parameter.grad, 1e-12, f"{mode}: gradient of {name} of member {i}")
+            for name, buffer in module.named_buffers():
+                close(buffers[name][i], buffer, 1e-12, f"{mode}: {name} of member {i}")
+
+
+@law
+def inputs_stacked_are_inputs_alone(case: Case) -> None:
+    """vmap over batches, one module, in the modes that leave statistics alone; per-sample gradients too."""
+    xs = torch.stack([case.input(seed=i) for i in range(3)], dim=1)
+    for mode, module, state in case.functions():
+        if mode in ("train", "track") and state[1]:
+            continue
+        ys = vmap(lambda x, m=module, s=state: call(m, s, x), in_dims=1)(xs)
+        slope = vmap(torch.func.grad(lambda x, m=module, s=state: call(m, s, x).square().sum()), in_dims=1)(xs)
+        for i in range(3):
+            x = xs[:, i].clone().requires_grad_()
+            y = call(module, state, x)
+            close(ys[i], y.detach(), 1e-12, f"{mode}: batch {i}")
+            close(slope[i], torch.autograd.grad(y.square().sum(), x)[0], 1e-12, f"{mode}: gradient of batch {i}")
+
+
+@law
+def compiled_is_eager(case: Case) -> None:
+    """`torch.compile(fullgraph=True)` gives the same outputs, gradients and statistics, in every mode."""
+    for mode in case.modes():
+        eager, traced = (set_mode(case.module(), mode) for _ in range(2))
+        torch._dynamo.reset()
+        compiled = torch.compile(traced, fullgraph=True, backend="aot_eager", dynamic=False)
+        results = []
+        for function in (eager, compiled):
+            x = case.input().requires_grad_()
+            y = function(x)
+            results.append((y.detach(), torch.autograd.grad(y.square().sum(), x)[0]))
+        close(results[1][0], results[0][0], 1e-12, f"{mode}: output")
+        close(results[1][1], results[0][1], 1e-12, f"{mode}: gradient")
+        for name, buffer in traced.named_buffers():
+            close(buffer, dict(eager.named_buffers())[name], 1e-12, f"{mode}: {name}")
+
+
+@law
+def copies_are_equal(case: Case) -> None:
+    """Pickle, deepcopy and state dict give a module that does the same; a meta copy gives the shape."""
+    module = case.module().eval()
+    expected = module(case.input())
+    fresh = case.module(seed=5).eval()
+    fresh.load_state_dict(module.state_dict())
+    stored = io.BytesIO()
+    torch.save(module.state_dict(), stored)
+    stored.seek(0)
+    case.module(seed=6).load_state_dict(torch.load(stored, weights_only=True))
+    for what, other in (
+        ("pickle", pickle.loads(pickle.dumps(module))),
+        ("deepcopy", copy.deepcopy(module)),
+        ("state dict", fresh),
+    ):
+        close(other(case.input()).detach(), expected.detach(), 0, what)
+    assert copy.deepcopy(module).to("meta")(case.input().to("meta")).shape == expected.shape

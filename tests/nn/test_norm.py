@@ -1,0 +1,84 @@
+"""Norms by name and by path."""
+
+import pytest
+import torch
+
+from rlnorm.errors import ConfigError
+from rlnorm.nn import NORMS, Norm, check, get_norm, load_norm
+
+OWN = """
+import torch
+from torch import nn
+from rlnorm.nn import Norm
+
+class Halve(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.width = width
+    def forward(self, x):
+        if x.dtype != torch.get_default_dtype() and not x.is_floating_point():
+            raise RuntimeError(f"expected floating point, got {x.dtype}")
+        if x.shape[-1] != self.width:
+            raise RuntimeError(f"expected {self.width} features, got {x.shape[-1]}")
+        return x / 2
+
+NORM = Norm("halve", {0: Halve})
+"""
+
+
+def test_none_comes_first_and_is_the_identity(rng):
+    assert next(iter(NORMS)) == "none"
+    x = torch.randn(3, 4, generator=rng)
+    assert NORMS["none"].make(4)(x) is x
+
+
+def test_unknown_name_names_the_nearest():
+    with pytest.raises(ConfigError, match=r"unknown norm 'btach'\. Did you mean 'batch'\?"):
+        get_norm("btach")
+
+
+def test_a_form_that_is_missing_is_said():
+    with pytest.raises(ConfigError, match="no form for 7 spatial dimensions"):
+        NORMS["batch"].make(4, ndim=7)
+
+
+def test_a_norm_that_only_wraps_makes_the_identity(rng):
+    x = torch.randn(3, 4, generator=rng)
+    assert Norm("wraps").make(4)(x) is x
+    layer = torch.nn.Linear(4, 4)
+    assert Norm("stands").wrap(layer) is layer
+
+
+def test_own_norm_by_path(tmp_path, rng):
+    file = tmp_path / "halve.py"
+    file.write_text(OWN)
+    x = torch.randn(3, 4, generator=rng)
+    assert torch.equal(get_norm(str(file)).make(4)(x), x / 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "no norm file at"),
+        ("NORM = 3", "defines no norm"),
+        ("x = 1", "defines no norm"),
+        ("import nowhere_at_all", "does not import: ModuleNotFoundError"),
+    ],
+)
+def test_bad_file_is_one_sentence(tmp_path, text, said):
+    file = tmp_path / "own.py"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        load_norm(file)
+
+
+def test_check_norm_reports_each_broken_law(tmp_path):
+    file = tmp_path / "halve.py"
+    file.write_text(OWN)
+    report = check.check_norm(file)
+    broken = {result.law for result in report.results if not result.holds}
+    assert broken == {"bad_input_is_refused_before_anything_changes"}
+    assert not report.holds
+    assert f"{len(report.results) - 1} of {len(report.results)} laws hold" in str(report)
+    assert "float32 was accepted" in str(report)
