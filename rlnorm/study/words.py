@@ -1,0 +1,200 @@
+"""How figures and verdicts are put into words: one wording for the terminal table, the report and TensorBoard."""
+
+import math
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Literal, get_args
+
+import numpy as np
+
+from rlnorm.study.claim import Part
+from rlnorm.study.judge import Outcome, Question, Verdict
+from rlnorm.study.metrics import METRICS
+from rlnorm.study.results import ArmResult, ClaimResult, PartResult, StudyResult
+
+Scale = Literal["difference", "ratio", "error"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+NOTHING = "–"
+
+MEANINGS: Mapping[Outcome, str] = {
+    "supported": "the evidence fits the claim and rules out its contrary",
+    "refuted": "the evidence rules the claim out",
+    "inconclusive": "the interval leaves both open; more seeds may decide it",
+    "insufficient": "too few runs, or an effect could not have shown here",
+}
+
+HOW_TO_READ = (
+    "Estimate: mean of the treatment's runs minus mean of the reference's; where marked ×, their ratio.",
+    "Interval: 95 % where better or not is asked, 90 % for equivalence and non-inferiority.",
+    "Margin: the smallest difference that matters, fixed before the first run; the interval must clear it.",
+    "Exact parts are algebra: their estimate is the largest error of all cases, their margin the tolerance.",
+)
+
+CURVES: Mapping[str, str] = {
+    "return": "Return",
+    "loss": "Loss",
+    "q": "Mean Q",
+    "epsilon": "Epsilon",
+    "train_accuracy": "Training accuracy",
+    "test_accuracy": "Test accuracy",
+}
+
+
+def metric(name: str) -> str:
+    """What a score is, in words, and which way is better."""
+    scored = METRICS.get(name)
+    if scored is None:
+        return name.replace("_", " ")
+    return f"{scored.metric.unit} ({scored.metric.better} is better)"
+
+
+def half_trained(study: StudyResult) -> str:
+    """The warning that short presets owe their readers; empty where nothing was trained or it was trained in full."""
+    trained = any(part.kind == "effect" for claim in study.claims for part in claim.parts)
+    if study.preset == "full" or not trained:
+        return ""
+    return f"Preset {study.preset!r} is short: its agents and networks are half trained. Preset 'full' trains them out."
+
+
+def scale_of(part: Part | None) -> Scale:
+    """What a part's estimate is: a difference, a ratio, or (exact parts) an error held against a tolerance."""
+    question = getattr(part, "question", None)
+    if isinstance(question, Question):
+        return question.scale
+    scales: Mapping[str, Scale] = {"exact": "error", "cost": "ratio"}
+    return "difference" if part is None else scales.get(part.kind, "difference")
+
+
+def overall_scale(result: ClaimResult) -> Scale:
+    """The scale that all parts share; "difference" where they differ (the overall row then holds no figure)."""
+    scales: set[Scale] = {scale_of(part) for part in result.claim.parts.values()}
+    return scales.pop() if len(scales) == 1 else "difference"
+
+
+def finite(value: object) -> float | None:
+    """`value` as a float, or None where it is no finite number."""
+    if isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    return None
+
+
+def number(value: object, *, signed: bool = False) -> str:
+    """Three digits, short: 0.123, 12.3, 1.2e-09; a dash where there is no number."""
+    x = finite(value)
+    if x is None:
+        return NOTHING
+    sign = "+" if signed else ""
+    if x == 0:
+        return "0"
+    if not 1e-3 <= abs(x) < 1e5:
+        return f"{x:{sign}.1e}"
+    decimals = next((d for d, end in ((3, 1), (2, 10), (1, 100)) if abs(x) < end), 0)
+    return f"{x:{sign}.{decimals}f}"
+
+
+def estimate(verdict: Verdict, scale: Scale) -> str:
+    """The estimate in the manner of its scale: +0.123, ×1.23, 1.2e-12."""
+    return _scaled(verdict.estimate, scale)
+
+
+def interval(verdict: Verdict, scale: Scale) -> str:
+    """Both ends in brackets; for exact parts the number of cases; a dash where there is none."""
+    if scale == "error":
+        return f"worst of {verdict.n}" if verdict.n else NOTHING
+    if finite(verdict.low) is None and finite(verdict.high) is None:
+        return NOTHING
+    return f"[{_scaled(verdict.low, scale)}, {_scaled(verdict.high, scale)}]"
+
+
+def margin(verdict: Verdict, scale: Scale) -> str:
+    """The margin (difference: 0.05, ratio: ×1.25) or, for exact parts, the tolerance."""
+    x = finite(verdict.margin)
+    return NOTHING if x is None else f"×{x:g}" if scale == "ratio" else f"{x:g}"
+
+
+def seeds(verdict: Verdict, scale: Scale) -> str:
+    """Runs per arm; a dash for exact parts, whose cases are no runs."""
+    return NOTHING if verdict.n is None or scale == "error" else str(verdict.n)
+
+
+def share(value: object) -> str:
+    """A share as a percentage."""
+    x = finite(value)
+    return NOTHING if x is None else f"{100 * x:.3g} %"
+
+
+def setting(value: object) -> str:
+    """A setting as it is shown: short numbers, lists without brackets, a dash for None."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(setting(item) for item in value) or NOTHING
+    return str(value)
+
+
+def sentence(reason: str) -> str:
+    """A reason with a capital to begin with."""
+    return reason[:1].upper() + reason[1:]
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them; empty where unknown."""
+    if seconds is None or not math.isfinite(seconds):
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def moment(iso: str) -> str:
+    """An ISO 8601 time to the minute; as it stands where it is none."""
+    try:
+        found = datetime.fromisoformat(iso)
+    except ValueError:
+        return iso
+    return f"{found:%Y-%m-%d %H:%M} {found.tzname() or ''}".rstrip()
+
+
+def level(question: Question) -> str:
+    """The interval's level by rule 4 of the rules of evidence."""
+    return "90 %" if question.asks in ("equivalent", "non-inferior") else "95 %"
+
+
+def asked(question: Question) -> str:
+    """The question to the arms as a sentence."""
+    a, b = question.treatment, question.reference
+    size = f"a factor of {question.margin:g}" if question.scale == "ratio" else f"{question.margin:g}"
+    return {
+        "superior": f"Is “{a}” better than “{b}”, by more than {size}?",
+        "not better": f"Is “{a}” not better than “{b}” by {size}?",
+        "equivalent": f"Are “{a}” and “{b}” the same to within {size}?",
+        "non-inferior": f"Is “{a}” no worse than “{b}” by {size}?",
+    }[question.asks]
+
+
+def rerun(claim_id: str, preset: str) -> str:
+    """The command that runs a claim again."""
+    return f"rlnorm run {claim_id} --preset {preset}"
+
+
+def tally(study: StudyResult) -> dict[Outcome, int]:
+    """How many claims came to each outcome, every outcome named."""
+    found = [claim.overall.verdict for claim in study.claims]
+    return {outcome: found.count(outcome) for outcome in OUTCOMES}
+
+
+def arms_of(study: StudyResult) -> Iterator[tuple[ClaimResult, PartResult, ArmResult]]:
+    """Every arm of a study with the part and claim it belongs to."""
+    for claim in study.claims:
+        for part in claim.parts:
+            for arm in part.arms.values():
+                yield claim, part, arm
+
+
+def _scaled(value: object, scale: Scale) -> str:
+    text = number(value, signed=scale == "difference")
+    return f"×{text}" if scale == "ratio" and text != NOTHING else text

@@ -1,0 +1,113 @@
+"""The table of verdicts in the terminal."""
+
+import re
+from dataclasses import replace
+from io import StringIO
+
+import pytest
+from rich.console import Console
+from studies import all_diverged_claim, dqn_claim, exact_claim, relu_claim, study, unfinished_claim
+
+from rlnorm.study import table, words
+from rlnorm.study.judge import Verdict
+from rlnorm.study.results import StudyResult
+
+EVERY_KIND = study(dqn_claim(), relu_claim(), relu_claim("updates"), exact_claim(), unfinished_claim())
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_every_claim_part_and_figure_is_there_and_no_line_is_too_long(width: int):
+    text = table.text(EVERY_KIND, width)
+    assert max(map(len, text.splitlines())) <= width
+    for claim in EVERY_KIND.claims:
+        assert claim.id in text
+        assert claim.claim.statement in flat(text)
+        for part in claim.parts:
+            assert words.sentence(part.verdict.reason) in flat(text)
+    for figure in ("[+", "×1.25", "1e-06", "worst of 200", "16", "90 % interval"):
+        assert figure in text
+
+
+def test_claim_and_parts_show_their_own_verdicts():
+    lines = table.text(study(dqn_claim()), 120).splitlines()
+    assert any(re.fullmatch(r"dqn-ln +refuted", line) for line in lines)
+    assert any(re.search(r"own best rate.+0\.05 +16 +inconclusive$", line) for line in lines)
+
+
+def test_a_file_gets_plain_text_and_a_terminal_colours():
+    plain, coloured = StringIO(), StringIO()
+    table.show(EVERY_KIND, Console(file=plain, width=80))
+    table.show(
+        EVERY_KIND, Console(file=coloured, width=80, force_terminal=True, color_system="standard", no_color=False)
+    )
+    assert "\x1b" not in plain.getvalue()
+    assert "\x1b" in coloured.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        (study(dqn_claim()), True),
+        (study(dqn_claim(), preset="full"), False),
+        (study(exact_claim(), preset="quick"), False),
+        (study(exact_claim(), relu_claim(), preset="smoke"), True),
+    ],
+)
+def test_half_trained_agents_are_called_so_and_only_where_there_are_any(result: StudyResult, said: bool):
+    assert ("half trained" in table.text(result)) == said
+
+
+def test_diverged_runs_are_mentioned():
+    assert "50 % of both arms' runs diverged." in table.text(study(all_diverged_claim()))
+    assert "diverged" not in table.text(study(relu_claim()))
+
+
+def test_only_outcomes_that_occur_are_explained():
+    text = table.text(study(exact_claim()))
+    assert words.MEANINGS["refuted"] in text
+    assert words.MEANINGS["insufficient"] not in text
+
+
+def test_brackets_in_user_text_are_not_taken_for_markup():
+    claim = exact_claim()
+    text = table.text(study(replace(claim, claim=replace(claim.claim, statement="[bold]x[/bold] [0, 1]"))))
+    assert "[bold]x[/bold] [0, 1]" in text
+
+
+def test_nothing_to_show_is_said():
+    assert "no verdict" in table.text(replace(study(), claims=()))
+
+
+@pytest.mark.parametrize(
+    ("value", "shown", "signed"),
+    [
+        (0.05, "0.050", "+0.050"),
+        (-1.234, "-1.23", "-1.23"),
+        (12.34, "12.3", "+12.3"),
+        (475, "475", "+475"),
+        (3e-12, "3.0e-12", "+3.0e-12"),
+        (0, "0", "0"),
+        (None, "–", "–"),
+        (float("nan"), "–", "–"),
+        (float("inf"), "–", "–"),
+        (True, "–", "–"),
+    ],
+)
+def test_numbers_are_short(value: object, shown: str, signed: str):
+    assert words.number(value) == shown
+    assert words.number(value, signed=True) == signed
+
+
+def test_a_verdict_without_figures_has_dashes():
+    nothing = Verdict("c", "p", "insufficient")
+    assert {words.estimate(nothing, "ratio"), words.interval(nothing, "ratio"), words.margin(nothing, "ratio")} == {"–"}
+    assert words.seeds(nothing, "difference") == words.interval(nothing, "error") == "–"
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(None, ""), (9.6, "10 s"), (274, "4 min 34 s"), (7300, "2 h 1 min")])
+def test_durations(seconds: float | None, said: str):
+    assert words.duration(seconds) == said
