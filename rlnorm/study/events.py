@@ -1,0 +1,150 @@
+"""TensorBoard's event files, written in bulk: one event holds all tags of a step.
+
+`SummaryWriter.add_scalar` writes them one by one at about 80 µs each; its `add_hparams` opens a run of its own.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Set
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from google.protobuf.struct_pb2 import Value as StructValue
+from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, tensor_shape_pb2, types_pb2
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import metadata as layout_metadata
+from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
+from tensorboard.plugins.hparams import metadata as hparams_metadata
+from tensorboard.plugins.text import metadata as text_metadata
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+# The classes of generated modules come into being at import: a type checker cannot see them.
+_layout: Any = layout_pb2
+_api: Any = api_pb2
+_data: Any = plugin_data_pb2
+_event: Any = event_pb2
+_summary: Any = summary_pb2
+_tensor: Any = tensor_pb2
+_shape: Any = tensor_shape_pb2
+_types: Any = types_pb2
+
+Event = Any
+Value = Any
+HParams = Mapping[str, bool | float | str]
+
+
+def event(step: int, values: Iterable[Value]) -> Event:
+    """All values of one step."""
+    return _event.Event(step=step, wall_time=time.time(), summary=_summary.Summary(value=list(values)))
+
+
+def scalar(tag: str, value: float) -> Value:
+    """One number, kept as float32."""
+    return _summary.Summary.Value(tag=tag, simple_value=value)
+
+
+def scalars(columns: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Iterator[Event]:
+    """tag -> (steps (T,), values (T,)) as one event per step; what is not finite is left out."""
+    rows: dict[int, list[Value]] = {}
+    for tag, (steps, values) in columns.items():
+        for step, value in zip(steps.tolist(), values.tolist()):
+            if np.isfinite(value):
+                rows.setdefault(int(step), []).append(scalar(tag, value))
+    return (event(step, rows[step]) for step in sorted(rows))
+
+
+def text(tag: str, markdown: str) -> Value:
+    """A text in Markdown, for the Text tab."""
+    shape = _shape.TensorShapeProto(dim=[_shape.TensorShapeProto.Dim(size=1)])
+    tensor = _string(markdown.encode(), tensor_shape=shape)
+    metadata = text_metadata.create_summary_metadata(display_name=tag, description="")
+    return _summary.Summary.Value(tag=tag, metadata=metadata, tensor=tensor)
+
+
+def bands_layout(category: str, charts: Mapping[str, str]) -> Value:
+    """The layout of the Custom Scalars tab: a Margin chart for every title -> prefix of the tags /mean, /low, /high.
+
+    Tags are exact and of one run; a chart shows every run that is ticked. Only one layout may be in a log directory.
+    """
+    margin = _layout.MarginChartContent
+    drawn = [
+        _layout.Chart(
+            title=title,
+            margin=margin(series=[margin.Series(value=f"{key}/mean", lower=f"{key}/low", upper=f"{key}/high")]),
+        )
+        for title, key in charts.items()
+    ]
+    categories = [_layout.Category(title=category, chart=drawn)] if drawn else []
+    tensor = _string(_layout.Layout(category=categories).SerializeToString())
+    metadata = layout_metadata.create_summary_metadata()
+    return _summary.Summary.Value(tag=layout_metadata.CONFIG_SUMMARY_TAG, metadata=metadata, tensor=tensor)
+
+
+def hparams(own: HParams, differing: Set[str], metrics: Iterable[str]) -> Iterator[Event]:
+    """The three summaries of the HParams tab for one run; settings that differ between runs are marked.
+
+    Every run of a log directory must give the same keys with the same types, and the same metrics (tags of scalars).
+    """
+    now = time.time()
+    experiment = _api.Experiment(
+        hparam_infos=[
+            _api.HParamInfo(name=key, type=_type(value), differs=key in differing) for key, value in own.items()
+        ],
+        metric_infos=[_api.MetricInfo(name=_api.MetricName(tag=tag)) for tag in metrics],
+        time_created_secs=now,
+    )
+    settings = {key: _struct(value) for key, value in own.items()}
+    for tag, data in (
+        (hparams_metadata.EXPERIMENT_TAG, {"experiment": experiment}),
+        (
+            hparams_metadata.SESSION_START_INFO_TAG,
+            {"session_start_info": _data.SessionStartInfo(hparams=settings, start_time_secs=now)},
+        ),
+        (
+            hparams_metadata.SESSION_END_INFO_TAG,
+            {"session_end_info": _data.SessionEndInfo(status=_api.STATUS_SUCCESS, end_time_secs=now)},
+        ),
+    ):
+        metadata = hparams_metadata.create_summary_metadata(_data.HParamsPluginData(**data))
+        yield event(0, [_summary.Summary.Value(tag=tag, metadata=metadata, tensor=hparams_metadata.NULL_TENSOR)])
+
+
+def write(run: Path, events: Iterable[Event]) -> None:
+    """Write one event file into the folder `run`, whole or not at all."""
+    run.mkdir(parents=True, exist_ok=True)
+    # a name never used before: a running TensorBoard would go on reading where the old file of that name ended
+    name = f"{time.time_ns()}.{os.getpid()}.rlnorm"
+    partial = run / f"events.out.partial.{name}"
+    with partial.open("wb") as out:
+        writer = RecordWriter(out)
+        writer.write(_event.Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
+        for each in events:
+            writer.write(each.SerializeToString())
+    partial.replace(run / f"events.out.tfevents.{name}")
+
+
+def clear(folder: Path) -> None:
+    """Remove the event files under `folder`, and the folders that this leaves empty."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path.name.startswith("events.out."):
+            path.unlink()
+
+
+def _string(content: bytes, **more: Any) -> Any:
+    return _tensor.TensorProto(dtype=_types.DT_STRING, string_val=[content], **more)
+
+
+def _struct(value: bool | float | str) -> StructValue:
+    if isinstance(value, bool):
+        return StructValue(bool_value=value)
+    return StructValue(string_value=value) if isinstance(value, str) else StructValue(number_value=value)
+
+
+def _type(value: bool | float | str) -> int:
+    if isinstance(value, bool):
+        return _api.DATA_TYPE_BOOL
+    return _api.DATA_TYPE_STRING if isinstance(value, str) else _api.DATA_TYPE_FLOAT64
