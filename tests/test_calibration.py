@@ -1,0 +1,118 @@
+"""The documented coverage is what the script gives, and the documented choice is what the code does."""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats as distributions
+
+from rlnorm import stats
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "calibrate_intervals.py"
+SPEC = importlib.util.spec_from_file_location("calibrate_intervals", SCRIPT)
+assert SPEC is not None
+assert SPEC.loader is not None
+calibration = importlib.util.module_from_spec(SPEC)
+sys.modules[SPEC.name] = calibration
+SPEC.loader.exec_module(calibration)
+
+DOC = calibration.DOC.read_text(encoding="utf-8")
+TOLERANCE = 2.0
+"""Percentage points: three and more standard errors of a coverage of 85 % and more at 3 000 repetitions."""
+
+
+def documented() -> dict[tuple[str, str, int, float], dict[str, float]]:
+    """(of, scores, n, level) -> method -> coverage in %."""
+    table = re.search(r"<!-- coverage: .*?-->\n(.*?)\n<!-- end of coverage -->", DOC, re.DOTALL)
+    assert table is not None
+    header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in table[1].splitlines())
+    methods = [name.strip("`") for name in header[4:-1]]
+    return {
+        (of, scores, int(n), int(level) / 100): {
+            method: float(entry.split()[0]) for method, entry in zip(methods, entries[:-1], strict=True)
+        }
+        for of, scores, n, level, *entries in rows
+    }
+
+
+def apart(found: dict, cell: tuple[str, str, int]) -> float:
+    """The largest distance of simulated from documented coverage in a cell, in percentage points."""
+    return max(
+        abs(100 * coverage.held - documented()[*cell, level][method]) for (method, level), coverage in found.items()
+    )
+
+
+def test_the_doc_names_the_method_in_use_and_the_command():
+    assert re.findall(r"\*\*Chosen: `(.*?)`\*\*", DOC) == [stats.METHOD]
+    assert DOC.count(calibration.COMMAND) == 3
+
+
+def test_the_table_is_complete():
+    cells = {(*cell, n, level) for cell in calibration.CELLS for n in calibration.SIZES for level in calibration.LEVELS}
+    assert set(documented()) == cells
+    assert all(set(row) == set(calibration.METHODS) for row in documented().values())
+
+
+@pytest.mark.parametrize("cell", [("difference", "two-peaked", 8), ("ratio", "times", 8)], ids=str)
+def test_a_piece_of_the_table_comes_out_again(cell):
+    found = calibration.cell(*cell, repetitions=3000, resamples=500)
+    assert apart(found, cell) < TOLERANCE
+
+
+def test_a_table_of_another_simulation_would_be_noticed():
+    found = calibration.cell("difference", "two-peaked", 8, repetitions=1000, resamples=500)
+    assert apart(found, ("difference", "rare failure", 8)) > TOLERANCE
+
+
+def test_the_chosen_method_covers_best_in_every_cell():
+    for row in documented().values():
+        assert row[stats.METHOD] == max(row.values())
+
+
+def test_a_method_that_is_too_narrow_is_seen_to_miss(monkeypatch):
+    def half_as_wide(found, skew, level):
+        low, high = found.interval(level)
+        return (found.theta + low) / 2, (found.theta + high) / 2
+
+    monkeypatch.setattr(calibration, "METHODS", {"half": half_as_wide})
+    found = calibration.cell("mean", "normal", 16, repetitions=500, resamples=200)
+    assert found["half", 0.95].held < 0.8
+
+
+@pytest.mark.parametrize("family", calibration.FAMILIES.values(), ids=list(calibration.FAMILIES))
+def test_the_families_have_the_means_they_state(family):
+    rng = np.random.default_rng(0)
+    for draw, mean in ((family.x, family.mean_x), (family.y, family.mean_y)):
+        scores = draw(rng, (200_000, 1))
+        assert abs(scores.mean() - mean) < 5 * scores.std() / np.sqrt(len(scores))
+
+
+def test_bca_is_scipys():
+    scores = np.random.default_rng(0).lognormal(0, 1, 20)
+    found = stats.mean(scores[:, None], np.random.default_rng(1), 20_000)
+    low, high = calibration.bca(found, calibration.skewness(scores[:, None], None, log=False), 0.95)
+    theirs = distributions.bootstrap((scores,), np.mean, n_resamples=20_000, method="BCa", rng=np.random.default_rng(2))
+    interval = theirs.confidence_interval
+    assert (low[0], high[0]) == pytest.approx((interval.low, interval.high), rel=0.02)
+
+
+def test_the_tables_of_shares_and_improvement_come_out_again():
+    assert calibration.share_table() in DOC
+    rows = calibration.improvement_table(20).splitlines()
+    assert [row.split("|")[1:4] for row in rows] == [line.split("|")[1:4] for line in tail("improvement")]
+
+
+def tail(name: str) -> list[str]:
+    table = re.search(rf"<!-- {name}: .*?-->\n(.*?)\n<!-- end of {name} -->", DOC, re.DOTALL)
+    assert table is not None
+    return table[1].splitlines()
+
+
+def test_writing_replaces_one_table_and_refuses_a_doc_without_markers():
+    text = "a\n<!-- shares: words -->\nold\n<!-- end of shares -->\nb"
+    assert calibration.replace(text, "shares", "new") == text.replace("old", "new")
+    with pytest.raises(SystemExit, match="markers 'shares'"):
+        calibration.replace("nothing", "shares", "new")
