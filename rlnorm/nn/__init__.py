@@ -4,10 +4,14 @@
 """
 
 from rlnorm.nn import functional, norm
-from rlnorm.nn.batch import BatchNorm1d
-from rlnorm.nn.layer import LayerNorm
+from rlnorm.nn.batch import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from rlnorm.nn.group import GroupNorm
+from rlnorm.nn.instance import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
+from rlnorm.nn.layer import LayerNorm, MapLayerNorm
+from rlnorm.nn.layer_channels import ChannelLayerNorm
 from rlnorm.nn.modes import MODES, Mode, Moded, set_mode
 from rlnorm.nn.norm import Identity, Norm, load_norm
+from rlnorm.nn.rms import MapRMSNorm, RMSNorm
 
 NORMS = norm.discover(__name__, __path__)
 
@@ -24,11 +28,21 @@ __all__ = [
     "MODES",
     "NORMS",
     "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
+    "ChannelLayerNorm",
+    "GroupNorm",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
     "LayerNorm",
+    "MapLayerNorm",
+    "MapRMSNorm",
     "Mode",
     "Moded",
     "Norm",
+    "RMSNorm",
     "functional",
     "get_norm",
     "load_norm",

@@ -64,3 +64,17 @@ def several_values(x: Tensor, per_channel: int, name: str) -> None:
             f"{name}: expected more than 1 value per channel when training, got input size {tuple(x.shape)}; "
             "use a larger batch, or normalize with running statistics (mode 'eval')"
         )
+
+
+def trailing(x: Tensor, shape: tuple[int, ...], name: str, **named: Tensor | None) -> None:
+    """Refuse an input that does not end in `shape`, and a weight or bias that has not that shape."""
+    if not shape:
+        raise RuntimeError(f"{name} expects normalized_shape to have at least one axis, but got ()")
+    floating(x, name)
+    if tuple(x.shape[max(0, x.ndim - len(shape)) :]) != shape:
+        raise RuntimeError(f"{name}: expected input of shape (*, {str(shape)[1:]}, but got {tuple(x.shape)}")
+    for what, vector in named.items():
+        if vector is not None:
+            if tuple(vector.shape) != shape:
+                raise RuntimeError(f"{name}: expected {what} of shape {shape}, but got {tuple(vector.shape)}")
+            alike(x, vector, name, what)

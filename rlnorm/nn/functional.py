@@ -3,10 +3,14 @@
 from torch import Tensor
 
 from rlnorm.nn import _require as require
-from rlnorm.nn.batch import normalize_with_batch, normalize_with_running, update_running
+from rlnorm.nn._channels import normalize_with_running, unbiased, update_running
+from rlnorm.nn.batch import normalize_with_batch
+from rlnorm.nn.group import group_norm
+from rlnorm.nn.instance import normalize_with_instance, several_pixels
 from rlnorm.nn.layer import layer_norm
+from rlnorm.nn.rms import rms_norm
 
-__all__ = ["batch_norm", "layer_norm"]
+__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"]
 
 
 def batch_norm(
@@ -37,7 +41,40 @@ def batch_norm(
         return normalize_with_running(input, running_mean, running_var, weight, bias, eps)
     n = input.shape[0] * input.shape[2:].numel()
     require.several_values(input, n, "batch_norm")
-    y, mu, var = normalize_with_batch(input, weight, bias, eps)
+    y, mean, var = normalize_with_batch(input, weight, bias, eps)
     if running_mean is not None and running_var is not None and n:
-        update_running(running_mean, running_var, mu, var, n, momentum)
+        update_running(running_mean, mean, momentum)
+        update_running(running_var, unbiased(var, n), momentum)
+    return y
+
+
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Instance normalization of (N, C, ...); running statistics (C,) are updated in place where input stats are used.
+
+    Raises ValueError for a single pixel, RuntimeError for widths, dtypes and devices that do not fit, and for
+    statistics missing where needed. Source: `rlnorm.nn.instance`.
+    """
+    require.floating(input, "instance_norm")
+    if input.ndim < 3:
+        raise RuntimeError(f"instance_norm expected input of shape (N, C, ...), got {tuple(input.shape)}")
+    statistics = {"running_mean": running_mean, "running_var": running_var}
+    require.vectors(input, input.shape[1], "instance_norm", **statistics, weight=weight, bias=bias)
+    if not use_input_stats:
+        if running_mean is None or running_var is None:
+            raise RuntimeError("instance_norm expected running_mean and running_var without input stats, got None")
+        return normalize_with_running(input, running_mean, running_var, weight, bias, eps)
+    several_pixels(input, "instance_norm")
+    y, mean, var = normalize_with_instance(input, weight, bias, eps)
+    if running_mean is not None and running_var is not None and input.numel():
+        update_running(running_mean, mean, momentum)
+        update_running(running_var, unbiased(var, input.shape[2:].numel()), momentum)
     return y

@@ -8,7 +8,7 @@ dL/dx from g' by `rlnorm.nn._standardize` with axes = features: dx = r (g' - <g'
 Nothing is kept between batches, no sample sees another, and training and inference are the same function.
 
 On images there are two norms of this name. `LayerNorm((C, H, W))` here, as in torch, takes mean and variance over the
-whole map; so does `LayerNorm2d(C)` with one gamma and beta per channel, which needs to know the width alone.
+whole map; so does `MapLayerNorm(C)` with one gamma and beta per channel, which needs to know the width alone.
 `rlnorm.nn.layer_channels` takes them over the channels of each pixel, as Flax does.
 
 Source: Ba, Kiros & Hinton 2016, arXiv:1607.06450, eqs. 3 and 4.
@@ -21,26 +21,22 @@ from torch import Tensor, nn
 
 from rlnorm.nn import _require as require
 from rlnorm.nn._standardize import scale_shift, standardize, working
+from rlnorm.nn.group import GroupNorm
 from rlnorm.nn.norm import Norm
 
 
 def layer_norm(
-    x: Tensor, shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
 ) -> Tensor:
-    """x (..., *shape) -> y of the same shape; weight and bias of `shape`. Signature and errors of torch's."""
-    shape = tuple(shape)
-    if not shape:
-        raise RuntimeError("layer_norm expects normalized_shape to have at least one axis, but got ()")
-    if tuple(x.shape[x.ndim - len(shape) :]) != shape:
-        raise RuntimeError(f"layer_norm: input of shape (*, {str(shape)[1:]} expected, but got {tuple(x.shape)}")
-    require.floating(x, "layer_norm")
-    for what, vector in (("weight", weight), ("bias", bias)):
-        if vector is not None:
-            if tuple(vector.shape) != shape:
-                raise RuntimeError(f"layer_norm: {what} of shape {shape} expected, but got {tuple(vector.shape)}")
-            require.alike(x, vector, "layer_norm", what)
-    xhat = standardize(working(x), tuple(range(-len(shape), 0)), eps)[0]
-    return scale_shift(xhat, weight, bias).to(x.dtype)
+    """input (..., *shape) -> y of the same shape; weight and bias of `shape`. Signature and errors of torch's."""
+    shape = tuple(normalized_shape)
+    require.trailing(input, shape, "layer_norm", weight=weight, bias=bias)
+    xhat = standardize(working(input), tuple(range(-len(shape), 0)), eps)[0]
+    return scale_shift(xhat, weight, bias).to(input.dtype)
 
 
 class LayerNorm(nn.Module):
@@ -80,10 +76,24 @@ class LayerNorm(nn.Module):
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
 
 
+class MapLayerNorm(GroupNorm):
+    """Layer normalization of (N, C, ...) over the whole map, one gamma and beta per channel: one group.
+
+    Needs to know the width alone. Where gamma and beta per pixel are wanted: `LayerNorm((C, H, W))`.
+    """
+
+    def __init__(self, num_channels: int, eps: float = 1e-5, affine: bool = True, *, bias: bool = True):
+        super().__init__(1, num_channels, eps, affine, bias=bias)
+
+
+def _torchs_map(width: int) -> nn.Module:
+    return nn.GroupNorm(1, width)
+
+
 NORM = Norm(
     "layer",
-    {0: LayerNorm},
+    {0: LayerNorm, 1: MapLayerNorm, 2: MapLayerNorm, 3: MapLayerNorm},
     invariant_to=frozenset({"sample shift", "sample scale"}),
-    reference={0: nn.LayerNorm},
+    reference={0: nn.LayerNorm, 1: _torchs_map, 2: _torchs_map, 3: _torchs_map},
     source="Ba et al. 2016, arXiv:1607.06450",
 )

@@ -16,8 +16,6 @@ class Halve(nn.Module):
         super().__init__()
         self.width = width
     def forward(self, x):
-        if x.dtype != torch.get_default_dtype() and not x.is_floating_point():
-            raise RuntimeError(f"expected floating point, got {x.dtype}")
         if x.shape[-1] != self.width:
             raise RuntimeError(f"expected {self.width} features, got {x.shape[-1]}")
         return x / 2
@@ -81,4 +79,4 @@ def test_check_norm_reports_each_broken_law(tmp_path):
     assert broken == {"bad_input_is_refused_before_anything_changes"}
     assert not report.holds
     assert f"{len(report.results) - 1} of {len(report.results)} laws hold" in str(report)
-    assert "float32 was accepted" in str(report)
+    assert "int64 was accepted" in str(report)

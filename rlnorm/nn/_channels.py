@@ -1,0 +1,199 @@
+"""What norms with statistics per channel share: constructor, state dict and refusals of torch's, running statistics."""
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rlnorm.nn import _require as require
+from rlnorm.nn._standardize import along, scale_shift, working
+from rlnorm.nn.modes import Moded
+
+
+def normalize_with_running(
+    x: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> Tensor:
+    """x (N, C, ...) -> y of the same shape. The mean is taken off first: a x + b would cancel where it is large."""
+    work, axis = working(x), 1 - x.ndim
+    r = (var.to(work.dtype) + eps).rsqrt()
+    scale = r if weight is None else r * weight.to(work.dtype)
+    return scale_shift(work - along(mean.to(work.dtype), axis), scale, bias, axis).to(x.dtype)
+
+
+@torch.no_grad()
+def update_running(running: Tensor, new: Tensor, share: float | Tensor) -> None:
+    """running <- (1 - share) running + share new, both (C,), in place; `share` a number or a tensor of one element.
+
+    Without `lerp_`, which `torch.vmap` cannot batch.
+    """
+    running.mul_(1 - share).add_((new * share).to(running.dtype))
+
+
+def before_update(running: Tensor) -> Tensor:
+    """The values of a statistic, for a pass that uses them and then updates them in place.
+
+    A compiled backward pass recomputes cheap values from the buffers it was given, by then updated: gradients would be
+    silently wrong. It does not recompute a flip.
+    """
+    return running.flip(-1).flip(-1) if torch.compiler.is_compiling() else running
+
+
+def unbiased(var: Tensor, n: int) -> Tensor:
+    """The variance over n values, divided by n, as one divided by n-1."""
+    return var * (n / (n - 1))
+
+
+def channel_axes(ndim: int) -> tuple[int, ...]:
+    """All axes but the channel's (the second), counted from the end."""
+    return tuple(axis for axis in range(-ndim, 0) if axis != 1 - ndim)
+
+
+class ChannelNorm(Moded):
+    """Base of norms with parameters and running statistics per channel; constructor and state dict are torch's.
+
+    Beyond torch's: with `guard`, a batch whose statistics are not finite leaves the running ones as they are and is
+    counted in `skipped_batches` (not part of the state dict). Without, as in torch, one such batch poisons them.
+    """
+
+    _version = 2
+    ranks: tuple[int, ...]
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        bias: bool = True,
+        guard: bool = False,
+    ):
+        super().__init__()
+        name = type(self).__name__
+        require.width(num_features, name)
+        require.epsilon(eps, name, zero=False)
+        require.share(momentum, name)
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.affine, self.track_running_stats, self.guard = affine, track_running_stats, guard
+        ones = torch.ones(num_features, device=device, dtype=dtype)
+        self.weight = nn.Parameter(ones) if affine else None
+        self.bias = nn.Parameter(torch.zeros_like(ones)) if affine and bias else None
+        self.running_mean: Tensor | None
+        self.running_var: Tensor | None
+        self.num_batches_tracked: Tensor | None
+        self.skipped_batches: Tensor
+        counter = torch.zeros((), dtype=torch.long, device=device)
+        self.register_buffer("running_mean", torch.zeros_like(ones) if track_running_stats else None)
+        self.register_buffer("running_var", torch.ones_like(ones) if track_running_stats else None)
+        self.register_buffer("num_batches_tracked", counter if track_running_stats else None)
+        if guard:
+            self.register_buffer("skipped_batches", counter.clone(), persistent=False)
+
+    def reset_running_stats(self) -> None:
+        """Forget: running mean 0, running variance 1, no batch seen."""
+        if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
+            self.running_mean.zero_()
+            self.running_var.fill_(1)
+            self.num_batches_tracked.zero_()
+
+    def reset_parameters(self) -> None:
+        """Forget the statistics; gamma = 1, beta = 0."""
+        self.reset_running_stats()
+        if self.weight is not None:
+            nn.init.ones_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    @staticmethod
+    @abstractmethod
+    def normalize_with_own(
+        x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """x (N, C, ...) -> y of the same shape; the batch's mean and biased variance, (C,) each, without gradient."""
+
+    @abstractmethod
+    def values_per_statistic(self, x: Tensor) -> int:
+        """How many values one mean is taken over."""
+
+    @abstractmethod
+    def require_several(self, x: Tensor) -> None:
+        """Refuse statistics of a single value."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, C, ...) -> same shape. Without running statistics every mode normalizes with the batch's own."""
+        self.check_input(x)
+        mean, var = self.running_mean, self.running_var
+        updates = self.updates_running and mean is not None
+        if self.uses_batch or mean is None or var is None:
+            self.require_several(x)
+            y, *own = self.normalize_with_own(x, self.weight, self.bias, self.eps)
+        elif updates:
+            self.require_several(x)
+            mean, var = before_update(mean), before_update(var)
+            y = normalize_with_running(x, mean, var, self.weight, self.bias, self.eps)
+            _, *own = self.normalize_with_own(x.detach(), None, None, self.eps)
+        else:
+            return normalize_with_running(x, mean, var, self.weight, self.bias, self.eps)
+        if updates and x.numel():
+            self.update(own[0], unbiased(own[1], self.values_per_statistic(x)))
+        return y
+
+    @torch.no_grad()
+    def update(self, mean: Tensor, var: Tensor) -> None:
+        """Let a batch's mean and (unbiased) variance, (C,) each, enter the running statistics in place."""
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        seen: int | Tensor = 1
+        if self.guard:
+            seen = mean.isfinite().all() & var.isfinite().all()
+            self.skipped_batches.add_(~seen)
+            mean, var = torch.where(seen, mean, 0), torch.where(seen, var, 0)
+        self.num_batches_tracked.add_(seen)
+        share = self.momentum if self.momentum is not None else 1 / self.num_batches_tracked.clamp(min=1).to(mean.dtype)
+        share = share * seen
+        update_running(self.running_mean, mean, share)
+        update_running(self.running_var, var, share)
+
+    def check_input(self, x: Tensor) -> None:
+        """Refuse a wrong rank, width, dtype or device, before any state changes."""
+        name = type(self).__name__
+        require.rank(x, self.ranks, name)
+        require.floating(x, name)
+        if x.shape[1] != self.num_features:
+            raise RuntimeError(
+                f"{name}: expected {self.num_features} channels (axis 1), got {x.shape[1]} in {tuple(x.shape)}"
+            )
+        for what, vector in (("weight", self.weight), ("running_mean", self.running_mean)):
+            if vector is not None:
+                require.alike(x, vector, name, what)
+
+    def extra_repr(self) -> str:
+        """What the constructor was given."""
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
+        )
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        # Version 1 of torch's state dicts had no counter.
+        version = local_metadata.get("version")
+        if (version is None or version < 2) and self.num_batches_tracked is not None:
+            counter = self.num_batches_tracked
+            known = torch.zeros((), dtype=torch.long) if counter.is_meta else counter
+            state_dict.setdefault(f"{prefix}num_batches_tracked", known)
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )

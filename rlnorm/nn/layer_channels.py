@@ -1,0 +1,64 @@
+r"""Layer normalization over channels, pixel by pixel: what Flax's LayerNorm does to an image.
+
+    y = gamma xhat + beta,    xhat = (x - mu) (var + eps)^(-1/2),    mu, var over one pixel's channels in one sample
+
+Backward. With g = dL/dy and sums over samples and pixels: dL/dgamma = sum g xhat, dL/dbeta = sum g,
+dL/dxhat = gamma g =: g', and dL/dx from g' by `rlnorm.nn._standardize` with axes = channels:
+dx = r (g' - <g'> - xhat <g' xhat>).
+
+After a Linear, where there is one pixel, it is `rlnorm.nn.layer`. On images it is not: that one takes mean and variance
+over the whole map.
+
+Source: Ba, Kiros & Hinton 2016, arXiv:1607.06450, eqs. 3 and 4; flax.linen.LayerNorm for the axes.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from rlnorm.nn import _require as require
+from rlnorm.nn._standardize import scale_shift, standardize, working
+from rlnorm.nn.norm import Norm
+
+
+class ChannelLayerNorm(nn.Module):
+    """Layer normalization of (N, C, ...) over C."""
+
+    def __init__(
+        self,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ):
+        super().__init__()
+        require.epsilon(eps, "ChannelLayerNorm")
+        require.width(num_channels, "ChannelLayerNorm", "num_channels")
+        self.num_channels, self.eps = num_channels, eps
+        ones = torch.ones(num_channels, device=device, dtype=dtype)
+        self.weight = nn.Parameter(ones) if affine else None
+        self.bias = nn.Parameter(torch.zeros_like(ones)) if affine and bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, C, ...) -> same shape."""
+        require.floating(x, "ChannelLayerNorm")
+        if x.ndim < 2 or x.shape[1] != self.num_channels:
+            raise RuntimeError(f"ChannelLayerNorm: expected (N, {self.num_channels}, ...), got {tuple(x.shape)}")
+        if self.weight is not None:
+            require.alike(x, self.weight, "ChannelLayerNorm", "weight")
+        xhat = standardize(working(x), (1 - x.ndim,), self.eps)[0]
+        return scale_shift(xhat, self.weight, self.bias, 1 - x.ndim).to(x.dtype)
+
+    def extra_repr(self) -> str:
+        """What the constructor was given."""
+        return f"{self.num_channels}, eps={self.eps}"
+
+
+NORM = Norm(
+    "layer_channels",
+    dict.fromkeys(range(4), ChannelLayerNorm),
+    invariant_to=frozenset(f"{kind} {change}" for kind in ("sample", "pixel") for change in ("shift", "scale")),
+    reference={0: nn.LayerNorm},
+    source="Ba et al. 2016, arXiv:1607.06450",
+)
