@@ -22,9 +22,12 @@ def raise_if_any(sentences: Iterable[str]) -> None:
         raise ConfigError(*found)
 
 
-def unknown(kind: str, got: object, valid: Iterable[str]) -> str:
-    """The sentence for a name that is none: what was got, the nearest valid name, all valid names."""
+def unknown(kind: str, got: object, valid: Iterable[str], expected: str | None = None) -> str:
+    """The sentence for a name that is none: what was got, the nearest valid name, and what was expected.
+
+    `expected` says it in words where listing all of `valid` would not help.
+    """
     names: Sequence[str] = sorted(valid)
     near = get_close_matches(str(got), names, n=1, cutoff=0.4)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"unknown {kind} {got!r}.{hint} Expected one of: {', '.join(names)}."
+    return f"unknown {kind} {got!r}.{hint} Expected {expected or 'one of: ' + ', '.join(names)}."

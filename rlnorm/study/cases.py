@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rlnorm.textbook import BatchNorm
+from rlnorm.textbook import BatchNorm, Linear
 
 Array = NDArray[Any]
 Case = Mapping[str, Any]
@@ -41,9 +41,9 @@ def values(rng: np.random.Generator, *shape: int) -> Array:
     return scale(rng) * (rng.normal(size=shape) + rng.uniform(-3, 3))
 
 
-def batch(rng: np.random.Generator, high: int = 512) -> Case:
+def batch(rng: np.random.Generator, low: int = 2, high: int = 512) -> Case:
     """One feature through BN: x and dL/dy (m,), gamma and beta of either sign, eps."""
-    m = size(rng, 2, high)
+    m = size(rng, low, high)
     return {
         "x": values(rng, m),
         "dy": values(rng, m),
@@ -68,6 +68,49 @@ def backpropagated(case: Case) -> BatchNorm:
     return bn
 
 
+def linear(W: Array, b: Array) -> Linear:
+    """The textbook's layer with weights W (inputs, outputs) and bias b (outputs,)."""
+    layer = Linear(W.shape[0], W.shape[1], np.random.default_rng(0))
+    layer.W, layer.b = W, b
+    return layer
+
+
+def unit(rng: np.random.Generator) -> Case:
+    """One unit of a Linear layer and BN after it: rows x (m, inputs), weights w (inputs,), bias b, dL/dy (m,)."""
+    m, inputs = size(rng), size(rng, 1, 16)
+    x, w = values(rng, m, inputs), rng.normal(size=inputs)
+    return {
+        "x": x,
+        "w": w,
+        "b": float(np.abs(x @ w).max() * rng.normal()),
+        "dy": rng.normal(size=m),
+        "gamma": log_uniform(rng, 0.1, 10),
+        "eps": epsilon(rng),
+    }
+
+
+def through_unit(case: Case, **changed: Any) -> tuple[Linear, BatchNorm]:
+    """Linear and BN of a `unit` case after forward and backward pass, some of its numbers `changed` before."""
+    case = {**case, **changed}
+    layer, bn = linear(case["w"][:, None], np.reshape(case["b"], 1)), BatchNorm(1, eps=case["eps"])
+    bn.gamma = np.array([case["gamma"]])
+    bn.forward(layer.forward(case["x"]))
+    layer.backward(bn.backward(case["dy"][:, None]))
+    return layer, bn
+
+
+def unit_cancellation(case: Case) -> float:
+    """max |z| / std in a `unit` case, b counted apart: how much larger than z - mu the numbers are that make it."""
+    layer, bn = through_unit(case)
+    return float((np.abs(layer.y).max() + 2 * abs(case["b"])) / bn.std[0])
+
+
+def unit_weight_terms(case: Case) -> Array:
+    """The size of the terms that make dL/dw (inputs,) in a `unit` case."""
+    _, bn = through_unit(case)
+    return np.abs(bn.dxhat).max() / bn.std * (1 + unit_cancellation(case)) * np.abs(case["x"]).sum(axis=0)
+
+
 def derivative(function: Callable[[Array], Any], x: Array) -> Array:
     """dL/dx of a real-analytic scalar function L, shape of x, by a complex step: L(x + ih) = L(x) + ih dL/dx + O(h^2).
 
@@ -87,7 +130,8 @@ def derivative(function: Callable[[Array], Any], x: Array) -> Array:
 def derivative_by_column(function: Callable[[Array], Array], x: Array) -> Array:
     """`derivative` for one feature x (m,), all at once: column k of the (m, m) given to `function` has x_k moved.
 
-    `function` must treat columns alike and apart, as BN does, and give L for each column, (m,).
+    `function` must treat columns alike and apart, as BN does, and give L for each column, (m,); or any number of them,
+    (n, m), and then so is the answer.
     """
     h = step_of(x)
     return np.imag(function(x[:, None] + 1j * h * np.eye(len(x)))) / h
@@ -101,6 +145,12 @@ def step_of(x: Array) -> float:
 def input_slope(case: Case) -> Array:
     """dL/dx (m,) of L = sum_i dL/dy_i y_i for a `batch` case, by a complex step through the textbook's forward pass."""
     return derivative_by_column(lambda x: case["dy"] @ normalized(case, x).y, case["x"])
+
+
+def output_terms(case: Case) -> float:
+    """The size of the numbers that make y in a `batch` case: x / std before the mean is taken off, gamma and beta."""
+    bn = normalized(case)
+    return float(abs(case["gamma"]) * np.abs(bn.x).max() / bn.std[0] + abs(case["beta"]))
 
 
 def input_terms(case: Case) -> float:

@@ -40,12 +40,12 @@ class Experiment:
 
 
 def DQN(*, steps: Mapping[Preset, int], **settings: object) -> Experiment:
-    """An experiment on the DQN engine; `settings` are keyword arguments of `rlnorm.dqn.train`."""
+    """An experiment on the DQN engine; `settings` are keyword arguments of `rlnorm.dqn.train`, and `lr`."""
     return Experiment("dqn", steps, settings)
 
 
 def Supervised(*, steps: Mapping[Preset, int], **settings: object) -> Experiment:
-    """An experiment on the supervised engine; `settings` are keyword arguments of `rlnorm.supervised.train`."""
+    """An experiment on the supervised engine; `settings` are those of `rlnorm.supervised.train`, and `lr`."""
     return Experiment("supervised", steps, settings)
 
 
@@ -59,7 +59,7 @@ class Effect:
     """Arms x seeds, one score per run (`metric`), one question with its margin.
 
     With `rates`, each arm runs at every one of them on the selection seeds and is judged at its own best on fresh
-    seeds; without, all arms run at the experiment's common rate.
+    seeds; with `grid` too, a run's score is its mean over all of them. Without, all arms run at the common rate.
     """
 
     experiment: Experiment
@@ -67,6 +67,7 @@ class Effect:
     metric: str
     question: Question
     rates: tuple[float, ...] = ()
+    grid: bool = False
     presets: tuple[Preset, ...] = PRESETS
     kind: Kind = "effect"
 

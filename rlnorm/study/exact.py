@@ -6,7 +6,8 @@ error of a case is how far the two are apart, as a share of `scale`: the size of
 rounding is relative to those and not to their sum (at m = 2 and eps = 0 the terms of dL/dx cancel to exactly 0).
 
     error = max |formula - truth| / scale                 relation "="
-    error = max (formula - truth, 0) / scale              relation "<="       (">=" with the sign turned)
+    error = max (formula - truth) / scale                 relation "<=", negative where there is room to spare
+    error = max (truth - formula) / scale                 relation ">="
 
 Supported if the largest error of all cases is within `tolerance`, refuted if it is not: one counterexample is enough.
 """
@@ -14,7 +15,8 @@ Supported if the largest error of all cases is within `tolerance`, refuted if it
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from textwrap import fill, indent
 from typing import Any, Literal
 
@@ -22,7 +24,7 @@ import numpy as np
 
 from rlnorm.study.cases import Case
 from rlnorm.study.claim import PRESETS, Claim, Kind, Preset
-from rlnorm.study.judge import Outcome, Verdict
+from rlnorm.study.judge import Divergence, Judgement, Outcome, Verdict
 
 Record = Mapping[str, Any]
 Quantity = Callable[[Case], Any]
@@ -32,20 +34,6 @@ WHY_ROUNDING = (
     "float64 rounds at 1e-16 of the terms; sums of up to 512 of them and division by a spread down to 1e-3 of the "
     "values raise that to 1e-11 at most, while a wrong formula is off in its first digits"
 )
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What the records of one part say."""
-
-    outcome: Outcome
-    estimate: float | None = None
-    low: float | None = None
-    high: float | None = None
-    n: int | None = None
-    diverged: float | None = None
-    reason: str = ""
-    details: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,7 +69,7 @@ def error(part: Exact, case: Case) -> float:
     difference = np.asarray(part.formula(case)) - np.asarray(part.truth(case))
     wrong = {"=": np.abs(difference), "<=": difference, ">=": -difference}[part.relation]
     worst = float(np.max(wrong / part.scale(case)))
-    return max(worst, 0.0) if np.isfinite(worst) else float("inf")
+    return worst if np.isfinite(worst) else float("inf")
 
 
 def run(part: Exact, claim_id: str, seed: int) -> Iterator[Record]:
@@ -108,7 +96,7 @@ def judge(part: Exact, records: Iterable[Record]) -> Judgement:
     rows = list(records)
     errors = np.array([np.inf if row["error"] is None else row["error"] for row in rows])
     if not len(errors):
-        return Judgement("insufficient", n=0, reason="No case was computed.")
+        return judgement("insufficient", None, 0, "No case was computed.", {})
     largest, missed = float(errors.max()), int((errors > part.tolerance).sum())
     details: dict[str, object] = {
         "says": part.says,
@@ -118,14 +106,22 @@ def judge(part: Exact, records: Iterable[Record]) -> Judgement:
         "cases that miss": missed,
     }
     if not missed:
-        reason = f"Largest error {largest:.1e} over {len(errors)} cases, within the tolerance {part.tolerance:.0e}."
-        return Judgement("supported", estimate=largest, n=len(errors), reason=reason, details=details)
+        found = "Largest error" if part.relation == "=" else "Nearest to the bound"
+        reason = f"{found} {largest:.1e} over {len(errors)} cases, within the tolerance {part.tolerance:.0e}."
+        return judgement("supported", largest, len(errors), reason, details)
     details["counterexample"] = [row["counterexample"] for row in rows if "counterexample" in row][-1]
     reason = (
         f"{missed} of {len(errors)} cases miss the tolerance {part.tolerance:.0e}; "
         f"median error {np.median(errors):.1e}, largest {largest:.1e}."
     )
-    return Judgement("refuted", estimate=finite(largest), n=len(errors), reason=reason, details=details)
+    return judgement("refuted", finite(largest), len(errors), reason, details)
+
+
+def judgement(
+    outcome: Outcome, estimate: float | None, n: int, reason: str, details: Mapping[str, object]
+) -> Judgement:
+    """A judgement without interval: all cases count, so its level is 1; nothing can diverge."""
+    return Judgement(outcome, estimate, None, None, 1.0, n, None, reason, details, Divergence())
 
 
 def page(claims: Mapping[str, Claim], verdicts: Iterable[Verdict]) -> str:
@@ -175,8 +171,9 @@ def simplified(part: Exact, case: Case) -> Case:
     """The case with its numbers rounded as far as it still misses the tolerance with finite numbers; else itself."""
     for decimals in range(4):
         rounded = {name: np.round(value, decimals) for name, value in case.items()}
-        if part.tolerance < error(part, rounded) < np.inf:
-            return rounded
+        with suppress(ValueError):  # rounding may have left what a function takes
+            if part.tolerance < error(part, rounded) < np.inf:
+                return rounded
     return case
 
 

@@ -55,12 +55,13 @@ class PartResult:
 
 @dataclass(frozen=True)
 class ClaimResult:
-    """A claim, its parts and the verdict that its own rule makes of them."""
+    """A claim, its parts, the verdict that its own rule makes of them, and the command that runs it again."""
 
     id: str
     claim: Claim
     parts: tuple[PartResult, ...]
     overall: Verdict
+    command: str = ""
 
 
 @dataclass(frozen=True)

@@ -176,11 +176,6 @@ def asked(question: Question) -> str:
     }[question.asks]
 
 
-def rerun(claim_id: str, preset: str) -> str:
-    """The command that runs a claim again."""
-    return f"rlnorm run {claim_id} --preset {preset}"
-
-
 def tally(study: StudyResult) -> dict[Outcome, int]:
     """How many claims came to each outcome, every outcome named."""
     found = [claim.overall.verdict for claim in study.claims]

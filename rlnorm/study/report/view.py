@@ -97,7 +97,7 @@ def claims(study: StudyResult) -> tuple[ClaimView, ...]:
     """Every claim of the study, in its order; one colour per arm name throughout."""
     colours = style.colours(arm.name for _, _, arm in words.arms_of(study))
     axis = reach(study)
-    return tuple(_claim(result, study.preset, colours, axis) for result in study.claims)
+    return tuple(_claim(result, colours, axis) for result in study.claims)
 
 
 def reach(study: StudyResult) -> float:
@@ -135,7 +135,7 @@ def settings_of(arms: Mapping[str, ArmResult]) -> Settings | None:
     )
 
 
-def _claim(result: ClaimResult, preset: str, colours: Mapping[str, str], axis: float) -> ClaimView:
+def _claim(result: ClaimResult, colours: Mapping[str, str], axis: float) -> ClaimView:
     claim = result.claim
     rules = {
         "all": "Supported if every part is, refuted if any is.",
@@ -151,7 +151,7 @@ def _claim(result: ClaimResult, preset: str, colours: Mapping[str, str], axis: f
         rule=rules[claim.overall] if len(result.parts) > 1 else "",
         overall=_row("overall", result.overall, words.overall_scale(result), axis),
         parts=tuple(_part(part, claim.parts.get(part.name), colours, axis) for part in result.parts),
-        command=words.rerun(result.id, preset),
+        command=result.command,
     )
 
 

@@ -1,0 +1,5 @@
+"""DQN for many seeds at once."""
+
+from rlnorm.dqn.train import errors, train
+
+__all__ = ["errors", "train"]

@@ -1,0 +1,63 @@
+r"""Optimizers of a whole population: one matrix of parameters (N, P), one learning rate per member.
+
+torch.optim takes one rate for all; here each row has its own. The updates are torch's, tested against it, written as
+operations on tensors alone, in place, so that a compiled update can hold them.
+
+    Adam (Kingma & Ba 2015, arXiv:1412.6980, alg. 1):
+        m <- b1 m + (1-b1) g,   v <- b2 v + (1-b2) g^2,   p <- p - lr (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps)
+    SGD with momentum (Polyak 1964, in torch's form):
+        m <- b m + g,           p <- p - lr m
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Optimizer(Protocol):
+    """One step for all members: gradient (N, P) -> the parameters change in place."""
+
+    def step(self, gradient: Tensor) -> None: ...
+
+
+def _column(rates: Sequence[float]) -> Tensor:
+    return torch.tensor(rates, dtype=torch.float32).unsqueeze(1)
+
+
+class Adam:
+    """Adam on `parameters` (N, P) with one rate per member; betas (0.9, 0.999) and eps 1e-8 as torch's defaults."""
+
+    def __init__(self, parameters: Tensor, rates: Sequence[float], betas: tuple[float, float] = (0.9, 0.999)):
+        self.parameters, self.rates, self.betas, self.eps = parameters, _column(rates), betas, 1e-8
+        self.m, self.v = torch.zeros_like(parameters), torch.zeros_like(parameters)
+        # Powers of the betas live in tensors: a Python counter would be compiled in anew at every step.
+        self.powers = torch.ones(2, dtype=torch.float64)
+        self.decay = torch.tensor(betas, dtype=torch.float64)
+
+    def step(self, gradient: Tensor) -> None:
+        """One step; gradient (N, P)."""
+        b1, b2 = self.betas
+        self.powers.mul_(self.decay)
+        correction1, correction2 = (1 - self.powers).to(gradient.dtype)
+        self.m.mul_(b1).add_(gradient, alpha=1 - b1)
+        self.v.mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
+        denominator = (self.v.sqrt() / correction2.sqrt()).add(self.eps)
+        self.parameters.sub_(self.rates / correction1 * self.m / denominator)
+
+
+class SGD:
+    """Gradient descent on `parameters` (N, P) with momentum and one rate per member."""
+
+    def __init__(self, parameters: Tensor, rates: Sequence[float], momentum: float = 0.9):
+        self.parameters, self.rates, self.momentum = parameters, _column(rates), momentum
+        self.m = torch.zeros_like(parameters)
+
+    def step(self, gradient: Tensor) -> None:
+        """One step; gradient (N, P)."""
+        self.m.mul_(self.momentum).add_(gradient)
+        self.parameters.sub_(self.rates * self.m)
+
+
+OPTIMIZERS: dict[str, type[Adam] | type[SGD]] = {"adam": Adam, "sgd": SGD}

@@ -1,0 +1,119 @@
+"""N networks of one architecture, trained as one.
+
+A loop over N small networks spends its time in Python. Here the parameters of all members are the rows of one matrix
+(N, P), their buffers the rows of another, and a forward pass is `vmap` of the plain module over the rows. Copying a
+target network, clipping, finding a member that diverged and the optimizer are then operations on whole matrices, and
+`member(i)` gives one row back as a plain `nn.Module`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from rlnorm.networks import initialize
+from rlnorm.nn import MODES, Mode, set_mode
+
+Tensors = dict[str, Tensor]
+
+
+class Rows:
+    """Named tensors of N members, stacked: one matrix (N, sum of sizes) per dtype, and views into it by name.
+
+    `views[name]` has shape (N, *shape) and shares memory with the matrix.
+    """
+
+    def __init__(self, members: int, like: Mapping[str, Tensor]):
+        sizes: dict[torch.dtype, int] = {}
+        for tensor in like.values():
+            sizes[tensor.dtype] = sizes.get(tensor.dtype, 0) + tensor.numel()
+        self.matrices = {dtype: torch.zeros(members, size, dtype=dtype) for dtype, size in sizes.items()}
+        self.views: Tensors = {}
+        start = dict.fromkeys(sizes, 0)
+        for name, tensor in like.items():
+            at = start[tensor.dtype]
+            columns = self.matrices[tensor.dtype][:, at : at + tensor.numel()]
+            self.views[name] = columns.view(members, *tensor.shape)
+            start[tensor.dtype] += tensor.numel()
+
+    @torch.no_grad()
+    def set_row(self, i: int, tensors: Mapping[str, Tensor]) -> None:
+        """Member i takes the values of `tensors` (same names)."""
+        for name, view in self.views.items():
+            view[i].copy_(tensors[name])
+
+    @torch.no_grad()
+    def copy_(self, other: "Rows") -> None:
+        """Take every value of `other`, in place."""
+        for dtype, matrix in self.matrices.items():
+            matrix.copy_(other.matrices[dtype])
+
+
+class Population:
+    """The members' parameters and buffers, and how to run them.
+
+    build       makes one network (its random start is drawn anew below)
+    seeds       one per member: what its initial weights are drawn from
+    init_scale  one factor for all members, or one each
+    Only float32 parameters are meant. Shapes: `parameters.views[name]` (N, *shape); `flat` (N, P).
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], nn.Module],
+        seeds: Sequence[int],
+        *,
+        init: str = "torch",
+        init_scale: float | Sequence[float] = 1.0,
+    ):
+        network = build()
+        scales = [init_scale] * len(seeds) if isinstance(init_scale, int | float) else list(init_scale)
+        self.seeds = tuple(seeds)
+        self.parameters = Rows(len(seeds), dict(network.named_parameters()))
+        self.buffers = Rows(len(seeds), dict(network.named_buffers()))
+        for i, (seed, scale) in enumerate(zip(seeds, scales, strict=True)):
+            initialize(network, torch.Generator().manual_seed(seed), init, scale)
+            self.parameters.set_row(i, dict(network.named_parameters()))
+            self.buffers.set_row(i, dict(network.named_buffers()))
+        self._network = network
+        # The architecture in each mode, without values: what `apply` runs the rows through.
+        self._templates = {mode: set_mode(deepcopy(network).to("meta"), mode) for mode in MODES}
+
+    @property
+    def flat(self) -> Tensor:
+        """All parameters, (N, P); in place changes are the members' changes."""
+        return self.parameters.matrices[torch.float32]
+
+    def leaves(self) -> Tensors:
+        """The parameters as autograd leaves that share memory with them, each (N, *shape)."""
+        return {name: view.detach().requires_grad_() for name, view in self.parameters.views.items()}
+
+    def apply(self, parameters: Tensors, buffers: Tensors, x: Tensor, mode: Mode) -> Tensor:
+        """Every member on its own inputs: (N, B, ...) -> (N, B, outputs). `mode`: see `rlnorm.nn.modes`.
+
+        Modes that update running statistics do so in place, in `buffers`.
+        """
+        network = self._templates[mode]
+
+        def one(p: Tensors, b: Tensors, x: Tensor) -> Tensor:
+            return functional_call(network, (p, b), (x,))
+
+        return vmap(one)(parameters, buffers, x)
+
+    def __call__(self, x: Tensor, mode: Mode = "eval") -> Tensor:
+        """`apply` with the members' own parameters and buffers, without gradients."""
+        with torch.no_grad():
+            return self.apply(self.parameters.views, self.buffers.views, x, mode)
+
+    def state(self) -> tuple[Rows, Rows]:
+        """A copy of all parameters and buffers: what a target network starts from."""
+        return deepcopy(self.parameters), deepcopy(self.buffers)
+
+    def member(self, i: int) -> nn.Module:
+        """Member i as a plain module of its own, in eval mode."""
+        module = deepcopy(self._network)
+        rows = {**self.parameters.views, **self.buffers.views}
+        module.load_state_dict({name: view[i].clone() for name, view in rows.items()})
+        return module.eval()

@@ -1,0 +1,103 @@
+"""Scores: what one run came to, from its records.
+
+A run is one member of a unit. A diverged run scores as random from the record on at which it was found (rule 2), so its
+numbers after that are never looked at.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rlnorm.study.judge import Metric
+from rlnorm.tasks.environments import SCALES
+
+Records = Sequence[Mapping[str, Any]]
+
+
+def series(records: Records, key: str, member: int) -> np.ndarray:
+    """One member's values over the records, (T,); NaN where there is none."""
+    values = [record.get(key) for record in records]
+    return np.array([v[member] if isinstance(v, list) else v for v in values], dtype=float)
+
+
+def diverged_at(records: Records, member: int) -> int:
+    """Index of the first record at which the member had diverged; the number of records if it never did."""
+    flags = series(records, "diverged", member) > 0
+    return int(flags.argmax()) if flags.any() else len(records)
+
+
+def carried(values: np.ndarray, start: float) -> np.ndarray:
+    """NaNs replaced by the last value before them, or by `start`; (T,)."""
+    filled = np.concatenate([[start], values])
+    last = np.maximum.accumulate(np.where(np.isnan(filled), 0, np.arange(len(filled))))
+    return filled[last][1:]
+
+
+def return_auc(records: Records, settings: Mapping[str, Any], member: int) -> float:
+    """Area under the training-return curve: its mean over the budget, on the environment's scale (0 random, 1 solved).
+
+    The curve is the mean return of the episodes that ended between two records; where none did, the last one stands.
+    Environments without constants score in plain returns, and a diverged run's plain score is its worst so far.
+    """
+    values = series(records, "return", member)
+    scale, until = SCALES.get(settings["env"]), diverged_at(records, member)
+    if scale is None:
+        curve = carried(values, float(np.nanmin(values)) if not np.isnan(values).all() else 0.0)
+        curve[until:] = curve[: until + 1].min()
+    else:
+        curve = scale.normalize(carried(values, scale.random))
+        curve[until:] = 0.0
+    return float(curve.mean())
+
+
+def final_return(records: Records, settings: Mapping[str, Any], member: int) -> float:
+    """Mean return of the greedy episodes at the last step; a diverged run's is the random policy's."""
+    if diverged_at(records, member) < len(records) and settings["env"] in SCALES:
+        return SCALES[settings["env"]].random
+    return float(series(records, "final_return", member)[-1])
+
+
+def accuracy(records: Records, settings: Mapping[str, Any], member: int) -> float:
+    """Test accuracy at the last step; a diverged run's is chance."""
+    if diverged_at(records, member) < len(records):
+        return 0.1
+    return float(series(records, "test_accuracy", member)[-1])
+
+
+def updates_to(threshold: float) -> Callable[[Records, Mapping[str, Any], int], float]:
+    """Updates until the test accuracy first reaches `threshold`; the whole budget where it never does."""
+
+    def score(records: Records, settings: Mapping[str, Any], member: int) -> float:
+        reached = series(records, "test_accuracy", member) >= threshold
+        reached[diverged_at(records, member) :] = False
+        return float(records[int(reached.argmax()) if reached.any() else -1]["step"])
+
+    return score
+
+
+def sound(records: Records, settings: Mapping[str, Any], member: int) -> float:
+    """1 if the run never diverged, else 0."""
+    return float(diverged_at(records, member) == len(records))
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A metric and how a run's records give it."""
+
+    metric: Metric
+    score: Callable[[Records, Mapping[str, Any], int], float]
+
+
+METRICS: Mapping[str, Scored] = {
+    scored.metric.name: scored
+    for scored in (
+        Scored(Metric("return_auc", "higher", "normalized return", 0.0, 1.0), return_auc),
+        Scored(Metric("plain_return_auc", "higher", "return"), return_auc),
+        Scored(Metric("final_return", "higher", "greedy return"), final_return),
+        Scored(Metric("accuracy", "higher", "test accuracy", 0.1, 1.0), accuracy),
+        Scored(Metric("updates_to_90", "lower", "updates to 90 % test accuracy"), updates_to(0.9)),
+        Scored(Metric("sound", "higher", "share of runs that did not diverge", 0.0, 1.0), sound),
+    )
+}

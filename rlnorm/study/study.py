@@ -1,0 +1,159 @@
+"""A study from question to results: check, plan, run, judge, write.
+
+DIR/study.json            what was asked, of every study kept in DIR
+DIR/units/*.jsonl         the rows of finished units
+DIR/<claim>/              verdict.json, scores.csv, tensorboard/
+DIR/verdicts.json, DIR/report.html
+"""
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+import rlnorm
+from rlnorm.errors import ConfigError
+from rlnorm.study import report, tensorboard
+from rlnorm.study.assess import Asked, assess, check, scores_csv, units
+from rlnorm.study.judge import Verdict
+from rlnorm.study.plan import versions
+from rlnorm.study.results import StudyResult
+from rlnorm.study.run import Bars, run, unfinished
+from rlnorm.study.store import Store, line, write_atomically
+
+FIELDS = ("claim", "part", "verdict", "estimate", "low", "high", "margin", "n", "diverged", "preset", "steps")
+
+
+class Interrupted(Exception):
+    """Ctrl-C: everything finished is kept; `left` units are still to do."""
+
+    def __init__(self, done: int, left: int):
+        super().__init__(f"{done} units finished, {left} left")
+        self.done, self.left = done, left
+
+
+class Failed(Exception):
+    """Units that could not be done: label -> reason. The rest was judged and written."""
+
+    def __init__(self, reasons: Mapping[str, str], result: StudyResult):
+        super().__init__("\n".join(f"{label}: {reason}" for label, reason in reasons.items()))
+        self.result = result
+
+
+def study(
+    asked: Sequence[Asked],
+    out: Path,
+    *,
+    jobs: int,
+    console: Console,
+    before: Sequence[Asked] = (),
+    per_seed: bool = False,
+) -> StudyResult:
+    """Run what is missing, judge, and write everything under `out`.
+
+    `before` is what was asked there earlier: it is shown again beside the new, from the rows that are there.
+
+    Raises ConfigError before anything is written; Interrupted and Failed after all that is finished was kept.
+    """
+    check(asked)
+    writable(out)
+    begin, store, failed = time.monotonic(), Store(out), dict[str, str]()
+    remember(asked, out)
+    # Rates are chosen on units of a first round; what they decide is planned in the next.
+    while True:
+        planned = units(asked, store)
+        missing = [unit for unit in unfinished(planned, store) if unit.label not in failed]
+        if not missing:
+            break
+        console.print(f"{len(planned)} units of work, {len(planned) - len(missing)} already finished.", highlight=False)
+        try:
+            with Bars(console, len(missing)) as bars:
+                failed |= {unit.label: reason for unit, reason in run(missing, store, jobs, bars).items()}
+        except KeyboardInterrupt:
+            left = len(unfinished(planned, store))
+            raise Interrupted(len(planned) - left, left) from None
+    result = results(
+        [(one, Store(out, any_version=True)) for one in before] + [(one, store) for one in asked],
+        time.monotonic() - begin,
+    )
+    write(result, out, per_seed)
+    if failed:
+        raise Failed(failed, result)
+    return result
+
+
+def results(asked: Sequence[tuple[Asked, Store]], seconds: float | None = None) -> StudyResult:
+    """Judge what is stored."""
+    return StudyResult(
+        claims=tuple(assess(one, store) for one, store in asked),
+        preset=asked[-1][0].preset,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=commit(),
+        versions={"rlnorm": rlnorm.__version__, "python": platform.python_version(), **versions()},
+        command=shlex.join(["rlnorm", *sys.argv[1:]]),
+        seconds=seconds,
+        hardware=f"{os.cpu_count()} CPU cores ({platform.machine()}), {platform.system()}",
+    )
+
+
+def write(result: StudyResult, out: Path, per_seed: bool = False) -> None:
+    """Verdicts, scores, event files and the report."""
+    for claim in result.claims:
+        rows = [claim.overall, *(part.verdict for part in claim.parts)]
+        write_atomically(out / claim.id / "verdict.json", _pretty([vars(row) for row in rows]))
+        write_atomically(out / claim.id / "scores.csv", scores_csv(claim))
+    write_atomically(out / "verdicts.json", _pretty([{f: getattr(v, f) for f in FIELDS} for v in verdicts(result)]))
+    tensorboard.write(result, out, per_seed)
+    report.write(result, out / "report.html")
+
+
+def verdicts(result: StudyResult) -> list[Verdict]:
+    """Every row: each claim's overall verdict, then its parts'."""
+    return [row for claim in result.claims for row in (claim.overall, *(part.verdict for part in claim.parts))]
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(json.loads(line(value)), indent=1) + "\n"
+
+
+def remember(asked: Sequence[Asked], out: Path) -> None:
+    """Keep what was asked in DIR/study.json, beside what was asked there before."""
+    kept = asked_before(out)
+    for one in asked:
+        kept[one.found.id] = {"preset": one.preset, "parts": list(one.parts), "seeds": one.seeds, "recipe": one.recipe}
+    write_atomically(out / "study.json", _pretty({"claims": kept}))
+
+
+def asked_before(out: Path) -> dict[str, dict[str, Any]]:
+    """What DIR/study.json says was asked; nothing where there is none."""
+    file = out / "study.json"
+    return json.loads(file.read_text(encoding="utf-8"))["claims"] if file.exists() else {}
+
+
+def commit() -> str | None:
+    """The commit of the checkout that the package runs from, "-dirty" with changes; None outside of one."""
+    command = ["git", "-C", str(Path(rlnorm.__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def writable(out: Path) -> None:
+    """Raise ConfigError unless results can be written under `out`."""
+    there = out
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise ConfigError(f"--out must be a folder, but {str(there)!r} is a file.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(f"cannot write to --out {str(out)!r}: no permission in {str(there)!r}.")

@@ -1,0 +1,1 @@
+"""What there is to learn: gymnasium environments and data sets, by name."""
