@@ -96,7 +96,7 @@ CLAIM = Claim(
             scale=lambda case: 1.0,
             tolerance=0.01,
             because="one percentage point of accuracy is the margin for accuracies; each is the mean of 5 networks",
-            cases=12,
+            cases=8,
             relation=">=",
         ),
         "fault 1, the sum is 0": Exact(

@@ -184,10 +184,12 @@ def shown(part: Exact, case: Case) -> Record:
 
 
 def as_json(value: Any) -> Any:
-    """A number or an array as JSON, to 12 significant digits; null where not finite."""
+    """A number or an array as JSON, to 12 significant digits; whole numbers whole; null where not finite."""
     array = np.asarray(value)
     if array.ndim:
         return [as_json(element) for element in array]
+    if np.issubdtype(array.dtype, np.integer):
+        return int(array)
     return finite(float(f"{float(array):.12g}") + 0.0)
 
 

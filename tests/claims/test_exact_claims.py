@@ -9,7 +9,8 @@ import pytest
 
 import rlnorm.claims
 from rlnorm.study.cases import Case
-from rlnorm.study.exact import Exact, Judgement, Quantity, judge, run
+from rlnorm.study.exact import Exact, Quantity, judge, run
+from rlnorm.study.judge import Judgement
 
 PARTS = {
     f"{found.name}: {name}": part
@@ -34,6 +35,11 @@ def stretched(formula: Quantity, part: Exact) -> Quantity:
 
 def flipped(formula: Quantity, part: Exact) -> Quantity:
     return lambda case: np.negative(formula(case))
+
+
+def mirrored(formula: Quantity, part: Exact) -> Quantity:
+    """As far on the other side of the bound."""
+    return lambda case: 2 * np.asarray(part.truth(case)) - formula(case)
 
 
 def shifted(formula: Quantity, part: Exact) -> Quantity:
@@ -61,8 +67,14 @@ def test_a_supported_formula_stretched_or_flipped_is_refuted(name: str, judgemen
     if judgements[name].outcome == "refuted":
         assert "counterexample" in judgements[name].details
         return
-    wrong = [make(part.formula, part) for make in (stretched, flipped, shifted)]
-    assert "refuted" in [outcome(replace(part, formula=formula)) for formula in wrong]
+    case = part.draw(np.random.default_rng(0))
+    if part.relation != "=":
+        mutants = [mirrored]
+    elif np.max(np.abs(part.formula(case)) / part.scale(case)) > part.tolerance:
+        mutants = [stretched, flipped]
+    else:
+        mutants = [shifted]  # what is 0 stays 0 when it is stretched
+    assert "refuted" in [outcome(replace(part, formula=make(part.formula, part))) for make in mutants]
 
 
 def test_the_law_itself_can_fail():
@@ -73,3 +85,22 @@ def test_the_law_itself_can_fail():
         says="x = x", formula=lambda c: c["x"], truth=lambda c: c["x"], draw=draw, scale=lambda c: 1.0, tolerance=9.0
     )
     assert outcome(replace(deaf, formula=stretched(deaf.formula, deaf))) == "supported"
+
+
+CATALOGUE = """
+    bn_forward bn_affine_moments bn_grad_affine bn_grad_variance bn_grad_mean bn_grad_input bn_grad_input_short
+    linear_grad bn_bias_redundant bn_identity bn_folds bn_weight_scale bn_affine_after_activation bn_conv_axes bn_ema bn_permutation
+    bn_coupling bn_gaussian bn_zero_one relu_saturates ln_batch_free wn_decouples wn_mean selu_fixed_point
+"""
+TRAINED = {"bn_grad_input_short: training", "selu_fixed_point: networks of 256 units"} | {
+    "selu_fixed_point: networks with alpha dropout"
+}
+
+
+def test_every_exact_claim_of_the_catalogue_is_declared():
+    assert {name.split(":")[0] for name in PARTS} == set(CATALOGUE.split())
+
+
+@pytest.mark.parametrize("name", sorted(PARTS.keys() - TRAINED))
+def test_a_part_that_trains_nothing_meets_a_thousand_cases(name: str):
+    assert PARTS[name].cases >= 1000

@@ -1,0 +1,48 @@
+"""Note N0's gradients at the scale and shift of batch normalization, against the slope of y = gamma xhat + beta."""
+
+import numpy as np
+
+from rlnorm.study.cases import Array, Case, backpropagated, batch, derivative, derivative_by_column, normalized
+from rlnorm.study.claim import Claim
+from rlnorm.study.exact import Exact
+
+
+def xhat_slope(case: Case) -> Array:
+    """dL/dxhat (m,) of L = sum dL/dy (gamma xhat + beta)."""
+    xhat = normalized(case).xhat[:, 0]
+    return derivative_by_column(lambda xhat: case["dy"] @ (case["gamma"] * xhat + case["beta"]), xhat)
+
+
+def parameter_slope(case: Case, name: str) -> Array:
+    """dL/dgamma or dL/dbeta through the textbook's forward pass."""
+    return derivative(lambda number: case["dy"] @ normalized({**case, name: number}).y[:, 0], case[name])
+
+
+CLAIM = Claim(
+    statement="At the scale and shift: dL/dxhat = dL/dy gamma, dL/dgamma = sum dL/dy xhat, dL/dbeta = sum dL/dy.",
+    source="Ioffe & Szegedy 2015, arXiv:1502.03167, sec. 3",
+    notes=("N0",),
+    parts={
+        "dL/dxhat": Exact(
+            says="dxhat = dy gamma",
+            formula=lambda case: backpropagated(case).dxhat[:, 0],
+            truth=xhat_slope,
+            draw=batch,
+            scale=lambda case: np.abs(case["dy"]).max() * abs(case["gamma"]),
+        ),
+        "dL/dgamma": Exact(
+            says="dgamma = sum dy xhat",
+            formula=lambda case: backpropagated(case).dgamma[0],
+            truth=lambda case: parameter_slope(case, "gamma"),
+            draw=batch,
+            scale=lambda case: np.abs(case["dy"]) @ np.abs(normalized(case).xhat[:, 0]),
+        ),
+        "dL/dbeta": Exact(
+            says="dbeta = sum dy",
+            formula=lambda case: backpropagated(case).dbeta[0],
+            truth=lambda case: parameter_slope(case, "beta"),
+            draw=batch,
+            scale=lambda case: np.abs(case["dy"]).sum(),
+        ),
+    },
+)

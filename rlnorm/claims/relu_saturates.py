@@ -1,0 +1,108 @@
+"""Whether ReLU saturates and loses gradient, as note N1 says, or has no vanishing gradient, as note N0 says."""
+
+import numpy as np
+
+from rlnorm.study.cases import Array, Case, log_uniform, size
+from rlnorm.study.claim import Claim
+from rlnorm.study.exact import Exact
+from rlnorm.textbook import Linear, Network, ReLU, Sigmoid, Tanh
+
+WIDTH, ROWS = 64, 8
+
+
+def far_out(rng: np.random.Generator) -> Case:
+    """A place from 20 to 1e6."""
+    return {"x": log_uniform(rng, 20, 1e6)}
+
+
+def slope(activation: type[ReLU | Sigmoid | Tanh], x: float) -> float:
+    """The slope of an activation at x."""
+    layer = activation()
+    layer.forward(np.array([x]))
+    return float(layer.backward(np.ones(1))[0])
+
+
+def deep(rng: np.random.Generator) -> Case:
+    """A depth from 2 to 50, and a seed for weights, inputs and dL/dy."""
+    return {"depth": size(rng, 2, 50), "seed": int(rng.integers(1 << 31))}
+
+
+def through_depth(case: Case, activation: type[ReLU | Sigmoid]) -> list[Array]:
+    """dL/dz (rows, width) before each activation, lowest first, of a network of He's weights and a random dL/dy."""
+    rng = np.random.default_rng(case["seed"])
+    activations = [activation() for _ in range(case["depth"])]
+    layers = [layer for f in activations for layer in (Linear(WIDTH, WIDTH, rng), f)]
+    network = Network(*layers)
+    network.backward(rng.normal(size=network.forward(rng.normal(size=(ROWS, WIDTH))).shape))
+    return [f.dx for f in activations]
+
+
+def share_of_zeros(case: Case) -> Array:
+    """The share of gradients that are exactly 0 before each ReLU, (depth,)."""
+    return np.array([(dz == 0).mean() for dz in through_depth(case, ReLU)])
+
+
+def factor_per_layer(case: Case, activation: type[ReLU | Sigmoid]) -> float:
+    """By what factor the gradient's norm changes from one layer to the one below, on the geometric mean."""
+    gradients = through_depth(case, activation)
+    ratio = np.linalg.norm(gradients[0]) / np.linalg.norm(gradients[-1])
+    return float(ratio ** (1 / (case["depth"] - 1)))
+
+
+def one(case: Case) -> float:
+    """The scale of slopes, shares and factors."""
+    return 1.0
+
+
+CLAIM = Claim(
+    statement="ReLU, like tanh, saturates on both sides and so loses gradient (N1); ReLU has no vanishing gradient "
+    "(N0): its slope is 1, no unit's gradient is 0, and the gradient keeps its size through 50 layers.",
+    source="study notes N1 and N0",
+    notes=("N1", "N0"),
+    parts={
+        "N1, right side": Exact(
+            says="far right, x >= 20, ReLU's slope is 0 like that of tanh",
+            formula=lambda case: slope(Tanh, case["x"]),
+            truth=lambda case: slope(ReLU, case["x"]),
+            draw=far_out,
+            scale=one,
+        ),
+        "N1, left side": Exact(
+            says="far left, x <= -20, ReLU's slope is 0 like that of tanh",
+            formula=lambda case: slope(Tanh, -case["x"]),
+            truth=lambda case: slope(ReLU, -case["x"]),
+            draw=far_out,
+            scale=one,
+        ),
+        "N0, slope": Exact(
+            says="where x > 0 ReLU's slope is 1",
+            formula=lambda case: 1.0,
+            truth=lambda case: slope(ReLU, case["x"]),
+            draw=far_out,
+            scale=one,
+        ),
+        "N0, every unit": Exact(
+            says="no gradient before a ReLU is exactly 0, in a network of He's weights",
+            formula=lambda case: 0.0,
+            truth=share_of_zeros,
+            draw=deep,
+            scale=one,
+        ),
+        "N0, through depth": Exact(
+            says="the gradient's norm falls by a factor of 0.8 a layer at worst, from 2 to 50 layers of ReLU",
+            formula=lambda case: factor_per_layer(case, ReLU),
+            truth=lambda case: 0.8,
+            draw=deep,
+            scale=one,
+            relation=">=",
+        ),
+        "N0, sigmoid beside it": Exact(
+            says="with sigmoid it falls by a factor of 0.5 a layer at least",
+            formula=lambda case: factor_per_layer(case, Sigmoid),
+            truth=lambda case: 0.5,
+            draw=deep,
+            scale=one,
+            relation="<=",
+        ),
+    },
+)
