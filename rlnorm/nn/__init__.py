@@ -5,13 +5,17 @@
 
 from rlnorm.nn import functional, norm
 from rlnorm.nn.batch import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from rlnorm.nn.batch_renorm import CROSSQ, BatchRenorm1d, BatchRenorm2d, BatchRenorm3d
 from rlnorm.nn.group import GroupNorm
 from rlnorm.nn.instance import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from rlnorm.nn.layer import LayerNorm, MapLayerNorm
 from rlnorm.nn.layer_channels import ChannelLayerNorm
+from rlnorm.nn.mean_only import MeanOnlyBatchNorm1d, MeanOnlyBatchNorm2d
 from rlnorm.nn.modes import MODES, Mode, Moded, set_mode
 from rlnorm.nn.norm import Identity, Norm, load_norm
 from rlnorm.nn.rms import MapRMSNorm, RMSNorm
+from rlnorm.nn.spectral import SpectralNorm
+from rlnorm.nn.weight import WeightNorm
 
 NORMS = norm.discover(__name__, __path__)
 
@@ -25,11 +29,15 @@ def get_norm(name: str) -> Norm:
 
 
 __all__ = [
+    "CROSSQ",
     "MODES",
     "NORMS",
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "BatchRenorm1d",
+    "BatchRenorm2d",
+    "BatchRenorm3d",
     "ChannelLayerNorm",
     "GroupNorm",
     "Identity",
@@ -39,10 +47,14 @@ __all__ = [
     "LayerNorm",
     "MapLayerNorm",
     "MapRMSNorm",
+    "MeanOnlyBatchNorm1d",
+    "MeanOnlyBatchNorm2d",
     "Mode",
     "Moded",
     "Norm",
     "RMSNorm",
+    "SpectralNorm",
+    "WeightNorm",
     "functional",
     "get_norm",
     "load_norm",

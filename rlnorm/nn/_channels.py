@@ -31,12 +31,18 @@ def update_running(running: Tensor, new: Tensor, share: float | Tensor) -> None:
 
 
 def before_update(running: Tensor) -> Tensor:
-    """The values of a statistic, for a pass that uses them and then updates them in place.
+    """A copy of a statistic, for a pass that uses it and then updates it in place.
 
-    A compiled backward pass recomputes cheap values from the buffers it was given, by then updated: gradients would be
-    silently wrong. It does not recompute a flip.
+    A compiled backward pass recomputes cheap values, a copy among them, from the buffers it was given, by then updated:
+    gradients would be silently wrong. It does not recompute a flip.
     """
-    return running.flip(-1).flip(-1) if torch.compiler.is_compiling() else running
+    return running.flip(0).flip(0) if torch.compiler.is_compiling() else running.clone()
+
+
+def finite(mean: Tensor, spread: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Whether both (C,) are finite, as one bool tensor, and both, or zeros in their place."""
+    seen = mean.isfinite().all() & spread.isfinite().all()
+    return seen, torch.where(seen, mean, 0), torch.where(seen, spread, 0)
 
 
 def unbiased(var: Tensor, n: int) -> Tensor:
@@ -149,9 +155,8 @@ class ChannelNorm(Moded):
             return
         seen: int | Tensor = 1
         if self.guard:
-            seen = mean.isfinite().all() & var.isfinite().all()
+            seen, mean, var = finite(mean, var)
             self.skipped_batches.add_(~seen)
-            mean, var = torch.where(seen, mean, 0), torch.where(seen, var, 0)
         self.num_batches_tracked.add_(seen)
         share = self.momentum if self.momentum is not None else 1 / self.num_batches_tracked.clamp(min=1).to(mean.dtype)
         share = share * seen
@@ -163,10 +168,7 @@ class ChannelNorm(Moded):
         name = type(self).__name__
         require.rank(x, self.ranks, name)
         require.floating(x, name)
-        if x.shape[1] != self.num_features:
-            raise RuntimeError(
-                f"{name}: expected {self.num_features} channels (axis 1), got {x.shape[1]} in {tuple(x.shape)}"
-            )
+        require.channels(x, self.num_features, name)
         for what, vector in (("weight", self.weight), ("running_mean", self.running_mean)):
             if vector is not None:
                 require.alike(x, vector, name, what)

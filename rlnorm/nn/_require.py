@@ -21,6 +21,13 @@ def rank(x: Tensor, ranks: tuple[int, ...], name: str) -> None:
         raise ValueError(f"{name} expected {expected} input (got {x.ndim}D input of shape {tuple(x.shape)})")
 
 
+def channels(x: Tensor, width: int, name: str) -> None:
+    """Refuse an input without `width` channels on its second axis."""
+    if x.ndim < 2 or x.shape[1] != width:
+        got = x.shape[1] if x.ndim > 1 else "no such axis"
+        raise RuntimeError(f"{name}: expected {width} channels (axis 1), got {got} in {tuple(x.shape)}")
+
+
 def vectors(x: Tensor, width: int, name: str, **named: Tensor | None) -> None:
     """Refuse a weight, bias or statistic that has not `width` elements, x's device, or x's dtype (or float32)."""
     for what, vector in named.items():

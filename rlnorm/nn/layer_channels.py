@@ -43,8 +43,7 @@ class ChannelLayerNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, ...) -> same shape."""
         require.floating(x, "ChannelLayerNorm")
-        if x.ndim < 2 or x.shape[1] != self.num_channels:
-            raise RuntimeError(f"ChannelLayerNorm: expected (N, {self.num_channels}, ...), got {tuple(x.shape)}")
+        require.channels(x, self.num_channels, "ChannelLayerNorm")
         if self.weight is not None:
             require.alike(x, self.weight, "ChannelLayerNorm", "weight")
         xhat = standardize(working(x), (1 - x.ndim,), self.eps)[0]

@@ -102,8 +102,7 @@ class MapRMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, ...) -> same shape."""
         require.floating(x, "MapRMSNorm")
-        if x.ndim < 2 or x.shape[1] != self.num_channels:
-            raise RuntimeError(f"MapRMSNorm: expected (N, {self.num_channels}, ...), got {tuple(x.shape)}")
+        require.channels(x, self.num_channels, "MapRMSNorm")
         if self.weight is not None:
             require.alike(x, self.weight, "MapRMSNorm", "weight")
         work = working(x)

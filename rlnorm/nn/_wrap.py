@@ -1,0 +1,46 @@
+"""A Linear or Conv whose weight is computed from other parameters: the base of weight and spectral normalization."""
+
+from abc import abstractmethod
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from rlnorm.errors import ConfigError
+from rlnorm.nn import _require as require
+from rlnorm.nn.modes import Moded
+
+
+class Reparametrized(Moded):
+    """`layer` with the weight that `effective_weight` computes from the parameter it has.
+
+    The layer's own weight and bias stay its parameters (`layer.weight`, `layer.bias`); it must not be used by itself.
+    """
+
+    def __init__(self, layer: nn.Module):
+        super().__init__()
+        if not isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
+            raise ConfigError(f"{type(self).__name__} wraps a Linear or Conv, but got {type(layer).__name__}.")
+        self.layer: nn.Linear | _ConvNd = layer
+
+    @abstractmethod
+    def effective_weight(self) -> Tensor:
+        """The weight the layer is applied with, of the shape of `layer.weight`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the layer, with the effective weight."""
+        require.floating(x, type(self).__name__)
+        layer = self.layer
+        axis = -1 if isinstance(layer, nn.Linear) else -layer.weight.ndim + 1
+        width = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
+        if x.ndim < -axis or x.shape[axis] != width:
+            raise RuntimeError(f"{type(self).__name__}: expected {width} input features, got shape {tuple(x.shape)}")
+        require.alike(x, layer.weight, type(self).__name__, "weight")
+        return apply_layer(layer, x, self.effective_weight())
+
+
+def apply_layer(layer: nn.Linear | _ConvNd, x: Tensor, weight: Tensor) -> Tensor:
+    """layer(x) with `weight` in place of the layer's own."""
+    if isinstance(layer, nn.Linear):
+        return F.linear(x, weight, layer.bias)
+    return layer._conv_forward(x, weight, layer.bias)
