@@ -89,8 +89,9 @@ def test_the_law_itself_can_fail():
 
 CATALOGUE = """
     bn_forward bn_affine_moments bn_grad_affine bn_grad_variance bn_grad_mean bn_grad_input bn_grad_input_short
-    linear_grad bn_bias_redundant bn_identity bn_folds bn_weight_scale bn_affine_after_activation bn_conv_axes bn_ema bn_permutation
-    bn_coupling bn_gaussian bn_zero_one relu_saturates ln_batch_free wn_decouples wn_mean selu_fixed_point
+    linear_grad bn_bias_redundant bn_identity bn_folds bn_weight_scale bn_affine_after_activation bn_conv_axes
+    bn_ema bn_permutation bn_coupling bn_gaussian bn_zero_one relu_saturates ln_batch_free wn_decouples wn_mean
+    selu_fixed_point
 """
 TRAINED = {"bn_grad_input_short: training", "selu_fixed_point: networks of 256 units"} | {
     "selu_fixed_point: networks with alpha dropout"
