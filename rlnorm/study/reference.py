@@ -1,0 +1,81 @@
+"""The engine under published settings, beside the published scores."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rlnorm.study.metrics import diverged_at, series
+from rlnorm.study.plan import Unit, training_unit
+from rlnorm.study.store import Store
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Published settings, the budget, and the score that was published for them (mean and what it was taken over)."""
+
+    settings: Mapping[str, object]
+    steps: int
+    rate: float
+    published: str
+
+
+REFERENCES: Mapping[str, Reference] = {
+    "CleanRL dqn.py, CartPole-v1": Reference(
+        settings={
+            "env": "CartPole-v1",
+            "hidden": (120, 84),
+            "batch": 128,
+            "buffer": 10_000,
+            "starts": 10_000,
+            "train_every": 10,
+            "target_every": 500,
+            "epsilon": (1.0, 0.05, 0.5),
+            "loss": "squared",
+        },
+        steps=500_000,
+        rate=2.5e-4,
+        published="488.69 (3 seeds, last 100 training episodes)",
+    ),
+}
+BLOCK = 8
+
+
+def reference_units(name: str, seeds: int) -> list[Unit]:
+    """Blocks of 8 seeds of one reference."""
+    one = REFERENCES[name]
+    blocks = [range(first, min(first + BLOCK, seeds)) for first in range(0, seeds, BLOCK)]
+    return [
+        training_unit(
+            "dqn", one.settings, block, [one.rate] * len(block), one.steps, f"{name}, seeds {block[0]}-{block[-1]}"
+        )
+        for block in blocks
+    ]
+
+
+def table(seeds: int, store: Store, commit: str | None, command: str) -> str:
+    """A Markdown table of every reference: greedy return over the seeds beside the published score."""
+    lines = [
+        f"Command: `{command}`, commit {commit}. Greedy return: mean of 20 episodes at the last step, then mean and",
+        "standard deviation over seeds. Training return: mean over the last tenth of the budget.",
+        "",
+        "| settings | steps | seeds | greedy return | per seed | training return | diverged | published |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, one in REFERENCES.items():
+        finals, training, diverged = [], [], 0
+        for unit in reference_units(name, seeds):
+            records = store.read(unit).records
+            for member in range(len(unit.seeds)):
+                finals.append(series(records, "final_return", member)[-1])
+                training.append(float(np.nanmean(series(records[-len(records) // 10 :], "return", member))))
+                diverged += diverged_at(records, member) < len(records)
+        lines.append(
+            f"| {name} | {one.steps:,} | {seeds} | {_spread(finals)} | {' '.join(f'{x:.0f}' for x in finals)} "
+            f"| {_spread(training)} | {diverged} | {one.published} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"

@@ -1,0 +1,220 @@
+"""Speed of the DQN engine beside stable-baselines3's DQN, in one run, and where its time goes.
+
+    python scripts/bench_dqn.py [--json PATH]
+
+CartPole-v1, 64-64, batch 128, one update per 10 environment steps, two processes with one torch thread each for either
+side: ours with 16 agents a process, stable-baselines3 with one. Environment steps/s are summed over agents and
+processes and leave out start-up, compilation and evaluation. Rounds of ours and theirs alternate; medians are shown.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+PROCESSES, AGENTS, ROUNDS = 2, 16, 3
+SHARED = {"batch": 128, "buffer": 10_000, "starts": 1_000, "target_every": 500, "discount": 0.99}
+LR = 2.5e-4
+
+
+def ours(norm: str, envs: int, steps: int, seed: int, agents: int = AGENTS) -> float:
+    """Environment steps/s of one process; timed from a fifth of the budget to the last record but one."""
+    from rlnorm.dqn import train
+
+    torch.set_num_threads(1)
+    times: list[tuple[int, float]] = []
+    settings = {**SHARED, "train_every": 10, "hidden": (64, 64), "norm": norm, "envs": envs, "compile": True}
+    seeds = range(seed, seed + agents)
+    for record in train(env="CartPole-v1", seeds=seeds, rates=[LR] * agents, steps=steps, **settings):  # pyright: ignore
+        times.append((int(record["step"]), time.perf_counter()))  # pyright: ignore
+    (first, begin), (last, end) = times[len(times) // 5], times[-2]
+    return agents * (last - first) / (end - begin)
+
+
+def stable_baselines3(_: str, envs: int, steps: int, seed: int) -> float:
+    """Environment steps/s of one process with one agent, under the same settings."""
+    from stable_baselines3 import DQN
+    from stable_baselines3.common.callbacks import BaseCallback
+    from stable_baselines3.common.env_util import make_vec_env
+
+    class Clock(BaseCallback):
+        def __init__(self) -> None:
+            super().__init__()
+            self.times: list[tuple[int, float]] = []
+
+        def _on_step(self) -> bool:
+            self.times.append((self.num_timesteps, time.perf_counter()))
+            return True
+
+    torch.set_num_threads(1)
+    model = DQN(
+        "MlpPolicy",
+        make_vec_env("CartPole-v1", n_envs=envs, seed=seed),
+        learning_rate=LR,
+        batch_size=SHARED["batch"],
+        buffer_size=SHARED["buffer"],
+        learning_starts=SHARED["starts"],
+        gamma=SHARED["discount"],
+        target_update_interval=SHARED["target_every"],
+        train_freq=10 // envs,
+        gradient_steps=1,
+        exploration_fraction=0.5,
+        policy_kwargs={"net_arch": [64, 64]},
+        device="cpu",
+        seed=seed,
+    )
+    clock = Clock()
+    model.learn(steps, callback=clock)
+    (first, begin), (last, end) = clock.times[len(clock.times) // 5], clock.times[-1]
+    return (last - first) / (end - begin)
+
+
+def together(function: Callable[..., float], *arguments: object) -> float:
+    """The sum over processes that run at the same time."""
+    with get_context("spawn").Pool(PROCESSES) as pool:
+        calls = [(*arguments, 1000 * i) for i in range(PROCESSES)]
+        return sum(pool.starmap(function, calls))
+
+
+def throughput(steps: int, rounds: int) -> list[dict[str, object]]:
+    """Rows of ours beside stable-baselines3's, for 1 and 10 environments per agent and every norm."""
+    rows = []
+    for envs in (1, 10):
+        measured: dict[str, list[float]] = {name: [] for name in ("sb3", "none", "layer", "batch")}
+        for _ in range(rounds):
+            for name, values in measured.items():
+                function = stable_baselines3 if name == "sb3" else ours
+                values.append(together(function, name, envs, steps // 2 if name == "sb3" else steps))
+        peer = statistics.median(measured.pop("sb3"))
+        for norm, values in measured.items():
+            mine = statistics.median(values)
+            case = f"steps/s, {envs} envs per agent, {norm}"
+            rows.append({"case": case, "ours": round(mine), "peer": round(peer), "ratio": round(mine / peer, 2)})
+    return rows
+
+
+def timed(function: Callable[[], object], seconds: float = 1.0) -> float:
+    """Median milliseconds of a call."""
+    for _ in range(5):
+        function()
+    times, stop = [], time.perf_counter() + seconds
+    while time.perf_counter() < stop or len(times) < 20:
+        begin = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - begin)
+    return 1e3 * statistics.median(times)
+
+
+def gemm_floor(agents: int, batch: int, sizes: Sequence[int]) -> Callable[[], None]:
+    """Nothing but the matrix products of one update: two forward passes, and the backward pass of one."""
+    layers = [
+        (torch.randn(agents, batch, i), torch.randn(agents, i, o), torch.randn(agents, batch, o))
+        for i, o in zip(sizes, sizes[1:])
+    ]
+
+    def products() -> None:
+        for depth, (x, w, g) in enumerate(layers):
+            torch.bmm(x, w)
+            torch.bmm(x, w)
+            torch.bmm(x.transpose(1, 2), g)
+            if depth:
+                torch.bmm(g, w.transpose(1, 2))
+
+    return products
+
+
+def where_time_goes(norm: str, envs: int, agents: int = AGENTS) -> list[dict[str, object]]:
+    """Milliseconds per update of every piece of the loop (10 environment steps per agent), each timed alone."""
+    from rlnorm.dqn.agents import Agents
+    from rlnorm.dqn.recipes import RECIPES
+    from rlnorm.dqn.replay import Replay
+    from rlnorm.networks import mlp
+    from rlnorm.tasks.environments import make
+
+    torch.set_num_threads(1)
+    population = Agents(
+        lambda: mlp(4, 2, hidden=(64, 64), norm=norm),
+        range(agents),
+        [LR] * agents,
+        size=4,
+        recipe=RECIPES["supervised"],
+        loss="squared",
+        compile=True,
+    )
+    rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
+    replay, environments = Replay(agents, 10_000, 4), make("CartPole-v1", agents * envs)
+    observation = environments.reset(0).reshape(agents, envs, 4)
+    action = rng.integers(2, size=(agents, envs))
+    ones = np.ones((agents, envs))
+    for _ in range(2000 // envs):
+        replay.add(observation, observation, action, ones, ones)
+    rows = replay.sample(128, generator)
+    calls = 10 // envs
+    pieces = {
+        "environment": (lambda: environments.step(action.ravel()), calls),
+        "acting": (lambda: population.act(torch.from_numpy(observation)), calls),
+        "random numbers": (
+            lambda: (rng.integers(2, size=(agents, envs)), rng.random((agents, envs))),
+            calls,
+        ),
+        "replay, add": (lambda: replay.add(observation, observation, action, ones, ones), calls),
+        "replay, sample": (lambda: replay.sample(128, generator), 1),
+        "update (both passes, backward, Adam)": (lambda: population.update(rows), 1),
+        "of it, matrix products (floor)": (gemm_floor(agents, 128, (4, 64, 64, 2)), 1),
+    }
+    return [
+        {"case": f"ms per update, {envs} envs, {agents} agents, {norm}: {name}", "ours": round(timed(f) * n, 3)}
+        for name, (f, n) in pieces.items()
+    ]
+
+
+def memory() -> dict[str, object]:
+    """Peak resident memory that training adds to a process: 32 agents with 10^4-step buffers."""
+    with get_context("spawn").Pool(1) as pool:
+        mib = pool.apply(_memory)
+    return {"case": "MiB added by 32 agents with buffers of 10^4 steps", "ours": round(mib, 1)}
+
+
+def _memory() -> float:
+    import resource
+
+    from rlnorm.dqn import train
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    settings = {**SHARED, "train_every": 10, "hidden": (64, 64), "norm": "batch", "envs": 10}
+    for _ in train(env="CartPole-v1", seeds=range(32), rates=[LR] * 32, steps=12_000, **settings):  # pyright: ignore
+        pass
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+def main() -> None:
+    """Measure, print, and write the rows where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="write the rows {case, ours, peer, ratio} here")
+    parser.add_argument("--steps", type=int, default=40_000, help="environment steps per agent of ours, timed part")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    options = parser.parse_args()
+    rows = throughput(options.steps, options.rounds)
+    with get_context("spawn").Pool(1) as pool:
+        for norm in ("none", "layer", "batch"):
+            for envs in (1, 10):
+                rows += pool.apply(where_time_goes, (norm, envs))
+    rows.append(memory())
+    table = Table("case", "ours", "peer", "ratio")
+    for row in rows:
+        table.add_row(*(str(row.get(key, "")) for key in ("case", "ours", "peer", "ratio")))
+    Console().print(table)
+    if options.json:
+        options.json.write_text(json.dumps([{"peer": None, "ratio": None, **row} for row in rows], indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
