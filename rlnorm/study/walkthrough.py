@@ -177,17 +177,16 @@ def projection() -> Figure:
     angle = np.linspace(0, 2 * np.pi, 100)
     axis.plot(np.sqrt(3) * np.cos(angle), np.sqrt(3) * np.sin(angle), color="0.8")
     for vector, colour, name in ((xhat, "0.4", "xhat"), (g, "C1", "dxhat, without its mean"), (dx, "C0", "std · dx")):
-        start = np.zeros(2) if name == "xhat" else xhat
-        axis.annotate(
-            "", tuple(start + vector), tuple(start), arrowprops={"arrowstyle": "->", "color": colour, "lw": 1.5}
-        )
+        x, y = np.zeros(2) if name == "xhat" else xhat
+        arrow = {"arrowstyle": "->", "color": colour, "lw": 1.5}
+        axis.annotate("", (x + vector[0], y + vector[1]), (x, y), arrowprops=arrow)
         axis.plot([], [], color=colour, label=name)
     axis.plot(*zip(xhat + g, xhat + dx, strict=True), ":", color="C1", label="lost: the part along xhat")
     axis.set_aspect("equal")
-    axis.set_xlim(-2.2, 2.6)
+    axis.set_xlim(-3.6, 2.0)
     axis.set_ylim(-3.4, 2.2)
     axis.axis("off")
-    axis.legend(loc="lower right", fontsize=8)
+    axis.legend(loc="lower left", fontsize=8)
     return figure
 
 
