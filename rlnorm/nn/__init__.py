@@ -3,9 +3,15 @@
 `NORMS` maps short names to norms; `get_norm` also takes the path of a file with a norm of one's own.
 """
 
+from collections.abc import Mapping
+
+from torch import nn
+
+from rlnorm.nn import convert as _convert
 from rlnorm.nn import functional, norm
 from rlnorm.nn.batch import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from rlnorm.nn.batch_renorm import CROSSQ, BatchRenorm1d, BatchRenorm2d, BatchRenorm3d
+from rlnorm.nn.fold import fold
 from rlnorm.nn.group import GroupNorm
 from rlnorm.nn.instance import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from rlnorm.nn.layer import LayerNorm, MapLayerNorm
@@ -15,6 +21,7 @@ from rlnorm.nn.modes import MODES, Mode, Moded, set_mode
 from rlnorm.nn.norm import Identity, Norm, load_norm
 from rlnorm.nn.rms import MapRMSNorm, RMSNorm
 from rlnorm.nn.spectral import SpectralNorm
+from rlnorm.nn.statistics import no_decay_parameters, update_bn
 from rlnorm.nn.weight import WeightNorm
 
 NORMS = norm.discover(__name__, __path__)
@@ -26,6 +33,16 @@ def get_norm(name: str) -> Norm:
     Raises ConfigError, with the nearest name, for one that is neither.
     """
     return norm.get_norm(name, NORMS)
+
+
+def convert(model: nn.Module, swaps: Mapping[str, str]) -> nn.Module:
+    """A copy of `model` with norms swapped by name: `convert(model, {"torch.batch": "layer"})`.
+
+    Names are ours (`batch`, `layer`, ...), torch's (`torch.batch`, `torch.layer`, `torch.rms`, `torch.group`,
+    `torch.instance`), or the path of a file with a norm of one's own. What is carried over and what is refused:
+    `rlnorm.nn.convert.convert`.
+    """
+    return _convert.convert(model, swaps, NORMS)
 
 
 __all__ = [
@@ -55,8 +72,12 @@ __all__ = [
     "RMSNorm",
     "SpectralNorm",
     "WeightNorm",
+    "convert",
+    "fold",
     "functional",
     "get_norm",
     "load_norm",
+    "no_decay_parameters",
     "set_mode",
+    "update_bn",
 ]

@@ -71,10 +71,17 @@ class GroupNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros_like(ones)) if affine and bias else None
 
     @classmethod
-    def of_width(cls, num_channels: int, num_groups: int | None = None, **kwargs: object) -> "GroupNorm":
+    def of_width(
+        cls,
+        num_channels: int,
+        num_groups: int | None = None,
+        eps: float = 1e-5,
+        affine: bool = True,
+        bias: bool = True,
+    ) -> "GroupNorm":
         """For `num_channels` alone: as many groups as leave 16 channels in each (the paper's second setting)."""
         groups = groups_for(num_channels) if num_groups is None else num_groups
-        return cls(groups, num_channels, **kwargs)  # type: ignore[arg-type]
+        return cls(groups, num_channels, eps, affine, bias=bias)
 
     def reset_parameters(self) -> None:
         """gamma = 1, beta = 0."""

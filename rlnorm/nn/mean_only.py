@@ -45,18 +45,23 @@ centre = join(KERNEL)
 
 
 class MeanOnlyBatchNorm(Moded):
-    """Mean-only batch normalization of any number of spatial dimensions. `momentum` is the share of the new."""
+    """Mean-only batch normalization of any number of spatial dimensions.
+
+    `momentum` is the share of the new in the running mean; None is the cumulative average.
+    """
 
     ranks: tuple[int, ...]
 
-    def __init__(self, num_features: int, momentum: float = 0.1, *, bias: bool = True):
+    def __init__(self, num_features: int, momentum: float | None = 0.1, *, bias: bool = True):
         super().__init__()
         require.width(num_features, type(self).__name__)
         require.share(momentum, type(self).__name__)
         self.num_features, self.momentum = num_features, momentum
         self.bias = nn.Parameter(torch.zeros(num_features)) if bias else None
         self.running_mean: Tensor
+        self.num_batches_tracked: Tensor
         self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("num_batches_tracked", torch.zeros((), dtype=torch.long))
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, ...) -> same shape."""
@@ -76,7 +81,9 @@ class MeanOnlyBatchNorm(Moded):
             y = work - along(mean.to(work.dtype), axis)
             mu = work.detach().mean(channel_axes(x.ndim)) if updates else mean
         if updates and x.numel():
-            update_running(self.running_mean, mu.detach().flatten(), self.momentum)
+            self.num_batches_tracked.add_(1)
+            share = self.momentum if self.momentum is not None else 1 / self.num_batches_tracked.to(mu.dtype)
+            update_running(self.running_mean, mu.detach().flatten(), share)
         return (y if self.bias is None else y + along(self.bias.to(y.dtype), axis)).to(x.dtype)
 
     def extra_repr(self) -> str:

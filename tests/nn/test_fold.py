@@ -1,0 +1,108 @@
+"""Batch norms folded away."""
+
+import pytest
+import torch
+from torch import nn
+
+from rlnorm.nn import (
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchNorm3d,
+    BatchRenorm1d,
+    LayerNorm,
+    MeanOnlyBatchNorm1d,
+    fold,
+    set_mode,
+)
+from rlnorm.nn.fold import Affine
+
+CONVS = {
+    1: nn.Sequential(nn.Conv1d(3, 4, 2), BatchNorm1d(4), nn.ReLU(), nn.Conv1d(4, 2, 2, bias=False), BatchNorm1d(2)),
+    2: nn.Sequential(nn.Conv2d(3, 4, 2), BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 2, bias=False), nn.BatchNorm2d(2)),
+    3: nn.Sequential(nn.Conv3d(3, 4, 2), BatchNorm3d(4), nn.ReLU(), nn.Conv3d(4, 2, 2, bias=False), BatchNorm3d(2)),
+}
+LINEARS = {
+    "linear": nn.Sequential(nn.Linear(3, 4), BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2)),
+    "without affine": nn.Sequential(nn.Linear(3, 4, bias=False), BatchNorm1d(4, affine=False)),
+    "renorm": nn.Sequential(nn.Linear(3, 4), BatchRenorm1d(4)),
+    "mean only": nn.Sequential(nn.Linear(3, 4), MeanOnlyBatchNorm1d(4)),
+    "two in a row": nn.Sequential(nn.Linear(3, 4), BatchNorm1d(4), BatchNorm1d(4)),
+    "nested": nn.Sequential(nn.Sequential(nn.Linear(3, 4), BatchNorm1d(4)), nn.ReLU()),
+    "after dropout": nn.Sequential(nn.Linear(3, 4), nn.Dropout(), BatchNorm1d(4)),
+}
+
+
+def trained(model: nn.Module, x: torch.Tensor) -> nn.Module:
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1)
+        model.double().train()(2 * x + 1)
+    return model.eval()
+
+
+@pytest.mark.parametrize("name", LINEARS)
+def test_folded_linear_is_equal_and_has_no_norm(name, rng):
+    x = torch.randn(8, 3, generator=rng, dtype=torch.float64)
+    model = trained(LINEARS[name], x)
+    folded = fold(model, notice=pytest.fail)
+    torch.testing.assert_close(folded(x), model(x), rtol=1e-12, atol=1e-12)
+    assert {type(m) for m in folded.modules()} <= {nn.Sequential, nn.Linear, nn.ReLU, nn.Identity, nn.Dropout}
+
+
+@pytest.mark.parametrize("ndim", CONVS)
+def test_folded_conv_is_equal(ndim, rng):
+    x = torch.randn(4, 3, *(4,) * ndim, generator=rng, dtype=torch.float64)
+    model = trained(CONVS[ndim], x)
+    folded = fold(model, notice=pytest.fail)
+    torch.testing.assert_close(folded(x), model(x), rtol=1e-12, atol=1e-12)
+
+
+class Free(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.linear = BatchNorm1d(3), nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.linear(self.norm(x))
+
+
+def test_what_cannot_be_absorbed_is_said_and_left_as_a_multiply_add(rng):
+    x = torch.randn(8, 3, generator=rng, dtype=torch.float64)
+    model = trained(nn.Sequential(BatchNorm1d(3), nn.Linear(3, 3), nn.ReLU(), BatchNorm1d(3), Free()), x)
+    said: list[str] = []
+    folded = fold(model, said.append)
+    torch.testing.assert_close(folded(x), model(x), rtol=1e-12, atol=1e-12)
+    assert said == [
+        "0 (BatchNorm1d) is left as a multiply-add: no Linear or Conv stands right before it",
+        "3 (BatchNorm1d) is left as a multiply-add: no Linear or Conv stands right before it",
+        "4.norm (BatchNorm1d) is left as a multiply-add: it does not stand in a Sequential",
+    ]
+
+
+def test_a_norm_alone_is_a_multiply_add(rng):
+    x = torch.randn(8, 3, generator=rng, dtype=torch.float64)
+    norm = trained(BatchNorm1d(3), x)
+    folded = fold(norm)
+    assert isinstance(folded, Affine)
+    torch.testing.assert_close(folded(x), norm(x))
+
+
+def test_the_model_itself_and_other_norms_stay(rng):
+    x = torch.randn(8, 3, generator=rng, dtype=torch.float64)
+    model = trained(nn.Sequential(nn.Linear(3, 3), LayerNorm(3), BatchNorm1d(3)), x)
+    before = model(x)
+    folded = fold(model)
+    assert isinstance(folded.get_submodule("1"), LayerNorm)
+    torch.testing.assert_close(model(x), before)
+
+
+@pytest.mark.parametrize("mode", ["train", "batch", "track"])
+def test_refuses_any_mode_but_eval(mode):
+    with pytest.raises(ValueError, match=rf"cannot fold 1 \(BatchNorm1d\): it is in mode '{mode}', expected 'eval'"):
+        fold(set_mode(nn.Sequential(nn.Linear(3, 3), BatchNorm1d(3)), mode))
+
+
+def test_refuses_norms_without_statistics():
+    model = nn.Sequential(nn.Linear(3, 3), BatchNorm1d(3, track_running_stats=False)).eval()
+    with pytest.raises(ValueError, match="has no running statistics"):
+        fold(model)

@@ -1,0 +1,104 @@
+"""Running statistics: estimated anew, guarded against what is not finite, and who is spared from decay."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from rlnorm.nn import (
+    NORMS,
+    BatchNorm1d,
+    BatchRenorm1d,
+    InstanceNorm1d,
+    LayerNorm,
+    MeanOnlyBatchNorm1d,
+    WeightNorm,
+    no_decay_parameters,
+    set_mode,
+    update_bn,
+)
+
+AVERAGING = [BatchNorm1d, nn.BatchNorm1d, BatchRenorm1d, MeanOnlyBatchNorm1d]
+
+
+@pytest.mark.parametrize("make", AVERAGING)
+def test_update_bn_takes_the_plain_average(make, rng):
+    model = nn.Sequential(make(3), nn.Dropout()).eval()
+    model(torch.full((4, 3), 100.0))
+    batches = list(torch.randn(5, 8, 3, generator=rng) + 3)
+    assert update_bn(iter(batches), model) == 1
+    mean = model.get_buffer("0.running_mean")
+    torch.testing.assert_close(mean, torch.stack(batches).mean((0, 1)))
+    assert not model.training
+    assert not any(m.training for m in model)
+
+
+def test_update_bn_equals_torchs_on_torchs(rng):
+    batches = list(torch.randn(5, 8, 3, generator=rng) + 3)
+    ours, theirs = nn.Sequential(nn.BatchNorm1d(3)), nn.Sequential(nn.BatchNorm1d(3))
+    update_bn(batches, ours)
+    torch.optim.swa_utils.update_bn(batches, theirs)
+    for key, value in theirs.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[key], value)
+
+
+def test_update_bn_gives_modes_and_momenta_back(rng):
+    norm = set_mode(BatchNorm1d(3, momentum=0.3), "batch")
+    update_bn([torch.randn(4, 3, generator=rng)], norm)
+    assert (norm.mode, norm.momentum) == ("batch", 0.3)
+
+
+def test_update_bn_of_nothing_forgets_nothing(rng):
+    norm = BatchNorm1d(3)
+    norm(torch.randn(4, 3, generator=rng))
+    before = {k: v.clone() for k, v in norm.state_dict().items()}
+    with pytest.raises(ValueError, match="at least one batch"):
+        update_bn([], norm)
+    assert all(torch.equal(v, before[k]) for k, v in norm.state_dict().items())
+
+
+def tracking_instance_norm(width: int, **kwargs: Any) -> InstanceNorm1d:
+    return InstanceNorm1d(width, track_running_stats=True, **kwargs)
+
+
+GUARDED = [(BatchNorm1d, (4, 3)), (BatchRenorm1d, (4, 3)), (tracking_instance_norm, (4, 3, 2))]
+
+
+@pytest.mark.parametrize(("make", "shape"), GUARDED)
+@pytest.mark.parametrize("momentum", [0.1, None])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_guard_leaves_statistics_and_counts(make, shape, momentum, bad, rng):
+    guarded, plain = make(3, momentum=momentum, guard=True), make(3, momentum=momentum)
+    for i in range(3):
+        x = torch.randn(shape, generator=rng)
+        guarded(x)
+        plain(x)
+        if i == 1:
+            x[0, 0] = bad
+            before = {k: v.clone() for k, v in guarded.state_dict().items()}
+            guarded(x)
+            assert all(torch.equal(v, before[k]) for k, v in guarded.state_dict().items())
+    assert guarded.skipped_batches.item() == 1
+    for key, value in plain.state_dict().items():
+        torch.testing.assert_close(guarded.state_dict()[key], value)
+
+
+@pytest.mark.parametrize(("make", "shape"), GUARDED)
+def test_without_guard_one_bad_batch_poisons_them(make, shape):
+    norm = make(3)
+    norm(torch.full(shape, float("nan")))
+    assert norm.running_mean.isnan().all()
+
+
+def test_guard_costs_no_key_in_the_state_dict():
+    assert set(BatchNorm1d(3, guard=True).state_dict()) == set(nn.BatchNorm1d(3).state_dict())
+
+
+def test_no_decay_parameters():
+    model = nn.Sequential(
+        nn.Linear(3, 4), NORMS["batch"].make(4), WeightNorm(nn.Linear(4, 4)), LayerNorm((2, 2)), nn.Conv2d(1, 1, 2)
+    )
+    spared = {id(p) for p in no_decay_parameters(model)}
+    names = {name for name, p in model.named_parameters() if id(p) not in spared}
+    assert names == {"0.weight", "4.weight"}
