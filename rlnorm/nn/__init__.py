@@ -11,6 +11,7 @@ from rlnorm.nn import convert as _convert
 from rlnorm.nn import functional, norm
 from rlnorm.nn.batch import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from rlnorm.nn.batch_renorm import CROSSQ, BatchRenorm1d, BatchRenorm2d, BatchRenorm3d
+from rlnorm.nn.dropout import AlphaDropout, Dropout
 from rlnorm.nn.fold import fold
 from rlnorm.nn.group import GroupNorm
 from rlnorm.nn.instance import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
@@ -19,7 +20,10 @@ from rlnorm.nn.layer_channels import ChannelLayerNorm
 from rlnorm.nn.mean_only import MeanOnlyBatchNorm1d, MeanOnlyBatchNorm2d
 from rlnorm.nn.modes import MODES, Mode, Moded, set_mode
 from rlnorm.nn.norm import Identity, Norm, load_norm
+from rlnorm.nn.observation import ObservationNorm
+from rlnorm.nn.recurrent import Recurrent, RecurrentCell
 from rlnorm.nn.rms import MapRMSNorm, RMSNorm
+from rlnorm.nn.selu import SELU, lecun_normal_
 from rlnorm.nn.spectral import SpectralNorm
 from rlnorm.nn.statistics import no_decay_parameters, update_bn
 from rlnorm.nn.weight import WeightNorm
@@ -49,6 +53,8 @@ __all__ = [
     "CROSSQ",
     "MODES",
     "NORMS",
+    "SELU",
+    "AlphaDropout",
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
@@ -56,6 +62,7 @@ __all__ = [
     "BatchRenorm2d",
     "BatchRenorm3d",
     "ChannelLayerNorm",
+    "Dropout",
     "GroupNorm",
     "Identity",
     "InstanceNorm1d",
@@ -69,13 +76,17 @@ __all__ = [
     "Mode",
     "Moded",
     "Norm",
+    "ObservationNorm",
     "RMSNorm",
+    "Recurrent",
+    "RecurrentCell",
     "SpectralNorm",
     "WeightNorm",
     "convert",
     "fold",
     "functional",
     "get_norm",
+    "lecun_normal_",
     "load_norm",
     "no_decay_parameters",
     "set_mode",

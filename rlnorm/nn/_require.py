@@ -85,3 +85,9 @@ def trailing(x: Tensor, shape: tuple[int, ...], name: str, **named: Tensor | Non
             if tuple(vector.shape) != shape:
                 raise RuntimeError(f"{name}: expected {what} of shape {shape}, but got {tuple(vector.shape)}")
             alike(x, vector, name, what)
+
+
+def probability(p: float, name: str) -> None:
+    """Refuse a probability outside [0, 1]."""
+    if not 0 <= p <= 1:
+        raise ValueError(f"{name}: p must lie in [0, 1], but got {p}")

@@ -5,12 +5,23 @@ from torch import Tensor
 from rlnorm.nn import _require as require
 from rlnorm.nn._channels import normalize_with_running, unbiased, update_running
 from rlnorm.nn.batch import normalize_with_batch
+from rlnorm.nn.dropout import alpha_dropout, dropout
 from rlnorm.nn.group import group_norm
 from rlnorm.nn.instance import normalize_with_instance, several_pixels
 from rlnorm.nn.layer import layer_norm
 from rlnorm.nn.rms import rms_norm
+from rlnorm.nn.selu import selu
 
-__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"]
+__all__ = [
+    "alpha_dropout",
+    "batch_norm",
+    "dropout",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "rms_norm",
+    "selu",
+]
 
 
 def batch_norm(

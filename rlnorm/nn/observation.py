@@ -1,0 +1,74 @@
+r"""Observations standardized with running mean and variance, and clipped.
+
+    y = clip((x - M) / sqrt(V + eps), -clip, clip)
+
+M and V are mean and (biased) variance of all observations so far, kept exactly by merging a batch of n with mean m and
+variance v into count c:
+
+    delta = m - M,  total = c + n
+    M <- M + delta n / total
+    V <- (c V + n v + delta^2 c n / total) / total
+
+In the modes `train` and `track` observations enter the statistics, which then normalize them; in `batch` and `eval`
+they do not. The batch's own statistics never normalize. No gradient goes through M and V.
+
+Source: Chan, Golub & LeVeque 1983, eq. 2.1; as in OpenAI baselines' RunningMeanStd and stable-baselines3's
+VecNormalize, which start from a count of 1e-4 and so does this.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from rlnorm.nn import _require as require
+from rlnorm.nn._channels import before_update
+from rlnorm.nn.modes import Moded
+
+
+class ObservationNorm(Moded):
+    """Running standardization of observations (..., *shape), clipped to [-clip, clip]; no parameters."""
+
+    def __init__(self, shape: int | Sequence[int], clip: float = 10.0, eps: float = 1e-8):
+        super().__init__()
+        self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        require.epsilon(eps, "ObservationNorm")
+        if not clip > 0:
+            raise ValueError(f"ObservationNorm: clip must be > 0, but got {clip}")
+        self.clip, self.eps = clip, eps
+        self.running_mean: Tensor
+        self.running_var: Tensor
+        self.running_count: Tensor
+        self.register_buffer("running_mean", torch.zeros(self.shape))
+        self.register_buffer("running_var", torch.ones(self.shape))
+        # Shape (1,), as in `rlnorm.nn.batch_renorm`.
+        self.register_buffer("running_count", torch.full((1,), 1e-4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (..., *shape) -> same shape."""
+        require.trailing(x, self.shape, "ObservationNorm")
+        require.alike(x, self.running_mean, "ObservationNorm", "running_mean")
+        mean, var = self.running_mean, self.running_var
+        if self.updates_running and x.numel():
+            mean, var = self._update(x.detach())
+        return ((x - mean) * (var + self.eps).rsqrt()).clamp(-self.clip, self.clip)
+
+    @torch.no_grad()
+    def _update(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        rows = x.reshape(-1, *self.shape)
+        n = rows.shape[0]
+        m = rows.mean(0)
+        v = (rows - m).square().mean(0)
+        count = before_update(self.running_count)
+        delta = m - self.running_mean
+        total = count + n
+        mean = self.running_mean + delta * (n / total)
+        var = (self.running_var * count + v * n + delta.square() * (count * n / total)) / total
+        self.running_mean.copy_(mean)
+        self.running_var.copy_(var)
+        self.running_count.add_(n)
+        return mean, var
+
+    def extra_repr(self) -> str:
+        """What the constructor was given."""
+        return f"{self.shape}, clip={self.clip}, eps={self.eps}"
