@@ -1,0 +1,123 @@
+"""What normalization costs: a training step and inference with BN, LN and WN, and with BN folded away.
+
+The layers are torch's own, the fastest at hand, so that not an implementation is judged but the norm.
+"""
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+from torch.nn.utils.parametrizations import weight_norm
+
+from rlnorm.study.claim import Claim
+from rlnorm.study.cost import Cost, Work
+from rlnorm.study.judge import Question
+
+MARGIN = 1.25
+SHAPES = {"MLP": (64,), "conv": (3, 16, 16)}
+BATCHES = {"MLP": (32, 256), "conv": (8, 64)}
+
+Layers = list[nn.Module]
+
+
+def linear(inputs: int, outputs: int, norm: str) -> Layers:
+    """A Linear layer with its norm behind it, in it (WN), or folded into it."""
+    layer = nn.Linear(inputs, outputs)
+    if norm == "folded":
+        return [fuse_linear_bn_eval(layer.eval(), nn.BatchNorm1d(outputs).eval())]
+    norms = {"none": [], "weight": [], "batch": [nn.BatchNorm1d(outputs)], "layer": [nn.LayerNorm(outputs)]}
+    return [weight_norm(layer) if norm == "weight" else layer, *norms[norm]]
+
+
+def conv(inputs: int, outputs: int, norm: str) -> Layers:
+    """The same for a 3 x 3 convolution; LN over channels and pixels, which is one group."""
+    layer = nn.Conv2d(inputs, outputs, 3, padding=1)
+    if norm == "folded":
+        return [fuse_conv_bn_eval(layer.eval(), nn.BatchNorm2d(outputs).eval())]
+    norms = {"none": [], "weight": [], "batch": [nn.BatchNorm2d(outputs)], "layer": [nn.GroupNorm(1, outputs)]}
+    return [weight_norm(layer) if norm == "weight" else layer, *norms[norm]]
+
+
+def network(name: str, norm: str) -> nn.Sequential:
+    """Three hidden layers with ReLU, of 256 units or of 16 channels, and ten outputs."""
+    torch.manual_seed(0)
+    if name == "MLP":
+        hidden = [linear(64, 256, norm), linear(256, 256, norm), linear(256, 256, norm)]
+        last: Layers = [nn.Linear(256, 10)]
+    else:
+        hidden = [conv(3, 16, norm), conv(16, 16, norm), conv(16, 16, norm)]
+        last = [nn.Flatten(), nn.Linear(16 * 16 * 16, 10)]
+    return nn.Sequential(*(module for layers in hidden for module in (*layers, nn.ReLU())), *last)
+
+
+def data(name: str, batch: int) -> tuple[Tensor, Tensor]:
+    """Random inputs and classes."""
+    draws = torch.Generator().manual_seed(0)
+    return torch.randn(batch, *SHAPES[name], generator=draws), torch.randint(0, 10, (batch,), generator=draws)
+
+
+def training_step(name: str, batch: int, norm: str) -> Work:
+    """Forward, loss, backward and an SGD step."""
+    model, (x, t) = network(name, norm).train(), data(name, batch)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        cross_entropy(model(x), t).backward()
+        optimizer.step()
+
+    return step
+
+
+def inference(name: str, batch: int, norm: str) -> Work:
+    """Forward with running statistics, without gradients."""
+    model, (x, _) = network(name, norm).eval(), data(name, batch)
+
+    def forward() -> None:
+        with torch.no_grad():
+            model(x)
+
+    return forward
+
+
+def training(name: str, batch: int) -> Cost:
+    """Is a training step without a norm faster than with BN, by the margin? LN and WN are timed beside them."""
+    return Cost(
+        says=f"a training step with BN takes at least {MARGIN} times as long as without",
+        arms={norm: partial(training_step, name, batch, norm) for norm in ("none", "batch", "layer", "weight")},
+        question=Question("superior", "none", "batch", margin=MARGIN, scale="ratio"),
+    )
+
+
+def unfolded(name: str, batch: int) -> Cost:
+    """The same at inference."""
+    return Cost(
+        says=f"inference with BN takes at least {MARGIN} times as long as without",
+        arms={norm: partial(inference, name, batch, norm) for norm in ("none", "batch", "layer", "weight")},
+        question=Question("superior", "none", "batch", margin=MARGIN, scale="ratio"),
+    )
+
+
+def folded(name: str, batch: int) -> Cost:
+    """Is inference with BN folded away no slower than without BN, within the margin?"""
+    return Cost(
+        says=f"inference with folded BN takes at most {MARGIN} times as long as without BN",
+        arms={norm: partial(inference, name, batch, norm) for norm in ("none", "folded", "batch")},
+        question=Question("non-inferior", "folded", "none", margin=MARGIN, scale="ratio"),
+    )
+
+
+CLAIM = Claim(
+    statement="Batch normalization costs compute, a quarter of the time at least, in a training step and at inference; "
+    "folded into the layer before it costs nothing at inference. (Each part shows LN and WN beside it.)",
+    source="study notes N0 and N4",
+    notes=("N0", "N4"),
+    parts={
+        f"{name} {what}, batches of {batch}": part(name, batch)
+        for name, batches in BATCHES.items()
+        for what, part in (("training", training), ("inference", unfolded), ("inference with folded BN", folded))
+        for batch in batches
+    },
+)
