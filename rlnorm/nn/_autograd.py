@@ -10,7 +10,8 @@ the tensors it was given (`save="inputs"`), and nothing else. So everything back
 output of the Function, with a gradient of its own, and the derivative of backward is right too: a Function that keeps a
 hidden intermediate passes `gradcheck` and silently returns a wrong second derivative.
 
-Backward is linear in `grads`: it applies the transposed Jacobian. Forward mode applies the transpose of that.
+In forward mode torch differentiates the bare kernel: of a Function with a `jvp` of its own, torch (2.13) silently
+returns zero as the second forward-mode derivative, and `torch.compile` refuses to trace it.
 
 Kernels name axes from the end (negative numbers) and broadcast. Then a leading member axis, as `torch.vmap` adds it,
 changes nothing, and the kernel runs on the stacked tensor as it is.
@@ -22,7 +23,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
+from torch.autograd import Function, forward_ad
 
 Outputs = tuple[Tensor, ...]
 Grads = Sequence[Tensor | None]
@@ -45,7 +46,7 @@ def join(kernel: Kernel) -> Callable[..., Outputs]:
     """
 
     class Traced(Function):
-        """What `torch.compile` traces: it refuses a Function with a `jvp` of its own."""
+        """What `torch.compile` traces."""
 
         generate_vmap_rule = True
 
@@ -62,7 +63,7 @@ def join(kernel: Kernel) -> Callable[..., Outputs]:
             return *kernel.backward(grads, ctx.saved_tensors, *ctx.constants), *(None for _ in ctx.constants)
 
     class Eager(Traced):
-        """What runs otherwise: no zeros for outputs nobody used, one stacked kernel call under vmap, forward mode."""
+        """What runs otherwise: no zeros for outputs nobody used, one stacked kernel call under vmap."""
 
         generate_vmap_rule = False
 
@@ -70,19 +71,10 @@ def join(kernel: Kernel) -> Callable[..., Outputs]:
         def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Outputs) -> None:
             Traced.setup_context(ctx, inputs, output)
             ctx.set_materialize_grads(False)
-            ctx.save_for_forward(*(output if kernel.save == "outputs" else inputs[: len(inputs) - len(ctx.constants)]))
 
         @staticmethod
         def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Outputs, int]:
             return apply(*(_lead(arg, dim, info.batch_size) for arg, dim in zip(args, in_dims, strict=True))), 0
-
-        @staticmethod
-        def jvp(ctx: Any, *tangents: Tensor | None) -> Outputs:
-            saved = ctx.saved_tensors
-            grads = saved if kernel.save == "outputs" else kernel.forward(*saved, *ctx.constants)
-            transposed, transpose, *_ = torch.func.vjp(lambda *g: kernel.backward(g, saved, *ctx.constants), *grads)
-            given = tuple(torch.zeros_like(dx) if t is None else t for dx, t in zip(transposed, tangents))
-            return transpose(given)
 
     def apply(*args: Any) -> Outputs:
         if torch.compiler.is_compiling():
@@ -93,8 +85,8 @@ def join(kernel: Kernel) -> Callable[..., Outputs]:
 
 
 def _differentiated(args: tuple[Any, ...]) -> bool:
-    """Whether a derivative may be taken. Under `torch.func` a tensor does not say so itself."""
-    if not torch.is_grad_enabled():
+    """Whether a reverse-mode derivative may be taken. Under `torch.func` a tensor does not say so itself."""
+    if not torch.is_grad_enabled() or forward_ad._current_level >= 0:
         return False
     return torch._C._are_functorch_transforms_active() or any(
         isinstance(arg, Tensor) and arg.requires_grad for arg in args

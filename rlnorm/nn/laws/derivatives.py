@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import gradcheck, gradgradcheck
 
-from rlnorm.nn.laws.case import Case, State, call, law, state_of
+from rlnorm.nn.laws.case import Case, State, call, close, law, state_of
 
 
 class _Scaled(torch.autograd.Function):
@@ -92,7 +92,7 @@ def first_derivatives_are_right(case: Case) -> None:
 
 @law
 def second_derivatives_are_right(case: Case) -> None:
-    """gradgradcheck in float64, every mode, x and all parameters; reverse and forward over reverse."""
+    """gradgradcheck in float64, every mode, x and all parameters; all orders of forward and reverse mode."""
     for mode, module, (parameters, buffers) in case.functions():
         if mode in case.norm.constants_in:
             continue
@@ -105,6 +105,20 @@ def second_derivatives_are_right(case: Case) -> None:
         rng = torch.Generator().manual_seed(2)
         g = torch.randn(case.input().shape, generator=rng, dtype=torch.float64, requires_grad=True)
         assert gradgradcheck(function, leaves, (g,), fast_mode=True, check_fwd_over_rev=True), mode
+        _four_ways(lambda x, m=module, s=(parameters, buffers): call(m, s, x).pow(3).sum(), case.input(), g.detach())
+
+
+def _four_ways(function: Callable[[Tensor], Tensor], x: Tensor, direction: Tensor) -> None:
+    """The Hessian times a direction, by every order of forward and reverse mode."""
+
+    def forward(f: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        return lambda y: torch.func.jvp(f, (y,), (direction,))[1]
+
+    slope = torch.func.grad(function)
+    expected = (torch.func.grad(lambda y: (slope(y) * direction).sum())(x) * direction).sum()
+    close(forward(forward(function))(x), expected, 1e-9, "forward over forward")
+    close((forward(slope)(x) * direction).sum(), expected, 1e-9, "forward over reverse")
+    close((torch.func.grad(forward(function))(x) * direction).sum(), expected, 1e-9, "reverse over forward")
 
 
 def _alone(case: Case, module: nn.Module, state: State, name: str) -> tuple[Callable[[Tensor], Tensor], tuple[Tensor]]:

@@ -53,8 +53,12 @@ def inputs_stacked_are_inputs_alone(case: Case) -> None:
 
 @law
 def compiled_is_eager(case: Case) -> None:
-    """`torch.compile(fullgraph=True)` gives the same outputs, gradients and statistics, in every mode."""
-    for mode in case.modes():
+    """`torch.compile(fullgraph=True)` gives the same outputs, gradients and statistics.
+
+    In every mode at the norm's fewest spatial dimensions, in training at the others.
+    """
+    first = case.ndim == min(case.norm.modules, default=0)
+    for mode in case.modes() if first else ("train",):
         eager, traced = (set_mode(case.module(), mode) for _ in range(2))
         torch._dynamo.reset()
         compiled = torch.compile(traced, fullgraph=True, backend="aot_eager", dynamic=False)
