@@ -10,7 +10,8 @@ from rlnorm.study.exact import Exact
 def xhat_slope(case: Case) -> Array:
     """dL/dxhat (m,) of L = sum dL/dy (gamma xhat + beta)."""
     xhat = normalized(case).xhat[:, 0]
-    return derivative_by_column(lambda xhat: case["dy"] @ (case["gamma"] * xhat + case["beta"]), xhat)
+    dy, gamma, beta = case["dy"][:, None], case["gamma"], case["beta"]
+    return derivative_by_column(lambda xhat: (dy * (gamma * xhat + beta)).sum(axis=0), xhat)
 
 
 def parameter_slope(case: Case, name: str) -> Array:

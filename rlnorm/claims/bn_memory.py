@@ -1,7 +1,7 @@
 """Whether memory forces small batches, link by link: what is saved for the backward pass, and the batch that fits.
 
-Networks are built on torch's meta device, which has shapes and no data, so nothing large is ever allocated. Counted is
-every storage that autograd saves for the backward pass, parameters and buffers apart.
+Counted is every storage that autograd saves for the backward pass, parameters and buffers apart. Large networks are
+built on torch's meta device, which has shapes and no data, so nothing large is ever allocated.
 """
 
 from collections.abc import Callable
@@ -46,17 +46,20 @@ def saved(network: nn.Module, *inputs: Tensor) -> int:
 
 def perceptron(rng: np.random.Generator) -> Case:
     """Depth, width (whole groups) and batch of a perceptron."""
-    return {"depth": size(rng, 1, 4), "width": GROUPS * size(rng, 1, 64), "m": size(rng)}
+    return {"depth": size(rng, 1, 4), "width": GROUPS * size(rng, 1, 16), "m": size(rng)}
+
+
+@cache
+def layers(depth: int, width: int, norm: str) -> nn.Sequential:
+    """Linear, norm, ReLU, `depth` times."""
+    each = [(nn.Linear(width, width), *NORMS[norm](width), nn.ReLU()) for _ in range(depth)]
+    return nn.Sequential(*chain.from_iterable(each))
 
 
 def saved_by_perceptron(case: Case, norm: str, m: int | None = None) -> int:
-    """Bytes saved by Linear-norm-ReLU layers for a batch of m."""
-    width = case["width"]
-    with torch.device("meta"):
-        layers = [
-            module for _ in range(case["depth"]) for module in (nn.Linear(width, width), *NORMS[norm](width), nn.ReLU())
-        ]
-        return saved(nn.Sequential(*layers), torch.empty(case["m"] if m is None else m, width))
+    """Bytes saved for a batch of m, or of the case's size."""
+    x = torch.zeros(case["m"] if m is None else m, case["width"])
+    return saved(layers(case["depth"], case["width"], norm), x)
 
 
 def added_by(case: Case, norm: str) -> int:
@@ -181,7 +184,6 @@ CLAIM = Claim(
             draw=perceptron,
             scale=lambda case: FLOAT * case["m"] * case["width"],
             because=WHOLE,
-            cases=100,
         ),
         **{
             f"per layer, {name}": Exact(
@@ -191,7 +193,6 @@ CLAIM = Claim(
                 draw=perceptron,
                 scale=lambda case: FLOAT * case["m"] * case["width"],
                 because=WHOLE,
-                cases=100,
             )
             for name, norm, sets in (
                 ("BN", "batch", "d features"),

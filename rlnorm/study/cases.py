@@ -144,7 +144,7 @@ def step_of(x: Array) -> float:
 
 def input_slope(case: Case) -> Array:
     """dL/dx (m,) of L = sum_i dL/dy_i y_i for a `batch` case, by a complex step through the textbook's forward pass."""
-    return derivative_by_column(lambda x: case["dy"] @ normalized(case, x).y, case["x"])
+    return derivative_by_column(lambda x: (case["dy"][:, None] * normalized(case, x).y).sum(axis=0), case["x"])
 
 
 def output_terms(case: Case) -> float:
