@@ -1,14 +1,13 @@
-"""torch.compile where the machine can, the same code eager where it cannot."""
+"""torch.compile where the machine can, the same code eager where it cannot.
 
+torch's compiler is imported when it is first used: that takes seconds, which whoever does not compile need not wait.
+"""
+
+import sysconfig
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import ParamSpec, TypeVar
-
-import torch
-import torch._dynamo
-import torch._inductor.config
-from torch._inductor.cpp_builder import get_cpp_compiler
-from torch._inductor.exc import InvalidCxxCompiler
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -16,12 +15,21 @@ R = TypeVar("R")
 
 @cache
 def available() -> bool:
-    """Whether there is a C++ compiler for torch's Inductor."""
+    """Whether there is what torch's Inductor compiles with: a C++ compiler, and Python's headers."""
+    from torch._inductor.exc import InvalidCxxCompiler
+
     try:
         get_cpp_compiler()
     except InvalidCxxCompiler:
         return False
-    return True
+    return Path(sysconfig.get_path("include"), "Python.h").is_file()
+
+
+def get_cpp_compiler() -> str:
+    """The C++ compiler that Inductor finds. Raises InvalidCxxCompiler where there is none."""
+    from torch._inductor import cpp_builder
+
+    return cpp_builder.get_cpp_compiler()
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
@@ -29,6 +37,9 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 
     Calls to `torch.autograd.grad` inside it are compiled too. Shapes are fixed at the first call.
     """
+    import torch._dynamo
+    import torch._inductor.config
+
     fast = torch.compile(function, fullgraph=True, dynamic=False)
     traced = False
 

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from rlnorm.errors import unknown
-from rlnorm.nn import NORMS
+from rlnorm.errors import ConfigError, unknown
+from rlnorm.nn import get_norm
+from rlnorm.nn._wrap import Reparametrized
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -60,12 +61,14 @@ def mlp(
 ) -> nn.Sequential:
     """A multilayer perceptron, (..., inputs) -> (..., outputs).
 
-    `bias` is that of the hidden Linear layers (the output layer always has one). Names are checked by `network_errors`.
+    `norm` is a short name, or the path of a file with a norm of one's own. `bias` is that of the hidden Linear layers
+    (the output layer always has one). Names are checked by `network_errors`.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
+    chosen = get_norm(norm)
     for i, (fan_in, width) in enumerate(zip([inputs, *hidden], hidden), start=1):
-        normalize, activate = (f"norm{i}", NORMS[norm].make(width)), (f"activation{i}", ACTIVATIONS[activation]())
-        layers[f"linear{i}"] = NORMS[norm].wrap(nn.Linear(fan_in, width, bias=bias))
+        normalize, activate = (f"norm{i}", chosen.make(width)), (f"activation{i}", ACTIVATIONS[activation]())
+        layers[f"linear{i}"] = chosen.wrap(nn.Linear(fan_in, width, bias=bias))
         layers.update([normalize, activate] if place == "before" else [activate, normalize])
     layers["output"] = nn.Linear(hidden[-1] if hidden else inputs, outputs)
     return nn.Sequential(layers)
@@ -75,7 +78,8 @@ def mlp(
 def initialize(network: nn.Module, generator: torch.Generator, init: str = "torch", scale: float = 1.0) -> None:
     """Draw every weight matrix anew, in place: `init` times `scale`.
 
-    Biases are uniform in +-1/sqrt(fan_in) for "torch", as torch draws them, and zero otherwise. Norms keep their start.
+    Biases are uniform in +-1/sqrt(fan_in) for "torch", as torch draws them, and zero otherwise. Norms keep their start,
+    but what a norm around a layer takes from its weight (length, singular vectors) it takes from the new one.
     """
     for module in network.modules():
         if isinstance(module, nn.Linear):
@@ -84,19 +88,39 @@ def initialize(network: nn.Module, generator: torch.Generator, init: str = "torc
             if module.bias is not None:
                 bound = module.in_features**-0.5 if init == "torch" else 0.0
                 module.bias.uniform_(-bound, bound, generator=generator)
+    for module in network.modules():
+        if isinstance(module, Reparametrized):
+            module.load_state_dict(type(module)(module.layer).state_dict())
 
 
 def network_errors(
-    *, hidden: Sequence[int], norm: str, place: str, activation: str, init: str, **_: object
+    *,
+    hidden: Sequence[int],
+    norm: str,
+    place: str,
+    activation: str,
+    init: str,
+    init_scale: float,
+    batch: int,
+    **_: object,
 ) -> Iterator[str]:
-    """One sentence for each setting of `mlp` and `initialize` that cannot be used."""
+    """One sentence for each setting of `mlp` and `initialize` that cannot be used, trained on batches of `batch`."""
     for kind, got, valid in (
-        ("norm", norm, NORMS),
         ("place", place, PLACES),
         ("activation", activation, ACTIVATIONS),
         ("init", init, INITS),
     ):
         if got not in valid:
             yield unknown(kind, got, valid)
+    try:
+        chosen = get_norm(norm)
+        chosen.make(1)
+    except ConfigError as error:
+        yield from error.sentences
+    else:
+        if chosen.couples_batch and batch == 1:
+            yield f"norm {norm!r} takes statistics over the batch and needs at least 2 examples, got a batch of 1."
+    if not 0 < init_scale < float("inf"):
+        yield f"init_scale must be positive and finite, got {init_scale}."
     if any(width < 1 for width in hidden):
         yield f"hidden layers need at least one unit each, got {tuple(hidden)}."

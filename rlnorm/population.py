@@ -6,8 +6,9 @@ target network, clipping, finding a member that diverged and the optimizer are t
 `member(i)` gives one row back as a plain `nn.Module`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +69,10 @@ class Population:
         init: str = "torch",
         init_scale: float | Sequence[float] = 1.0,
     ):
-        network = build()
+        # A module draws a start of its own from torch's global stream, which nothing here may depend on or move.
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(0)
+            network = build()
         scales = [init_scale] * len(seeds) if isinstance(init_scale, int | float) else list(init_scale)
         self.seeds = tuple(seeds)
         self.parameters = Rows(len(seeds), dict(network.named_parameters()))
@@ -115,5 +119,20 @@ class Population:
         """Member i as a plain module of its own, in eval mode."""
         module = deepcopy(self._network)
         rows = {**self.parameters.views, **self.buffers.views}
-        module.load_state_dict({name: view[i].clone() for name, view in rows.items()})
+        with torch.no_grad():
+            for name, tensor in chain(module.named_parameters(), module.named_buffers()):
+                tensor.copy_(rows[name][i])
         return module.eval()
+
+
+def member_errors(*, seeds: Sequence[int], rates: Sequence[float], **_: object) -> Iterator[str]:
+    """One sentence for each reason why members cannot be trained from `seeds` at learning rates `rates`."""
+    if not seeds:
+        yield "number of seeds must be at least 1, got 0."
+    if any(seed < 0 for seed in seeds):
+        yield f"seeds must not be negative, got {min(seeds)}."
+    if len(rates) != len(seeds):
+        yield f"one learning rate per seed is needed, got {len(rates)} rates for {len(seeds)} seeds."
+    for rate in rates:
+        if not 0 < rate < float("inf"):
+            yield f"learning rates must be positive and finite, got {rate}."

@@ -3,14 +3,15 @@ import torch
 
 torch.set_num_threads(1)
 
-TORCHS_OWN = (
+LIBRARIES_OWN = (
     "ignore:.*should not be instantiated:DeprecationWarning",  # Dynamo, tracing any autograd.Function
     "ignore:.*torch.jit.script:DeprecationWarning",  # torch's decompositions, first use of forward mode
+    "ignore:builtin type .* has no __module__:DeprecationWarning",  # Box2D's import, which crashes if this is an error
 )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for line in TORCHS_OWN:
+    for line in LIBRARIES_OWN:
         config.addinivalue_line("filterwarnings", line)
 
 

@@ -5,6 +5,7 @@ arXiv:1509.06461). Defaults are CleanRL's `dqn.py`.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +17,10 @@ from rlnorm.dqn.replay import Replay
 from rlnorm.errors import raise_if_any, unknown
 from rlnorm.networks import mlp, network_errors
 from rlnorm.optimizers import OPTIMIZERS
+from rlnorm.population import member_errors
 from rlnorm.tasks.environments import SCALES, environment_errors, make, spaces
 
-Record = dict[str, object]
+Record = dict[str, Any]
 RECORDS = 100  # per run: enough for a curve, too few to cost anything
 EVALUATION_EPISODES = 20
 
@@ -63,9 +65,10 @@ def train(
     steps, every `train_every` steps make `updates` updates on `batch` transitions each; every `target_every` steps the
     target network takes all state of the online one. `epsilon` = (start, end, fraction of the budget it takes).
 
-    Yields 100 records: step; per agent return (mean over the training episodes finished since the last record, NaN if
-    none), loss and q (means since the last record, NaN before the first update), diverged; and epsilon. The last one
-    also holds final_return: the mean of 20 greedy episodes. Raises ConfigError with every error at once.
+    Yields 100 records (as many as the environments were stepped, where that is fewer): step; per agent return (mean
+    over the training episodes finished since the last record, NaN if none), loss and q (means since the last record,
+    NaN before the first update), diverged; and epsilon. The last one also holds final_return: the mean of 20 greedy
+    episodes. Raises ConfigError with every error at once.
 
     The agents of a block share one stream of random numbers for acting and sampling, so that what reproduces is the
     block. One torch thread is assumed.
@@ -96,7 +99,6 @@ def train(
     environments = make(env, members * envs)
     observation = environments.reset(env_seed).reshape(members, envs, size)
     window = _Window(members, envs)
-    every = max(steps // RECORDS, 1)
 
     for step in range(envs, steps + 1, envs):
         share = epsilon_at(step - envs, steps, epsilon)
@@ -112,13 +114,16 @@ def train(
         window.episodes(reward, terminated | truncated)
         observation = result.observation.reshape(members, envs, size)
 
-        if step > starts and step % train_every < envs:
-            for _ in range(updates):
-                window.update(*agents.update(replay.sample(batch, generator)))
+        # Multiples of train_every passed in this step and beyond `starts`: several where there are many environments.
+        due = step // train_every - max(step - envs, starts) // train_every
+        for _ in range(due * updates):
+            window.update(*agents.update(replay.sample(batch, generator)))
         if step % target_every < envs:
             agents.update_target()
         last = step + envs > steps
-        if step % every < envs or last:
+        if last or step * RECORDS // steps > (step - envs) * RECORDS // steps:
+            # An update may have been the last one before its damage was seen.
+            agents.diverged |= ~agents.online.flat.isfinite().all(1)
             record: Record = {"step": step, "epsilon": share, "diverged": agents.diverged.tolist(), **window.take()}
             if last:
                 record["final_return"] = evaluate(agents, env, size, eval_seed).tolist()
@@ -194,11 +199,22 @@ def errors(
     hidden: Sequence[int],
     activation: str,
     init: str,
+    init_scale: float,
+    clip: float | None,
     **_: object,
 ) -> Iterator[str]:
     """One sentence for each setting of `train` that cannot be used."""
     yield from environment_errors(env)
-    yield from network_errors(hidden=hidden, norm=norm, place=place, activation=activation, init=init)
+    yield from network_errors(
+        hidden=hidden,
+        norm=norm,
+        place=place,
+        activation=activation,
+        init=init,
+        init_scale=init_scale,
+        batch=batch,
+    )
+    yield from member_errors(seeds=seeds, rates=rates)
     for kind, got, valid in (
         ("recipe", recipe, RECIPES),
         ("loss", loss, LOSSES),
@@ -214,14 +230,13 @@ def errors(
         "updates": updates,
         "target_every": target_every,
         "envs": envs,
-        "number of seeds": len(seeds),
     }.items():
         if value < 1:
             yield f"{name} must be at least 1, got {value}."
-    if len(rates) != len(seeds):
-        yield f"one learning rate per seed is needed, got {len(rates)} rates for {len(seeds)} seeds."
-    if any(not rate > 0 for rate in rates):
-        yield f"learning rates must be positive, got {min(rates)}."
+    if starts < 0:
+        yield f"starts must not be negative, got {starts}."
+    if clip is not None and not clip > 0:
+        yield f"clip must be a positive norm, or None for no clipping, got {clip}."
     if not 0 <= discount < 1:
         yield f"discount must lie in [0, 1), got {discount}."
     if not (0 <= epsilon[0] <= 1 and 0 <= epsilon[1] <= 1 and 0 < epsilon[2] <= 1):
@@ -230,5 +245,7 @@ def errors(
         yield f"a batch of {batch} cannot be drawn from a buffer of {buffer} transitions."
     if envs > buffer:
         yield f"{envs} environments per agent need a buffer of at least as many transitions, got {buffer}."
+    if envs > steps:
+        yield f"{envs} environments per agent make {envs} steps at once, beyond the budget of {steps}."
     if starts >= steps:
         yield f"learning would start after {starts} steps, beyond the budget of {steps}."

@@ -1,6 +1,7 @@
 """The supervised engine: a generator of records, of the same shape as the DQN engine's."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,10 +12,10 @@ from rlnorm.compiling import compiled
 from rlnorm.errors import raise_if_any, unknown
 from rlnorm.networks import mlp, network_errors
 from rlnorm.optimizers import OPTIMIZERS
-from rlnorm.population import Population
+from rlnorm.population import Population, member_errors
 from rlnorm.tasks.datasets import DATASETS, split
 
-Record = dict[str, object]
+Record = dict[str, Any]
 RECORDS = 100
 TEST_SHARE = 0.2
 
@@ -42,8 +43,8 @@ def train(
     A member's seed decides its initial weights, its split (a fifth is the test set; `train_size` of the rest are used,
     all by default) and its order of mini-batches, so that members with one seed and several rates see the same data.
 
-    Yields 100 records: step; per member loss (mean since the last record), test_accuracy (eval mode), diverged; the
-    last one also train_accuracy. Raises ConfigError with every error at once.
+    Yields 100 records (one per update, where there are fewer): step; per member loss (mean since the last record),
+    test_accuracy (eval mode), diverged; the last one also train_accuracy. Raises ConfigError with every error at once.
     """
     raise_if_any(errors(**locals()))
     data = DATASETS[dataset]()
@@ -83,11 +84,11 @@ def train(
         return (predicted == data.labels[rows]).float().mean(-1).tolist()
 
     step_all = compiled(update) if compile else update
-    total, count, every = torch.zeros(len(seeds)), 0, max(steps // RECORDS, 1)
+    total, count = torch.zeros(len(seeds)), 0
     for step, rows in enumerate(_batches(train_rows, batch, steps, streams), start=1):
         total += step_all(data.inputs[rows], data.labels[rows])
         count += 1
-        if step % every == 0 or step == steps:
+        if step * RECORDS // steps > (step - 1) * RECORDS // steps:
             record: Record = {
                 "step": step,
                 "loss": (total / count).tolist(),
@@ -125,20 +126,26 @@ def errors(
     hidden: Sequence[int],
     activation: str,
     init: str,
+    init_scale: float,
     **_: object,
 ) -> Iterator[str]:
     """One sentence for each setting of `train` that cannot be used."""
-    yield from network_errors(hidden=hidden, norm=norm, place=place, activation=activation, init=init)
+    yield from network_errors(
+        hidden=hidden,
+        norm=norm,
+        place=place,
+        activation=activation,
+        init=init,
+        init_scale=init_scale,
+        batch=batch,
+    )
+    yield from member_errors(seeds=seeds, rates=rates)
     for kind, got, valid in (("data set", dataset, DATASETS), ("optimizer", optimizer, OPTIMIZERS)):
         if got not in valid:
             yield unknown(kind, got, valid)
-    for name, value in {"steps": steps, "batch": batch, "number of seeds": len(seeds)}.items():
+    for name, value in {"steps": steps, "batch": batch}.items():
         if value < 1:
             yield f"{name} must be at least 1, got {value}."
-    if len(rates) != len(seeds):
-        yield f"one learning rate per seed is needed, got {len(rates)} rates for {len(seeds)} seeds."
-    if any(not rate > 0 for rate in rates):
-        yield f"learning rates must be positive, got {min(rates)}."
     if dataset in DATASETS:
         size = len(DATASETS[dataset]())
         most = size - round(size * TEST_SHARE)

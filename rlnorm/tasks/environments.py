@@ -47,7 +47,7 @@ SCALES: dict[str, Scale] = {
 
 
 class Step(NamedTuple):
-    """One step of n environments. observation, successor: (n, *shape); the others (n,)."""
+    """One step of n environments. observation, successor: (n, *shape) float32; the others (n,)."""
 
     observation: np.ndarray
     successor: np.ndarray
@@ -102,11 +102,12 @@ class Looped:
 
     def reset(self, seed: int) -> np.ndarray:
         """-> observations (n, *shape)."""
-        return self._env.reset(seed=seed)[0]
+        return self._env.reset(seed=seed)[0].astype(np.float32, copy=False)
 
     def step(self, actions: np.ndarray) -> Step:
         """actions (n,) int -> Step."""
         observation, reward, terminated, truncated, info = self._env.step(actions)
+        observation = observation.astype(np.float32, copy=False)
         successor = observation
         if "final_obs" in info:
             successor = observation.copy()
@@ -132,13 +133,14 @@ def spaces(env_id: str) -> tuple[tuple[int, ...], int]:
 
 def environment_errors(env_id: str) -> Iterator[str]:
     """One sentence for each reason why a DQN with an MLP cannot be trained on `env_id`."""
+    # An id without its version is refused: what it names changes with gymnasium. "module:id" imports the module.
+    if ":" not in env_id and env_id not in gym.registry:
+        yield unknown("environment", env_id, gym.registry, "a gymnasium id such as CartPole-v1 or Acrobot-v1")
+        return
     try:
         env: gym.Env[Any, Any] = gym.make(env_id)
-    except GymnasiumError as error:
-        if env_id in gym.registry:
-            yield f"environment {env_id!r} cannot be made here: {error}"
-        else:
-            yield unknown("environment", env_id, gym.registry, "a gymnasium id such as CartPole-v1 or Acrobot-v1")
+    except (GymnasiumError, ImportError) as error:
+        yield f"environment {env_id!r} cannot be made here: {error}"
         return
     observation, action = env.observation_space, env.action_space
     env.close()
