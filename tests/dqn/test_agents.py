@@ -1,0 +1,243 @@
+"""One update of a population of agents, held against agents that learn alone and against stable-baselines3's DQN."""
+
+from copy import deepcopy
+from types import SimpleNamespace
+from typing import cast
+
+import gymnasium as gym
+import pytest
+import torch
+import torch.nn.functional as F
+from stable_baselines3 import DQN
+from torch import Tensor, nn
+
+from rlnorm.dqn.agents import Agents
+from rlnorm.dqn.recipes import RECIPES
+from rlnorm.networks import mlp
+from rlnorm.nn import MODES, NORMS
+from tests.alone import INPUTS, MLP_NORMS, OUTPUTS, alone, assert_members_are, build, torch_optimizer
+
+SEEDS, SCALES, RATES, BATCH = (3, 1, 3), (1.0, 0.5, 2.0), (1e-2, 3e-3, 3e-2), 16
+
+
+def agents_of(norm: str, **options) -> Agents:
+    return Agents(
+        lambda: build(norm),
+        SEEDS,
+        RATES,
+        size=INPUTS,
+        recipe=RECIPES["supervised"],
+        init_scale=SCALES,  # pyright: ignore[reportArgumentType] (a factor each, as Population takes them)
+        **options,
+    )
+
+
+def transitions(rng: torch.Generator, members: int = len(SEEDS)) -> Tensor:
+    """Packed rows (members, BATCH, 2 INPUTS + 3); a third of them end an episode."""
+    s = torch.randn(members, BATCH, 2 * INPUTS, generator=rng) * 2 + 1
+    a = torch.randint(OUTPUTS, (members, BATCH, 1), generator=rng).float()
+    r = torch.randn(members, BATCH, 1, generator=rng) * 3
+    d = 0.9 * (torch.rand(members, BATCH, 1, generator=rng) > 1 / 3)
+    return torch.cat([s, a, r, d], dim=-1)
+
+
+def learn_alone(
+    online: nn.Module, target: nn.Module, rule: torch.optim.Optimizer, rows: Tensor, loss: str, double: bool, clip
+) -> Tensor:
+    """One update of DQN as its papers write it, on a plain module."""
+    s, s_next, (a, r, d) = rows[:, :INPUTS], rows[:, INPUTS : 2 * INPUTS], rows[:, 2 * INPUTS :].unbind(1)
+    with torch.no_grad():
+        values = target.eval()(s_next)
+        select = online.eval()(s_next) if double else values
+        goal = r + d * values[torch.arange(len(rows)), select.argmax(1)]
+    q = online.train()(s)[torch.arange(len(rows)), a.long()]
+    value = F.mse_loss(q, goal) if loss == "squared" else F.smooth_l1_loss(q, goal)
+    rule.zero_grad()
+    value.backward()
+    if clip is not None:
+        nn.utils.clip_grad_norm_(online.parameters(), clip)
+    rule.step()
+    return value.detach()
+
+
+def compare(norm: str, rng: torch.Generator, *, loss="squared", double=False, clip=None, optimizer="adam", steps=12):
+    agents = agents_of(norm, loss=loss, double=double, clip=clip, optimizer=optimizer)
+    networks = alone(norm, SEEDS, SCALES)
+    targets = deepcopy(networks)
+    rules = [torch_optimizer(optimizer, n, rate) for n, rate in zip(networks, RATES, strict=True)]
+    for step in range(steps):
+        rows = transitions(rng)
+        losses, q = agents.update(rows)
+        for i, (network, target, rule) in enumerate(zip(networks, targets, rules, strict=True)):
+            mean_q = deepcopy(network).train()(rows[i, :, :INPUTS]).mean().detach()
+            expected = learn_alone(network, target, rule, rows[i], loss, double, clip)
+            torch.testing.assert_close(losses[i], expected, rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(q[i], mean_q, rtol=1e-3, atol=1e-4)
+        if step % 5 == 4:
+            agents.update_target()
+            targets = deepcopy(networks)
+    assert_members_are(agents.online, networks)
+
+
+@pytest.mark.parametrize("norm", MLP_NORMS)
+def test_agents_equal_agents_that_learn_alone(norm, rng):
+    compare(norm, rng)
+
+
+@pytest.mark.parametrize("loss", ["squared", "huber"])
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize(("clip", "optimizer"), [(None, "adam"), (0.5, "sgd")])
+@pytest.mark.parametrize("norm", ["none", "batch", "layer"])
+def test_under_every_option(norm, loss, double, clip, optimizer, rng):
+    compare(norm, rng, loss=loss, double=double, clip=clip, optimizer=optimizer)
+
+
+@pytest.mark.parametrize("changed", [{"loss": "huber"}, {"double": True}, {"clip": 0.5}, {"optimizer": "sgd"}])
+def test_each_option_changes_the_numbers(changed, rng):
+    options = {"loss": "squared", "double": False, "clip": None, "optimizer": "adam"}
+    rows = [transitions(rng) for _ in range(4)]
+    plain, other = agents_of("batch", **options), agents_of("batch", **{**options, **changed})
+    for agents in (plain, other):
+        for batch in rows:
+            agents.update(batch)
+    assert not torch.allclose(plain.online.flat, other.online.flat, atol=1e-4)
+
+
+def test_the_update_is_stable_baselines3s(rng):
+    """SB3's DQN (Huber, clip 10) on the same transitions, from the same weights, with a copy of the target between."""
+    env = gym.make("CartPole-v1")
+    sb3 = DQN("MlpPolicy", env, learning_rate=3e-3, gamma=0.9, policy_kwargs={"net_arch": [16, 16]}, device="cpu")
+    sb3._setup_learn(1)
+    agents = Agents(
+        lambda: mlp(4, 2, hidden=(16, 16)), [0], [3e-3], size=4, recipe=RECIPES["supervised"], loss="huber", clip=10.0
+    )
+    theirs = list(sb3.q_net.parameters())
+    for ours, own in zip(agents.online.member(0).parameters(), theirs, strict=True):
+        own.data.copy_(ours)
+    sb3.q_net_target.load_state_dict(sb3.q_net.state_dict())
+    for step in range(20):
+        s = torch.randn(BATCH, 8, generator=rng) * 5
+        a, r = torch.randint(2, (BATCH, 1), generator=rng), torch.randn(BATCH, 1, generator=rng) * 50
+        dones = (torch.rand(BATCH, 1, generator=rng) < 0.3).float()
+        agents.update(torch.cat([s, a, r, 0.9 * (1 - dones)], dim=1).unsqueeze(0))
+        batch = SimpleNamespace(
+            observations=s[:, :4], next_observations=s[:, 4:], actions=a, rewards=r, dones=dones, discounts=None
+        )
+        sb3.replay_buffer = cast("None", SimpleNamespace(sample=lambda *_, batch=batch, **__: batch))
+        sb3.train(1, BATCH)
+        if step == 9:
+            agents.update_target()
+            sb3.q_net_target.load_state_dict(sb3.q_net.state_dict())
+    for ours, own in zip(agents.online.member(0).parameters(), theirs, strict=True):
+        torch.testing.assert_close(ours, own, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("norm", MLP_NORMS)
+def test_the_target_takes_all_state_to_the_bit(norm, rng):
+    agents, x = agents_of(norm), torch.randn(3, 9, INPUTS, generator=rng)
+
+    def target() -> Tensor:
+        with torch.no_grad():
+            return agents.online.apply(agents.target_parameters.views, agents.target_buffers.views, x, "eval")
+
+    for _ in range(3):
+        agents.update(transitions(rng))
+    before = target()
+    assert not torch.equal(before, agents.online(x))
+    agents.update_target()
+    assert torch.equal(target(), agents.online(x))
+    for own, copy in (
+        (agents.online.parameters, agents.target_parameters),
+        (agents.online.buffers, agents.target_buffers),
+    ):
+        assert own.views.keys() == copy.views.keys()
+        assert all(torch.equal(view, copy.views[name]) for name, view in own.views.items())
+    copied = target()
+    agents.update(transitions(rng))
+    assert torch.equal(target(), copied), "the target moved with the online network"
+
+
+def test_norms_with_statistics_have_them_in_the_target():
+    kept = {norm: set(agents_of(norm).target_buffers.views) for norm in ("batch", "batch_renorm", "spectral")}
+    assert {"norm1.running_mean", "norm1.running_var", "norm2.num_batches_tracked"} <= kept["batch"]
+    assert {"norm1.running_std", "norm1.running_updates"} <= kept["batch_renorm"]
+    assert {"linear1.running_u", "linear2.running_v"} <= kept["spectral"]
+
+
+@pytest.mark.parametrize("norm", MLP_NORMS)
+def test_the_passes_over_successors_and_for_acting_touch_no_statistic(norm, rng):
+    agents = agents_of(norm, double=True)
+    state = agents.online.state()[1]
+    agents.greedy(torch.randn(3, 7, INPUTS, generator=rng))
+    assert all(torch.equal(view, state.views[name]) for name, view in agents.online.buffers.views.items())
+    rows = transitions(rng)
+    alike, shifted = deepcopy(agents), deepcopy(agents)
+    other = rows.clone()
+    other[..., INPUTS : 2 * INPUTS] += 100
+    for copy, batch in ((alike, rows), (shifted, other)):
+        copy.update(batch)
+    # Parameters differ, and with them spectral norm's vectors at the next pass; statistics come from s alone.
+    assert all(torch.equal(view, shifted.online.buffers.views[n]) for n, view in alike.online.buffers.views.items())
+    assert all(torch.equal(view, state.views[n]) for n, view in alike.target_buffers.views.items())
+
+
+@pytest.mark.parametrize("envs", [1, 5])
+@pytest.mark.parametrize("norm", MLP_NORMS)
+def test_greedy_is_each_agents_best_action(norm, envs, rng):
+    agents = agents_of(norm)
+    agents.update(transitions(rng))
+    observations = torch.randn(3, envs, INPUTS, generator=rng)
+    actions = agents.greedy(observations)
+    assert (actions.shape, actions.dtype) == ((3, envs), torch.int64)
+    for i in range(3):
+        assert torch.equal(actions[i], agents.online.member(i)(observations[i]).argmax(1))
+
+
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("norm", MLP_NORMS)
+def test_a_nan_marks_its_agent_and_leaves_the_others_to_the_bit(norm, double, rng):
+    batches = [transitions(rng) for _ in range(6)]
+
+    def run(poison: bool) -> tuple[list[tuple[Tensor, Tensor]], Agents]:
+        agents, results = agents_of(norm, double=double, clip=10.0), []
+        for step, rows in enumerate(batches):
+            if step == 2 and poison:
+                agents.online.parameters.views["output.bias"][1, 0] = torch.nan
+            results.append(agents.update(rows))
+            if step == 3:
+                agents.update_target()
+        return results, agents
+
+    clean, poisoned = run(False), run(True)
+    assert clean[1].diverged.tolist() == [False, False, False]
+    assert poisoned[1].diverged.tolist() == [False, True, False]
+    for own, other in zip(clean[0], poisoned[0], strict=True):
+        for a, b in zip(own, other, strict=True):
+            assert torch.equal(a[[0, 2]], b[[0, 2]])
+    assert not poisoned[0][-1][0][1].isfinite()
+    assert torch.equal(clean[1].online.flat[[0, 2]], poisoned[1].online.flat[[0, 2]])
+    for name, view in clean[1].online.buffers.views.items():
+        assert torch.equal(view[[0, 2]], poisoned[1].online.buffers.views[name][[0, 2]])
+
+
+def test_a_q_beyond_the_limit_marks_its_agent_for_good(rng):
+    agents = agents_of("none", q_limit=50.0)
+    agents.update(transitions(rng))
+    assert not agents.diverged.any()
+    agents.online.parameters.views["output.bias"][2, 1] -= 100.0
+    agents.update(transitions(rng))
+    assert agents.diverged.tolist() == [False, False, True]
+    agents.online.parameters.views["output.bias"][2, 1] += 100.0
+    agents.update(transitions(rng))
+    assert agents.diverged.tolist() == [False, False, True]
+
+
+def test_recipes_name_modes_and_the_supervised_one_is_train_and_eval():
+    for recipe in RECIPES.values():
+        assert {recipe.acting, recipe.online, recipe.target} <= set(MODES)
+    supervised = RECIPES["supervised"]
+    assert (supervised.acting, supervised.online, supervised.target) == ("eval", "train", "eval")
+
+
+def test_every_norm_an_mlp_can_take_is_tested():
+    assert set(NORMS) - set(MLP_NORMS) == {"instance"}
