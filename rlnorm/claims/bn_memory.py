@@ -142,7 +142,7 @@ def card(rng: np.random.Generator) -> Case:
 
 def detection(rng: np.random.Generator) -> Case:
     """The same, with images for detection: 800 pixels high, up to 1333 wide."""
-    return {**card(rng), "width": 32 * int(rng.integers(25, 42))}
+    return {**card(rng), "width": 800 + 128 * int(rng.integers(5))}
 
 
 def sequences(rng: np.random.Generator) -> Case:
