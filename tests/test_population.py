@@ -123,17 +123,26 @@ def test_a_nan_stays_with_its_member(norm, rng):
     assert gradients(True)[0][1].isnan().all()
 
 
-@pytest.mark.parametrize("norm", MLP_NORMS)
-def test_the_start_is_drawn_from_the_seeds_alone(norm):
+class Drawn(nn.Module):
+    """Draws its start from torch's global stream, as a norm of one's own may."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(2, 2)
+        self.shift = nn.Parameter(torch.randn(2))
+
+
+@pytest.mark.parametrize("norm", [*MLP_NORMS, "drawn"])
+def test_the_start_comes_from_the_seeds_alone_and_leaves_torchs_stream_as_it_is(norm):
     def start(global_seed: int) -> Population:
         torch.manual_seed(global_seed)
-        return Population(lambda: build(norm), [0, 1])
+        before = torch.get_rng_state()
+        population = Population(Drawn if norm == "drawn" else lambda: build(norm), [0, 1])
+        assert torch.equal(before, torch.get_rng_state())
+        return population
 
     with torch.random.fork_rng(devices=()):
         first, second = start(1), start(2)
-        before = torch.get_rng_state()
-        Population(lambda: build(norm), [0, 1])
-        assert torch.equal(before, torch.get_rng_state())
     assert torch.equal(first.flat, second.flat)
     assert all(torch.equal(a, second.buffers.views[name]) for name, a in first.buffers.views.items())
     assert not torch.equal(first.flat[0], first.flat[1])

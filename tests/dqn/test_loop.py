@@ -426,15 +426,17 @@ def test_a_nan_after_the_last_update_is_still_seen(monkeypatch):
     assert run()[-1]["diverged"] == [False, True]
 
 
-def test_values_beyond_the_limit_of_the_environment_mark_a_run():
-    """CartPole, discount 0.9: |Q| can be 10 at most; 100 is the bound."""
-    sound, unsound = run(discount=0.9), run(discount=0.9, rates=[1e-3, 10.0], optimizer="sgd")
+def test_values_beyond_ten_times_what_is_possible_mark_a_run(watched):
+    sound = run(discount=0.9)
+    assert watched.agents.q_limit == pytest.approx(10 * 1 / (1 - 0.9))
+    unsound = run(discount=0.9, rates=[1e-3, 10.0], optimizer="sgd")
     assert sound[-1]["diverged"] == [False, False]
     assert unsound[-1]["diverged"] == [False, True]
     assert unsound[-1]["loss"][0] < 100
 
 
-def test_an_environment_that_is_stepped_in_a_loop():
+def test_an_environment_that_is_stepped_in_a_loop(watched):
     records = run(env="Acrobot-v1", steps=300, starts=50, envs=3, hidden=(8,))
+    assert watched.agents.q_limit == pytest.approx(10 * 1 / (1 - 0.99))
     assert len(records) == 100
     assert all(-500 <= value <= -1 for value in records[-1]["final_return"])
