@@ -13,6 +13,8 @@ hidden intermediate passes `gradcheck` and silently returns a wrong second deriv
 In forward mode torch differentiates the bare kernel: of a Function with a `jvp` of its own, torch (2.13) silently
 returns zero as the second forward-mode derivative, and `torch.compile` refuses to trace it.
 
+Outside of this file only y is differentiated; intermediates serve statistics, which take no gradient.
+
 Kernels name axes from the end (negative numbers) and broadcast. Then a leading member axis, as `torch.vmap` adds it,
 changes nothing, and the kernel runs on the stacked tensor as it is.
 """
@@ -45,36 +47,47 @@ def join(kernel: Kernel) -> Callable[..., Outputs]:
     asked for, `kernel.forward` runs bare.
     """
 
-    class Traced(Function):
-        """What `torch.compile` traces."""
-
-        generate_vmap_rule = True
+    class Eager(Function):
+        """What runs outside `torch.compile`: keeps what forward computed; one call on the stacked tensor under vmap."""
 
         forward = staticmethod(kernel.forward)
 
         @staticmethod
         def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Outputs) -> None:
-            tensors = tuple(arg for arg in inputs if isinstance(arg, Tensor))
-            ctx.constants = inputs[len(tensors) :]
+            tensors, ctx.constants = _split(inputs)
             ctx.save_for_backward(*(output if kernel.save == "outputs" else tensors))
+            ctx.set_materialize_grads(False)
 
         @staticmethod
         def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
             return *kernel.backward(grads, ctx.saved_tensors, *ctx.constants), *(None for _ in ctx.constants)
 
-    class Eager(Traced):
-        """What runs otherwise: no zeros for outputs nobody used, one stacked kernel call under vmap."""
-
-        generate_vmap_rule = False
-
-        @staticmethod
-        def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Outputs) -> None:
-            Traced.setup_context(ctx, inputs, output)
-            ctx.set_materialize_grads(False)
-
         @staticmethod
         def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Outputs, int]:
             return apply(*(_lead(arg, dim, info.batch_size) for arg, dim in zip(args, in_dims, strict=True))), 0
+
+    class Traced(Function):
+        """What `torch.compile` traces: backward starts from the inputs, and the compiler chooses what to keep.
+
+        No gradient is taken of the intermediates here: their zeros would be computed with.
+        """
+
+        generate_vmap_rule = True
+        forward = staticmethod(kernel.forward)
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Outputs) -> None:
+            tensors, ctx.constants = _split(inputs)
+            ctx.save_for_backward(*tensors)
+            ctx.mark_non_differentiable(*output[1:])
+
+        @staticmethod
+        def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+            saved = ctx.saved_tensors
+            if kernel.save == "outputs":
+                saved = kernel.forward(*saved, *ctx.constants)
+            of_y = (grads[0], *(None for _ in grads[1:]))
+            return *kernel.backward(of_y, saved, *ctx.constants), *(None for _ in ctx.constants)
 
     def apply(*args: Any) -> Outputs:
         if torch.compiler.is_compiling():
@@ -91,6 +104,12 @@ def _differentiated(args: tuple[Any, ...]) -> bool:
     return torch._C._are_functorch_transforms_active() or any(
         isinstance(arg, Tensor) and arg.requires_grad for arg in args
     )
+
+
+def _split(args: tuple[Any, ...]) -> tuple[tuple[Tensor, ...], tuple[Any, ...]]:
+    """Arguments of a kernel -> its tensors, which come first, and its constants."""
+    tensors = tuple(arg for arg in args if isinstance(arg, Tensor))
+    return tensors, args[len(tensors) :]
 
 
 def _lead(arg: Any, dim: int | None, members: int) -> Any:

@@ -14,11 +14,25 @@ from rlnorm.nn.modes import Moded
 def normalize_with_running(
     x: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> Tensor:
-    """x (N, C, ...) -> y of the same shape. The mean is taken off first: a x + b would cancel where it is large."""
+    """x (N, C, ...) -> y of the same shape.
+
+    Without gradients one multiply-add; with them the mean is taken off first, so that gamma's gradient sums centred
+    values and does not cancel.
+    """
     work, axis = working(x), 1 - x.ndim
-    r = (var.to(work.dtype) + eps).rsqrt()
+    mean, var = mean.to(work.dtype), var.to(work.dtype)
+    if not torch.is_grad_enabled():
+        scale, shift = inference_terms(mean, (var + eps).rsqrt(), weight, bias)
+        return torch.addcmul(along(shift, axis), work, along(scale, axis)).to(x.dtype)
+    r = (var + eps).rsqrt()
     scale = r if weight is None else r * weight.to(work.dtype)
-    return scale_shift(work - along(mean.to(work.dtype), axis), scale, bias, axis).to(x.dtype)
+    return scale_shift(work - along(mean, axis), scale, bias, axis).to(x.dtype)
+
+
+def inference_terms(mean: Tensor, r: Tensor, weight: Tensor | None, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    """(C,) each -> a = gamma r and c = beta - a mean, with which gamma (x - mean) r + beta = a x + c."""
+    scale = r if weight is None else r * weight.to(r.dtype)
+    return scale, torch.addcmul(torch.zeros_like(mean) if bias is None else bias.to(r.dtype), scale, mean, value=-1)
 
 
 @torch.no_grad()

@@ -45,13 +45,14 @@ def backward(grads: Grads, saved: Sequence[Tensor], axes: Axes, eps: float) -> t
     g, g_mu, g_var = grads
     xhat, _, var = saved
     r = (var + eps).rsqrt()
-    n = prod([xhat.shape[axis] for axis in axes])
+    n = max(1, prod([xhat.shape[axis] for axis in axes]))
     if g is None:
         dx = torch.zeros_like(xhat)
     else:
-        along_ones = g.mean(axes, keepdim=True)
-        along_xhat = (g * xhat).mean(axes, keepdim=True)
-        dx = torch.addcmul(r * (g - along_ones), xhat, r * along_xhat, value=-1)
+        # Times 1/n rather than mean: compiled, mean's division is repeated for each element of g.
+        along_ones = g.sum(axes, keepdim=True) * (1 / n)
+        along_xhat = (g * xhat).sum(axes, keepdim=True) * (1 / n)
+        dx = r * (g - along_ones - xhat * along_xhat)
     if g_mu is not None:
         dx = dx + g_mu / n
     if g_var is not None:
@@ -71,6 +72,9 @@ def scale_shift(xhat: Tensor, weight: Tensor | None, bias: Tensor | None, axis: 
         return xhat if bias is None else xhat + bias.to(xhat.dtype)
     if bias is None:
         return xhat * weight.to(xhat.dtype)
+    if torch.compiler.is_compiling():
+        return xhat * weight.to(xhat.dtype) + bias.to(xhat.dtype)
+    # One pass over xhat, where nobody fuses two.
     return torch.addcmul(bias.to(xhat.dtype), xhat, weight.to(xhat.dtype))
 
 

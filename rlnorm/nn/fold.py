@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as TorchsBatchNorm
 from torch.nn.modules.conv import _ConvNd
 
+from rlnorm.nn._channels import inference_terms
 from rlnorm.nn._standardize import along
 from rlnorm.nn.batch import BatchNorm
 from rlnorm.nn.batch_renorm import BatchRenorm
@@ -31,7 +32,7 @@ class Affine(nn.Module):
 
     def __init__(self, scale: Tensor, shift: Tensor):
         super().__init__()
-        self.scale, self.shift = nn.Parameter(scale), nn.Parameter(shift)
+        self.scale, self.shift = nn.Parameter(scale.detach().clone()), nn.Parameter(shift.detach().clone())
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, ...) -> same shape."""
@@ -77,18 +78,14 @@ def _fold_children(module: nn.Module, prefix: str, notice: Callable[[str], None]
 
 def _affine(norm: nn.Module) -> Affine:
     if isinstance(norm, MeanOnlyBatchNorm):
-        mean = norm.running_mean
-        scale, bias = torch.ones_like(mean), norm.bias
-    elif isinstance(norm, BatchRenorm):
-        mean, scale, bias = norm.running_mean, 1 / norm.running_std, norm.bias
-        scale = scale if norm.weight is None else scale * norm.weight
-    else:
-        assert isinstance(norm, BatchNorm | TorchsBatchNorm)
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        mean, scale, bias = norm.running_mean, (norm.running_var + norm.eps).rsqrt(), norm.bias
-        scale = scale if norm.weight is None else scale * norm.weight
-    return Affine(scale.clone(), (0 if bias is None else bias) - scale * mean)
+        return Affine(*inference_terms(norm.running_mean, torch.ones_like(norm.running_mean), None, norm.bias))
+    if isinstance(norm, BatchRenorm):
+        return Affine(*inference_terms(norm.running_mean, 1 / norm.running_std, norm.weight, norm.bias))
+    assert isinstance(norm, BatchNorm | TorchsBatchNorm)
+    mean, var = norm.running_mean, norm.running_var
+    assert mean is not None
+    assert var is not None
+    return Affine(*inference_terms(mean, (var + norm.eps).rsqrt(), norm.weight, norm.bias))
 
 
 def _absorb(layer: nn.Linear | _ConvNd, affine: Affine) -> None:
