@@ -3,97 +3,83 @@
 Exit codes: 0 done; 1 some units failed; 2 bad input, nothing written; 130 interrupted, everything finished is kept.
 """
 
-import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 from rich.console import Console
 
-from rlnorm.claims import __path__ as _claims_path
+from rlnorm import api
+from rlnorm.api import count_errors, find_claims
 from rlnorm.errors import ConfigError, raise_if_any, unknown
-from rlnorm.study import adhoc, discover, table, tensorboard
+from rlnorm.study import adhoc, describe, discover, table, tensorboard
 from rlnorm.study.assess import Asked
-from rlnorm.study.claim import PRESETS, Claim
+from rlnorm.study.claim import PRESETS
 from rlnorm.study.discover import Found
 from rlnorm.study.results import StudyResult
 from rlnorm.study.store import Store
-from rlnorm.study.study import Failed, Interrupted, asked_before, results, study, write
+from rlnorm.study.study import Failed, Interrupted, asked_before, errors, out_errors, results, write
 
-CLAIMS = Path(_claims_path[0])
 KINDS = ("exact", "cost", "effect")
 app = tyro.extras.SubcommandApp()
 console = Console(highlight=False)
 
-
-def find_claims() -> Mapping[str, Found]:
-    """All claims that come with rlnorm, by id."""
-    return discover.find(CLAIMS)
+# Counts and names are read as they are and checked by us: every error in one sentence, all at once.
+Count = Annotated[int | None, tyro.conf.arg(metavar="INT")]
+Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 
 
 @app.command(name="list")
 def list_claims() -> None:
     """List all claims: id, kind, the notes that make them, the statement."""
-    for name, found in find_claims().items():
-        claim = found.claim
-        console.print(f"[bold]{name}[/bold]  ({claim.kind}; {', '.join(claim.notes) or 'no note'})", soft_wrap=True)
-        console.print(f"    {claim.statement}")
+    for found in find_claims().values():
+        _print(describe.headline(found, _width()))
 
 
 @app.command
-def show(claim: tyro.conf.Positional[str], /) -> None:
+def show(claim: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="CLAIM")]], /) -> None:
     """Show one claim: what is tested, how, and against which margin.
 
     Args:
-        claim: Its id (see `rlnorm list`).
+        claim: Its id (see `rlnorm list`), or the path of a file with a claim of your own.
     """
-    found = _found([claim], find_claims())[0]
-    console.print(f"[bold]{found.id}[/bold]: {found.claim.statement}\n")
-    console.print(f"Source: {found.claim.source}")
-    console.print(f"Notes:  {', '.join(found.claim.notes) or '-'}")
-    console.print(f"Overall verdict: {_rule(found.claim)}")
-    for name, part in found.claim.parts.items():
-        console.print(f"\n[bold]{name}[/bold] ({part.kind}; presets {', '.join(part.presets)})")
-        for key, value in vars(part).items():
-            if key not in ("kind", "presets") and not callable(value):
-                console.print(f"  {key}: {_plain(value)}", markup=False)
+    _print(describe.page(_found([claim], find_claims())[0], _width()))
 
 
-def _rule(claim: Claim) -> str:
-    return {
-        "all": "supported if every part is, refuted if any part is",
-        "any": "supported if any part is, refuted if every part is",
-    }[claim.overall]
+def _print(text: str) -> None:
+    """Text that is already wrapped, its first line in bold on a terminal."""
+    head, _, rest = text.partition("\n")
+    console.print(head, style="bold", markup=False, soft_wrap=True)
+    console.print(rest, markup=False, soft_wrap=True)
 
 
-def _plain(value: object) -> str:
-    if isinstance(value, Mapping):
-        return "; ".join(f"{k}: {_plain(v)}" for k, v in value.items())
-    if hasattr(value, "__dataclass_fields__"):
-        return ", ".join(f"{k} {_plain(v)}" for k, v in vars(value).items() if v not in (None, ()))
-    return str(value)
+def _width() -> int:
+    return min(console.width, 100)
 
 
 @app.command
 def run(
-    claims: tyro.conf.Positional[tuple[str, ...]] = (),
+    claims: tyro.conf.Positional[
+        Annotated[tuple[str, ...], tyro.conf.arg(metavar="[CLAIM ...]", help_behavior_hint="")]
+    ] = (),
     /,
     *,
     part: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
-    kind: str | None = None,
+    kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None,
     preset: str = "quick",
-    seeds: int | None = None,
-    jobs: int | None = None,
-    out: Path = Path("runs/study"),
+    seeds: Count = None,
+    jobs: Count = None,
+    out: Folder = Path("runs/study"),
     per_seed: bool = False,
 ) -> None:
-    """Test claims: train what is missing, judge, write the report, the verdicts and the event files.
+    """Test claims: train what is missing, judge, write report and verdicts.
 
     Args:
-        claims: Their ids (see `rlnorm list`); none with --kind: all of that kind.
+        claims: Their ids (see `rlnorm list`), or paths of files with claims of your own. None with --kind: all of that
+            kind.
         part: Only this part, or this group of parts (may be given several times).
         kind: Only claims of this kind: exact, cost or effect.
         preset: Size of the runs: smoke, quick or full.
@@ -103,40 +89,71 @@ def run(
         per_seed: Write single runs to TensorBoard too.
     """
     available = find_claims()
-    raise_if_any(_run_errors(claims, kind, preset, {"--seeds": seeds, "--jobs": jobs}, available))
+    raise_if_any(_run_errors(claims, part, kind, preset, {"--seeds": seeds, "--jobs": jobs}, out, available))
+    _study(_asked(claims, part, kind, preset, seeds, available), out, jobs, per_seed)
+
+
+def _asked(
+    claims: Sequence[str],
+    part: Sequence[str],
+    kind: str | None,
+    preset: str,
+    seeds: int | None,
+    available: Mapping[str, Found],
+) -> list[Asked]:
     chosen = [found for found in _found(claims or list(available), available) if kind in (None, found.claim.kind)]
-    if not chosen:
-        raise ConfigError(f"none of the claims named is of kind {kind!r}.")
     asked = [Asked(found, preset, tuple(part), seeds) for found in chosen]  # pyright: ignore[reportArgumentType]
-    _study(asked, out, jobs, per_seed)
+    return asked if claims else [one for one in asked if one.chosen()]
 
 
 def _run_errors(
     claims: Sequence[str],
+    part: Sequence[str],
     kind: str | None,
     preset: str,
     counts: Mapping[str, int | None],
+    out: Path,
     available: Mapping[str, Found],
-):
+) -> Iterator[str]:
+    good = list(claims)
     for claim in claims:
-        if claim not in available:
-            yield unknown("claim", claim, available, "an id that `rlnorm list` shows")
+        try:
+            _found([claim], available)
+        except ConfigError as error:
+            good.remove(claim)
+            yield from error.sentences
     if not claims and kind is None:
         yield "no claim was named: give at least one id (see `rlnorm list`), or --kind for all of a kind."
     if kind is not None and kind not in KINDS:
         yield unknown("kind", kind, KINDS)
     if preset not in PRESETS:
         yield unknown("preset", preset, PRESETS)
-    for name, value in counts.items():
-        if value is not None and value < 1:
-            yield f"{name} must be at least 1, got {value}."
+    yield from count_errors(counts)
+    if preset not in PRESETS or kind not in (None, *KINDS) or not (good or (kind and not claims)):
+        yield from out_errors(out)
+        return
+    asked = _asked(good, part, kind, preset, None, available)
+    if not asked:
+        which = "of the claims named" if claims else "of the claims"
+        yield f"none {which} is of kind {kind!r}; `rlnorm list` shows their kinds."
+    yield from errors(asked, out)
 
 
 def _found(names: Sequence[str], available: Mapping[str, Found]) -> list[Found]:
-    raise_if_any(
-        unknown("claim", name, available, "an id that `rlnorm list` shows") for name in names if name not in available
-    )
-    return [available[name] for name in dict.fromkeys(names)]
+    """The claims of these ids or paths, each once."""
+    found: dict[str, Found] = {}
+    for name in names:
+        if name.endswith(".py"):
+            own = discover.by_path(name)
+            if own.id in available:
+                raise ConfigError(f"{name!r} would be claim {own.id!r}, which comes with rlnorm; rename the file.")
+            found[own.id] = own
+        elif name not in available:
+            expected = "an id that `rlnorm list` shows, or the path of a file that ends in .py"
+            raise ConfigError(unknown("claim", name, available, expected))
+        else:
+            found[name] = available[name]
+    return list(found.values())
 
 
 @app.command
@@ -151,7 +168,7 @@ def train(
     out: Path = Path("runs/train"),
     per_seed: bool = False,
 ) -> None:
-    """Compare norms in DQN on one environment: a question of one's own, without a claim.
+    """Compare norms in DQN on one environment: your own question, without a claim.
 
     Args:
         env: A gymnasium environment with discrete actions, by id.
@@ -163,37 +180,33 @@ def train(
         out: Folder of the results; finished work found there is used.
         per_seed: Write single runs to TensorBoard too.
     """
-    raise_if_any([] if jobs is None or jobs > 0 else [f"--jobs must be at least 1, got {jobs}."])
-    _study([adhoc.compare(env, [name.strip() for name in norms.split(",")], seeds, steps, lr)], out, jobs, per_seed)
+    names = [name.strip() for name in norms.split(",")]
+    raise_if_any(api.train_errors(env, names, seeds, steps, lr, jobs, out))
+    _study([adhoc.compare(env, names, seeds, steps, lr)], out, jobs, per_seed)
 
 
-def _study(asked: Sequence[Asked], out: Path, jobs: int | None, per_seed: bool) -> StudyResult:
-    new = {one.found.id for one in asked}
-    before = [one for one in _kept(out) if one.found.id not in new]
+def _study(asked: Sequence[Asked], out: Path, jobs: int | None, per_seed: bool) -> None:
     failed = None
     try:
-        result = study(asked, out, jobs=jobs or os.cpu_count() or 1, console=console, before=before, per_seed=per_seed)
+        result = api.ask(asked, out, jobs, console, per_seed)
     except Failed as error:
         failed, result = error, error.result
-    table.show(result, console)
-    console.print(f"\nReport:      {out / 'report.html'}", soft_wrap=True)
-    console.print(f"TensorBoard: rlnorm board {shlex.quote(str(out))}", soft_wrap=True)
+    _conclude(result, out)
     if failed:
-        console.print(f"\nSome units failed; the same command tries them again.\n{failed}", style="red")
+        for sentence in failed.sentences:
+            print(f"rlnorm: failed: {sentence}", file=sys.stderr)  # noqa: T201
+        print(  # noqa: T201
+            f"rlnorm: {len(failed.sentences)} of the units failed; the others are kept, and the same command tries "
+            "these again.",
+            file=sys.stderr,
+        )
         sys.exit(1)
-    return result
 
 
-def _kept(out: Path) -> list[Asked]:
-    """What earlier studies in the folder asked, as far as its claims still exist."""
-    available = find_claims()
-    kept = []
-    for name, entry in asked_before(out).items():
-        if entry.get("recipe"):
-            kept.append(adhoc.again(entry["recipe"]))
-        elif name in available:
-            kept.append(Asked(available[name], entry["preset"], tuple(entry["parts"]), entry["seeds"]))
-    return kept
+def _conclude(result: StudyResult, out: Path) -> None:
+    table.show(result, console)
+    console.print(f"\nReport:      {out / 'report.html'}", markup=False, soft_wrap=True)
+    console.print(f"TensorBoard: rlnorm board {shlex.quote(str(out))}", markup=False, soft_wrap=True)
 
 
 @app.command
@@ -209,12 +222,16 @@ def report(
         directory: Folder of a study.
         per_seed: Write single runs to TensorBoard too.
     """
-    asked = _kept(_study_folder(directory))
+    raise_if_any(_folder_errors(directory))
+    asked, lost = asked_before(directory, find_claims())
+    for sentence in lost:
+        console.print(sentence, style="yellow", markup=False)
+    if not asked:
+        raise ConfigError(f"{str(directory)!r} holds no claim that can be reported.")
     store = Store(directory, any_version=True)
     result = results([(one, store) for one in asked])
     write(result, directory, per_seed)
-    table.show(result, console)
-    console.print(f"\nReport: {directory / 'report.html'}", soft_wrap=True)
+    _conclude(result, directory)
 
 
 @app.command
@@ -229,30 +246,33 @@ def board(
     Args:
         directory: Folder of a study.
     """
-    tensorboard.board(_study_folder(directory), port)
+    raise_if_any(_folder_errors(directory))
+    tensorboard.board(directory, port)
 
 
-def _study_folder(directory: Path) -> Path:
+def _folder_errors(directory: Path) -> Iterator[str]:
     if not (directory / "study.json").is_file():
         what = "holds no study" if directory.is_dir() else "is no folder"
-        raise ConfigError(f"{str(directory)!r} {what}: expected a folder that `rlnorm run` or `rlnorm train` wrote.")
-    return directory
+        yield f"{str(directory)!r} {what}; expected a folder that `rlnorm run` or `rlnorm train` wrote."
 
 
 def main() -> None:
     """Entry point of the `rlnorm` command."""
+    command = shlex.join(["rlnorm", *sys.argv[1:]])
     try:
         app.cli(prog="rlnorm", description="What does normalization really do in deep reinforcement learning?")
     except ConfigError as error:
-        for sentence in error.sentences:
-            print(f"rlnorm: {sentence}", file=sys.stderr)  # noqa: T201
-        sys.exit(2)
+        _fail(2, *(f"rlnorm: {sentence}" for sentence in error.sentences))
     except Interrupted as stop:
-        command = shlex.join(["rlnorm", *sys.argv[1:]])
-        print(  # noqa: T201
-            f"\nInterrupted. {stop.done} units are finished and kept, {stop.left} are left. To continue:\n  {command}",
-            file=sys.stderr,
-        )
-        sys.exit(130)
+        told = f"{stop.done} of {stop.done + stop.left} units finished and kept"
+        _fail(130, f"\nInterrupted: {told}. To continue:\n  {command}")
     except KeyboardInterrupt:
-        sys.exit(130)
+        _fail(130, f"\nInterrupted: what is finished is kept. To continue:\n  {command}")
+    except OSError as error:
+        _fail(1, f"rlnorm: {error.strerror or error}: {error.filename or 'a file'}. What is finished is kept.")
+
+
+def _fail(code: int, *lines: str) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)  # noqa: T201
+    sys.exit(code)

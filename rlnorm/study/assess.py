@@ -1,6 +1,7 @@
 """From stored rows to results: which units a claim needs, what its arms scored, what the judge says."""
 
 import csv
+import inspect
 import io
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from rlnorm.errors import raise_if_any, unknown
-from rlnorm.study import exact
-from rlnorm.study.claim import Claim, Effect, Part, Preset
+from rlnorm.errors import unknown
+from rlnorm.study import cost, exact
+from rlnorm.study.claim import PRESETS, Claim, Effect, Experiment, Part, Preset, Settings
+from rlnorm.study.cost import Cost
 from rlnorm.study.discover import Found
-from rlnorm.study.engines import TRAINING
-from rlnorm.study.judge import Judgement, Metric, Sample, Verdict, judge, overall
+from rlnorm.study.engines import TRAINING, Engine
+from rlnorm.study.exact import Exact
+from rlnorm.study.judge import Judgement, Sample, Verdict, judge, overall
 from rlnorm.study.metrics import METRICS, diverged_at, series
 from rlnorm.study.plan import SEEDS, SELECTION, Need, Unit, arm_need
 from rlnorm.study.results import ArmResult, ClaimResult, Curve, PartResult
@@ -52,7 +55,7 @@ class Asked:
         if self.recipe is None:
             options = [word for part in self.parts for word in ("--part", part)]
             options += [] if self.seeds is None else ["--seeds", str(self.seeds)]
-            return shlex.join(["rlnorm", "run", self.found.id, "--preset", self.preset, *options])
+            return shlex.join(["rlnorm", "run", self.found.name, "--preset", self.preset, *options])
         given = {**self.recipe, "norms": ",".join(self.recipe["norms"])}
         options = [word for key, value in given.items() if value is not None for word in (f"--{key}", str(value))]
         return shlex.join(["rlnorm", "train", *options])
@@ -62,34 +65,56 @@ class Asked:
 
     def errors(self) -> Iterator[str]:
         """One sentence for everything that is wrong with what was asked."""
-        names = {name for full in self.claim.parts for name in (full, full.split(",")[0])}
-        for part in self.parts:
-            if part not in names:
-                yield unknown(f"part of {self.found.id}", part, names)
-            elif not self.chosen():
-                yield f"{self.found.id}: part {part!r} is not run at preset {self.preset!r}; its presets are longer."
+        if self.preset not in PRESETS:
+            yield unknown("preset", self.preset, PRESETS)
+            return
+        names = dict.fromkeys(name for full in self.claim.parts for name in (full, full.split(",")[0]))
+        for asked in self.parts:
+            parts = [part for name, part in self.claim.parts.items() if _matches(name, asked)]
+            if not parts:
+                yield unknown(f"part of {self.found.id}", asked, names)
+            elif not any(self.preset in part.presets for part in parts):
+                others = ", ".join(preset for preset in PRESETS if any(preset in part.presets for part in parts))
+                yield f"part {asked!r} of {self.found.id} is not run at preset {self.preset!r}; it is at: {others}."
+        if not self.parts and not self.chosen():
+            yield f"{self.found.id} has no part that is run at preset {self.preset!r}."
         for part in self.chosen().values():
             if isinstance(part, Effect):
-                yield from _setting_errors(part, self.preset)
+                steps = part.experiment.steps[self.preset]
+                for sentence in setting_errors(part.experiment, part.arms, steps, part.rates):
+                    yield f"{self.found.id}: {sentence}"
 
 
 def _matches(name: str, asked: str) -> bool:
     return name == asked or name.split(",")[0] == asked
 
 
-def _setting_errors(part: Effect, preset: Preset) -> Iterator[str]:
-    for name, arm in part.arms.items():
-        settings = {**part.experiment.settings, **arm}
-        settings.pop("lr", None)
-        engine = TRAINING[part.experiment.engine]
-        for sentence in engine.errors(
-            **_defaults(engine.train) | settings, seeds=[0], rates=[1.0], steps=part.experiment.steps[preset]
-        ):
-            yield f"arm {name}: {sentence}"
+def setting_errors(
+    experiment: Experiment, arms: Mapping[str, Settings], steps: int, rates: Sequence[float] = ()
+) -> Iterator[str]:
+    """One sentence for each setting that the engine does not take; the arm is named where only some have it."""
+    found: dict[str, list[str]] = {}
+    for name, arm in arms.items():
+        for sentence in _arm_errors(TRAINING[experiment.engine], {**experiment.settings, **arm}, steps, rates):
+            found.setdefault(sentence, []).append(name)
+    for sentence, names in found.items():
+        yield sentence if len(names) == len(arms) else f"arm {', '.join(names)}: {sentence}"
 
 
-def _defaults(function: object) -> dict[str, object]:
-    return dict(function.__kwdefaults__)  # pyright: ignore
+def _arm_errors(engine: Engine, settings: dict[str, Any], steps: int, rates: Sequence[float]) -> Iterator[str]:
+    if "lr" not in settings:
+        yield "no learning rate is set; expected lr among the settings."
+        return
+    rates = (*rates, settings.pop("lr"))
+    try:
+        bound = inspect.signature(engine.train).bind(
+            **settings, seeds=tuple(range(len(rates))), rates=rates, steps=steps
+        )
+    except TypeError as error:
+        yield f"the engine does not take these settings: {error}."
+        return
+    bound.apply_defaults()
+    yield from engine.errors(**bound.arguments)
 
 
 def needs(asked: Asked, name: str, part: Effect, store: Store) -> dict[str, Need]:
@@ -111,11 +136,12 @@ def best_rate(part: Effect, unit: Unit, store: Store) -> float:
     return part.rates[int(table.argmax() if scored.metric.better == "higher" else table.argmin())]
 
 
-def exact_unit(asked: Asked, name: str, part: exact.Exact) -> Unit:
-    """The unit of an exact part."""
+def own_unit(asked: Asked, name: str, part: Exact | Cost) -> Unit:
+    """The unit of an exact or a cost part, which its claim's file computes by itself."""
+    assert asked.found.path is not None
+    count, what = (part.cases, "cases") if isinstance(part, Exact) else (part.repetitions, "repetitions")
     settings = {"claim": asked.found.id, "part": name}
-    label = f"{asked.found.id}, {name}: {part.cases} cases"
-    return Unit("exact", settings, (0,), (), part.cases, label, asked.found.path)
+    return Unit(part.kind, settings, (0,), (), count, f"{asked.found.id}, {name}: {count} {what}", (asked.found.path,))
 
 
 def units(asked: Sequence[Asked], store: Store) -> list[Unit]:
@@ -132,17 +158,18 @@ def _units_of(asked: Asked, name: str, part: Part, store: Store) -> Iterator[Uni
     if isinstance(part, Effect):
         for need in needs(asked, name, part, store).values():
             yield from chain(need.select, need.judge or ())
-    elif isinstance(part, exact.Exact):
-        yield exact_unit(asked, name, part)
+    elif isinstance(part, Exact | Cost):
+        yield own_unit(asked, name, part)
 
 
 def assess(asked: Asked, store: Store) -> ClaimResult:
     """Judge one claim from what is stored; what is missing makes its part "insufficient"."""
     parts = tuple(
-        _effect(asked, name, part, store) if isinstance(part, Effect) else _exact(asked, name, part, store)
+        _effect(asked, name, part, store) if isinstance(part, Effect) else _own(asked, name, part, store)
         for name, part in asked.chosen().items()
     )
-    outcome = overall([part.verdict.verdict for part in parts], asked.claim.overall)
+    decisive = asked.claim.decisive or asked.claim.parts
+    outcome = overall([part.verdict.verdict for part in parts if part.name in decisive], asked.claim.overall)
     rows = [f"{part.name}: {part.verdict.verdict}" for part in parts]
     return ClaimResult(
         asked.found.id,
@@ -164,17 +191,18 @@ def _effect(asked: Asked, name: str, part: Effect, store: Store) -> PartResult:
     return PartResult(name, part.kind, verdict, metric.name, arms, ids)
 
 
-def _exact(asked: Asked, name: str, part: Part, store: Store) -> PartResult:
-    assert isinstance(part, exact.Exact)
-    unit = exact_unit(asked, name, part)
-    judgement = exact.judge(part, store.read(unit).records if store.finished(unit) else ())
-    verdict = _verdict(asked, name, judgement, part.tolerance, None)
-    return PartResult(name, part.kind, verdict, "largest error", {}, (unit.id,))
+def _own(asked: Asked, name: str, part: Part, store: Store) -> PartResult:
+    assert isinstance(part, Exact | Cost)
+    unit = own_unit(asked, name, part)
+    records = store.read(unit).records if store.finished(unit) else ()
+    if isinstance(part, Exact):
+        verdict = _verdict(asked, name, exact.judge(part, records), part.tolerance, None)
+        return PartResult(name, part.kind, verdict, "largest error", {}, (unit.id,))
+    verdict = _verdict(asked, name, cost.judge(part, records), part.question.margin, None)
+    return PartResult(name, part.kind, verdict, cost.SECONDS.unit, {}, (unit.id,))
 
 
-def _verdict(
-    asked: Asked, name: str, judgement: Judgement | exact.Judgement, margin: float, steps: int | None
-) -> Verdict:
+def _verdict(asked: Asked, name: str, judgement: Judgement, margin: float, steps: int | None) -> Verdict:
     return Verdict(
         asked.found.id,
         name,
@@ -221,7 +249,8 @@ def _arm(part: Effect, arm: str, need: Need, store: Store) -> ArmResult:
             ]
         )
 
-    settings = dict(runs[0].unit.settings) if runs else {**part.experiment.settings, **part.arms[arm]}
+    # From the rows: older ones are shown with the settings they were made with.
+    settings = store.read(runs[0].unit).header["settings"] if runs else {**part.experiment.settings, **part.arms[arm]}
     return ArmResult(
         arm,
         settings,
@@ -260,15 +289,7 @@ def scores_csv(result: ClaimResult) -> str:
     table.writerow(["part", "arm", "seed", "rate", "metric", "score", "diverged", "final_return"])
     for part in result.parts:
         for arm in part.arms.values():
-            finals = arm.final if arm.final is not None else [""] * len(arm.seeds)
+            finals = [""] * len(arm.seeds) if arm.final is None else [f"{final:.6g}" for final in arm.final]
             for seed, score, diverged, final in zip(arm.seeds, arm.scores, arm.diverged, finals):
                 table.writerow([part.name, arm.name, seed, arm.rate, part.metric, f"{score:.6g}", int(diverged), final])
     return out.getvalue()
-
-
-def check(asked: Sequence[Asked]) -> None:
-    """Raise one ConfigError with everything that is wrong, before anything runs."""
-    raise_if_any(dict.fromkeys(chain.from_iterable(one.errors() for one in asked)))
-
-
-__all__ = ["Asked", "Metric", "assess", "check", "scores_csv", "units"]

@@ -19,6 +19,7 @@ Kind = Literal["exact", "cost", "effect"]
 Preset = Literal["smoke", "quick", "full"]
 PRESETS: tuple[Preset, ...] = ("smoke", "quick", "full")
 Settings = Mapping[str, object]
+FIRST_JUDGED = 8  # seeds 0-7 choose rates; arms are judged on fresh ones from here on
 
 
 class Part(Protocol):
@@ -60,6 +61,7 @@ class Effect:
 
     With `rates`, each arm runs at every one of them on the selection seeds and is judged at its own best on fresh
     seeds; with `grid` too, a run's score is its mean over all of them. Without, all arms run at the common rate.
+    `judged_from` is the first judged seed: a later one where earlier ones were looked at while the part was designed.
     """
 
     experiment: Experiment
@@ -68,6 +70,7 @@ class Effect:
     question: Question
     rates: tuple[float, ...] = ()
     grid: bool = False
+    judged_from: int = FIRST_JUDGED
     presets: tuple[Preset, ...] = PRESETS
     kind: Kind = "effect"
 
@@ -81,6 +84,7 @@ class Claim:
     notes      the study notes that make it, `N0` ... `N4`
     parts      name -> part; "group, rest" names are chosen together by `--part group`
     overall    "all": supported if every part is, refuted if any is. "any": the other way round.
+    decisive   the parts that the overall verdict is made of (none named: all); the others are judged and shown
     literature what published work found, shown beside our verdict and never given to the judge
     """
 
@@ -90,8 +94,10 @@ class Claim:
     parts: Mapping[str, Part]
     overall: Literal["all", "any"] = "all"
     literature: str = ""
+    decisive: tuple[str, ...] = ()
+    filed_as: Kind | None = None
 
     @property
     def kind(self) -> Kind:
-        """The kind of the first part: what the claim is in the main."""
-        return next(iter(self.parts.values())).kind
+        """What the claim is in the main: what it is `filed_as`, else the kind of its first part."""
+        return self.filed_as or next(iter(self.parts.values())).kind

@@ -38,17 +38,28 @@ def carried(values: np.ndarray, start: float) -> np.ndarray:
 def return_auc(records: Records, settings: Mapping[str, Any], member: int) -> float:
     """Area under the training-return curve: its mean over the budget, on the environment's scale (0 random, 1 solved).
 
-    The curve is the mean return of the episodes that ended between two records; where none did, the last one stands.
-    Environments without constants score in plain returns, and a diverged run's plain score is its worst so far.
+    The curve is the mean return of the episodes that ended between two records; where none did, the last one stands,
+    and before the first the random policy's. From divergence on it is 0. Only environments in `SCALES` have a scale.
     """
-    values = series(records, "return", member)
-    scale, until = SCALES.get(settings["env"]), diverged_at(records, member)
-    if scale is None:
-        curve = carried(values, float(np.nanmin(values)) if not np.isnan(values).all() else 0.0)
-        curve[until:] = curve[: until + 1].min()
-    else:
-        curve = scale.normalize(carried(values, scale.random))
-        curve[until:] = 0.0
+    scale = SCALES[settings["env"]]
+    curve = scale.normalize(carried(series(records, "return", member), scale.random))
+    curve[diverged_at(records, member) :] = 0.0
+    return float(curve.mean())
+
+
+def plain_return_auc(records: Records, settings: Mapping[str, Any], member: int) -> float:
+    """The same in plain returns, for environments without constants: there is no random policy's return to stand in.
+
+    Before the first episode's end the first return stands, and from divergence on the worst that there was before (0
+    where there was none).
+    """
+    until = diverged_at(records, member)
+    values = series(records, "return", member)[:until]
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return 0.0
+    curve = np.full(len(records), known.min())
+    curve[:until] = carried(values, known[0])
     return float(curve.mean())
 
 
@@ -94,7 +105,7 @@ METRICS: Mapping[str, Scored] = {
     scored.metric.name: scored
     for scored in (
         Scored(Metric("return_auc", "higher", "normalized return", 0.0, 1.0), return_auc),
-        Scored(Metric("plain_return_auc", "higher", "return"), return_auc),
+        Scored(Metric("plain_return_auc", "higher", "return"), plain_return_auc),
         Scored(Metric("final_return", "higher", "greedy return"), final_return),
         Scored(Metric("accuracy", "higher", "test accuracy", 0.1, 1.0), accuracy),
         Scored(Metric("updates_to_90", "lower", "updates to 90 % test accuracy"), updates_to(0.9)),

@@ -20,19 +20,25 @@ import torch
 
 import rlnorm
 from rlnorm import compiling
-from rlnorm.study.claim import Effect, Preset
+from rlnorm.study.claim import FIRST_JUDGED, Effect, Preset
 from rlnorm.study.engines import SOURCES, TRAINING
 
-SELECTION = tuple(range(8))  # seeds on which rates are chosen ...
-FIRST_JUDGED = 8  # ... and the first of the fresh ones on which arms are judged
+SELECTION = tuple(range(FIRST_JUDGED))  # seeds on which rates are chosen
 SEEDS: Mapping[Preset, int] = {"smoke": 8, "quick": 16, "full": 16}
 BLOCK = 16  # judged seeds trained as one population
+RECORDS = 100  # of a training engine, whatever its budget
 COMPILE_FROM = 2000  # updates; below, compiling takes longer than it saves
 
 
 @dataclass(frozen=True, eq=False)
 class Unit:
-    """One piece of work, restarted whole if it dies. Member i is (seeds[i], rates[i])."""
+    """One piece of work, restarted whole if it dies. Member i is (seeds[i], rates[i]).
+
+    settings  everything the engine is given, defaults filled in
+    declared  what was declared of it; None: all of it
+    files     files outside the engine's sources whose text decides the rows too: a claim's (exact and cost parts, where
+              it comes first), a norm's of one's own
+    """
 
     engine: str
     settings: Mapping[str, Any]
@@ -40,29 +46,45 @@ class Unit:
     rates: tuple[float, ...]
     steps: int
     label: str
-    path: Path | None = None  # the claim's file, for exact and cost parts
+    files: tuple[Path, ...] = ()
+    declared: Mapping[str, Any] | None = None
 
     @cached_property
-    def question(self) -> dict[str, object]:
-        """What is run, whatever version of the code runs it."""
+    def question(self) -> str:
+        """Hash of what is run, whatever version of the code runs it."""
+        return digest(self._body(self.settings if self.declared is None else self.declared))
+
+    @cached_property
+    def id(self) -> str:
+        """Hash of everything that decides the rows."""
+        return digest({**self._body(self.settings), **self._made_by()})
+
+    @property
+    def records(self) -> int:
+        """How many records the unit comes to."""
+        return RECORDS if self.engine in TRAINING else self.steps
+
+    def header(self) -> dict[str, object]:
+        """The first line of the unit's file."""
+        head = {"unit": self.id, "label": self.label, "question": self.question}
+        return {**head, **self._body(self.settings), **self._made_by()}
+
+    def _body(self, settings: Mapping[str, Any]) -> dict[str, object]:
         return {
             "engine": self.engine,
-            "settings": dict(self.settings),
+            "settings": {name: _without_folder(value) for name, value in settings.items()},
             "seeds": list(self.seeds),
             "lrs": list(self.rates),
             "steps": self.steps,
         }
 
-    @cached_property
-    def id(self) -> str:
-        """Hash of everything that decides the rows."""
-        made_by = {"versions": versions(), "sources": source_hash(self.engine, self.path)}
-        return digest({**self.question, **made_by})
+    def _made_by(self) -> dict[str, object]:
+        return {"versions": versions(), "sources": source_hash(self.engine, self.files)}
 
-    def header(self) -> dict[str, object]:
-        """The first line of the unit's file."""
-        made_by = {"versions": versions(), "sources": source_hash(self.engine, self.path)}
-        return {"unit": self.id, "label": self.label, "question": digest(self.question), **self.question, **made_by}
+
+def _without_folder(value: object) -> object:
+    """A file of one's own by its name alone: where it lies decides nothing."""
+    return Path(value).name if isinstance(value, str) and value.endswith(".py") else value
 
 
 def digest(value: object) -> str:
@@ -77,14 +99,15 @@ def versions() -> dict[str, str]:
 
 
 @cache
-def source_hash(engine: str, path: Path | None = None) -> str:
-    """Hash of the sources an engine runs on: its own packages and, for exact and cost parts, the claim's file."""
+def source_hash(engine: str, files: tuple[Path, ...] = ()) -> str:
+    """Hash of the sources an engine runs on: its own packages, and `files` with the helpers that lie beside them."""
     root = Path(rlnorm.__file__).parent
-    files = sorted(p for name in SOURCES[engine] for p in [root / name, *root.glob(f"{name}/**/*.py")])
+    listed = [p for name in SOURCES[engine] for p in (root / name, *root.glob(f"{name}/**/*.py")) if p.is_file()]
+    texts = {p.relative_to(root).as_posix(): p for p in listed}
+    texts |= {p.name: p for file in files for p in (*file.parent.glob("_[!_]*.py"), file)}
     found = hashlib.sha256()
-    for file in [*files, *([path] if path else [])]:
-        if file.is_file():
-            found.update(file.name.encode() + b"\0" + file.read_bytes())
+    for name, path in sorted(texts.items()):
+        found.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return found.hexdigest()[:20]
 
 
@@ -97,7 +120,8 @@ def training_unit(
     bound.apply_defaults()
     resolved = {name: value for name, value in bound.arguments.items() if name not in members}
     resolved["compile"] = TRAINING[engine].updates(steps, resolved) >= COMPILE_FROM and compiling.available()
-    return Unit(engine, resolved, tuple(seeds), tuple(rates), steps, label)
+    files = tuple(Path(value) for value in resolved.values() if isinstance(value, str) and value.endswith(".py"))
+    return Unit(engine, resolved, tuple(seeds), tuple(rates), steps, label, files, dict(settings))
 
 
 @dataclass(frozen=True)
@@ -112,12 +136,15 @@ class Need:
 def arm_need(
     what: str, part: Effect, arm: str, preset: Preset, seeds: int, choose: Callable[[Effect, Unit], float | None]
 ) -> Need:
-    """The units of one arm of a part that `what` names. `choose(part, selection unit)` gives the best rate, or None while it is not finished."""
+    """The units of one arm of a part that `what` names.
+
+    `choose(part, selection unit)` gives the arm's best rate, or None while that unit is not finished.
+    """
     settings = {**part.experiment.settings, **part.arms[arm]}
     common = settings.pop("lr")
     assert isinstance(common, float)
     engine, steps = part.experiment.engine, part.experiment.steps[preset]
-    judged = range(FIRST_JUDGED, FIRST_JUDGED + seeds)
+    judged = range(part.judged_from, part.judged_from + seeds)
 
     def block(seeds: Sequence[int], rates: Sequence[float], note: str) -> Unit:
         """Every seed at every rate."""

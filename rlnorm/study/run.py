@@ -1,68 +1,108 @@
 """Running units: one supervised process each, as many at a time as `jobs`.
 
 A process that dies fails its own unit only, and the unit is begun anew once. Ctrl-C ends all work within seconds; what
-was finished stays. Timing units run alone, after the others.
+was finished stays. No process outlives the one that started it. Timing units run alone, after the others.
 """
 
 import multiprocessing
+import os
 import signal
+import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
-from typing import Protocol
+from threading import Thread
+from types import ModuleType
+from typing import Literal, Protocol
 
 import torch
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
-from rlnorm.study import discover, exact
+from rlnorm.study import cost, discover, exact
 from rlnorm.study.engines import TRAINING
 from rlnorm.study.plan import Unit
 from rlnorm.study.store import Record, Store
 
 ATTEMPTS = 2
 ALONE = ("cost",)
+# Importing torch's compiler takes each process longer than many a unit; imported once, it is there in all.
+COMPILER = ("torch._dynamo", "torch._inductor.compile_fx")
 
 
 def records(unit: Unit) -> Iterator[Record]:
     """The unit's records, as its engine yields them."""
-    if unit.path is None:
-        engine = TRAINING[unit.engine]
-        return engine.train(**unit.settings, seeds=unit.seeds, rates=unit.rates, steps=unit.steps)
-    found = discover.load(unit.path)
+    if unit.engine in TRAINING:
+        return TRAINING[unit.engine].train(**unit.settings, seeds=unit.seeds, rates=unit.rates, steps=unit.steps)
+    found = discover.load(unit.files[0])
     part = found.claim.parts[unit.settings["part"]]
-    assert isinstance(part, exact.Exact)
+    assert isinstance(part, exact.Exact | cost.Cost)
+    if isinstance(part, cost.Cost):
+        return cost.run(part, found.id, unit.seeds[0])
     return exact.run(part, found.id, unit.seeds[0])
 
 
 def execute(unit: Unit, directory: Path) -> None:
     """Do one unit and store it; this is what a process of its own does."""
-    torch.set_num_threads(1)
     Store(directory).write(unit, records(unit), time.monotonic)
+
+
+Ending = Literal["finished", "failed", "died, to be begun anew"]
 
 
 class Watcher(Protocol):
     """Is told how the work goes."""
 
-    def tell(self, running: Mapping[Unit, int], finished: int, message: str = "") -> None: ...
+    def running(self, records: Mapping[Unit, int]) -> None:
+        """How many records each unit at work has written so far; told twice a second."""
+        ...
+
+    def ended(self, unit: Unit, how: Ending) -> None:
+        """A unit ended."""
+        ...
 
 
 def run(units: Sequence[Unit], store: Store, jobs: int, watcher: Watcher) -> dict[Unit, str]:
-    """Do every unit that is not finished. -> the units that failed, with the reason in one sentence.
+    """Do every unit that is not finished. -> the units that failed, with the reason in a sentence.
 
     Raises KeyboardInterrupt on Ctrl-C, after the processes have ended.
     """
-    failed: dict[Unit, str] = {}
-    missing = [unit for unit in units if not store.finished(unit)]
-    store.clear_partial(missing)
+    store.clear_partial()
+    missing = unfinished(units, store)
     together = sorted((u for u in missing if u.engine not in ALONE), key=_weight, reverse=True)
-    for batch, workers in ((together, jobs), ([u for u in missing if u.engine in ALONE], 1)):
-        if batch:
-            failed |= _run_batch(batch, store, workers, watcher)
+    failed: dict[Unit, str] = {}
+    try:
+        for batch, workers in ((together, jobs), ([u for u in missing if u.engine in ALONE], 1)):
+            for attempt in range(1, ATTEMPTS + 1):
+                batch = _attempt(batch, store, workers, watcher, failed, last=attempt == ATTEMPTS)
+    finally:
+        store.clear_partial()
     return failed
+
+
+def _attempt(
+    units: Sequence[Unit], store: Store, jobs: int, watcher: Watcher, failed: dict[Unit, str], last: bool
+) -> list[Unit]:
+    """Do `units` and add to `failed`. -> those whose processes died, unless this was the last attempt."""
+    again: list[Unit] = []
+    with closing(_errors(units, store, jobs, watcher)) as ended:
+        for unit, error in ended:
+            if isinstance(error, DIED) and not last:
+                again.append(unit)
+                watcher.ended(unit, "died, to be begun anew")
+            elif error:
+                failed[unit] = _reason(error, store)
+                watcher.ended(unit, "failed")
+            else:
+                watcher.ended(unit, "finished")
+    return again
 
 
 def _weight(unit: Unit) -> float:
@@ -70,48 +110,69 @@ def _weight(unit: Unit) -> float:
     return unit.steps * max(len(unit.seeds), 1) * (10 if unit.engine == "dqn" else 1)
 
 
-def _run_batch(units: Sequence[Unit], store: Store, jobs: int, watcher: Watcher) -> dict[Unit, str]:
-    failed: dict[Unit, str] = {}
-    attempts = dict.fromkeys(units, 0)
-    with _pool(jobs) as pool:
-        pending: dict[ProcessFuture[None], Unit] = {}
+# A process that is killed before it has taken its unit breaks pebble's whole pool; the next attempt has a new one.
+DIED = (ProcessExpired, BrokenProcessPool)
 
-        def start(unit: Unit) -> None:
-            attempts[unit] += 1
-            pending[pool.schedule(execute, args=(unit, store.directory))] = unit
 
-        for unit in units:
-            start(unit)
+def _errors(
+    units: Sequence[Unit], store: Store, jobs: int, watcher: Watcher
+) -> Generator[tuple[Unit, BaseException | None], None, None]:
+    """Each unit as it ends, with what went wrong."""
+    if not units:
+        return
+    compiles = any(unit.settings.get("compile") for unit in units)
+    with _pool(min(jobs, len(units)), COMPILER if compiles else ()) as pool:
+        pending = {pool.schedule(execute, args=(unit, store.directory)): unit for unit in units}
         while pending:
             done, _ = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
             for future in done:
                 assert isinstance(future, ProcessFuture)
-                unit = pending.pop(future)
-                message = f"finished: {unit.label}"
-                error = future.exception()
-                if isinstance(error, ProcessExpired) and attempts[unit] < ATTEMPTS:
-                    message = f"died, begun anew: {unit.label}"
-                    start(unit)
-                elif error is not None:
-                    failed[unit] = f"{type(error).__name__}: {error}"
-                    message = f"failed: {unit.label}: {failed[unit]}"
-                watcher.tell(_running(pending, store), len(units) - len(pending), message)
-            watcher.tell(_running(pending, store), len(units) - len(pending))
-    return failed
+                yield pending.pop(future), future.exception()
+            watcher.running({unit: store.records_so_far(unit) for future, unit in pending.items() if future.running()})
 
 
-def _running(pending: Mapping[ProcessFuture[None], Unit], store: Store) -> dict[Unit, int]:
-    return {unit: store.records_so_far(unit) for future, unit in pending.items() if future.running()}
+def _reason(error: BaseException, store: Store) -> str:
+    if isinstance(error, ProcessExpired) and error.exitcode is not None and error.exitcode < 0:
+        name = signal.Signals(-error.exitcode).name
+        return f"its process was killed by {name}, {ATTEMPTS} times; out of memory is the usual cause."
+    if isinstance(error, DIED):
+        return f"its process ended without a result, {ATTEMPTS} times: {error}."
+    if isinstance(error, OSError):
+        return f"its rows cannot be written to {str(store.directory)!r}: {error.strerror or error}."
+    return f"{type(error).__name__}: {error}"
+
+
+class _Process(ForkServerProcess):
+    """A process that does not import the program that was started: it needs rlnorm only.
+
+    A program may then call `rlnorm.train` anywhere, not only under `if __name__ == "__main__"`.
+    """
+
+    @staticmethod
+    def _Popen(process_obj):
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            return ForkServerProcess._Popen(process_obj)
+        finally:
+            sys.modules["__main__"] = main
+
+
+class _Context(ForkServerContext):
+    Process = _Process
 
 
 @contextmanager
-def _pool(jobs: int) -> Iterator[ProcessPool]:
+def _pool(jobs: int, modules: Sequence[str]) -> Iterator[ProcessPool]:
     """A process a unit (`max_tasks=1`), forked from a server that has imported everything but run nothing."""
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload([__name__])
-    pool = ProcessPool(max_workers=jobs, max_tasks=1, initializer=_ignore_interrupts, context=context)  # pyright: ignore[reportArgumentType] (pebble's annotation is too narrow)
+    own = _Context()
+    own.set_forkserver_preload([__name__, *modules])
+    # Ctrl-C reaches the whole process group; only this process acts on it, and ends the others.
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    forkserver.ensure_running()
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    # pebble's annotation knows only the plain contexts.
+    pool = ProcessPool(max_workers=jobs, max_tasks=1, initializer=_begin, context=own)  # pyright: ignore[reportArgumentType]
     try:
         yield pool
         pool.close()
@@ -122,9 +183,16 @@ def _pool(jobs: int) -> Iterator[ProcessPool]:
         pool.join()
 
 
-def _ignore_interrupts() -> None:
-    # Ctrl-C reaches the whole process group; only the parent acts on it, and ends the workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _begin() -> None:
+    torch.set_num_threads(1)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 class Bars:
@@ -133,40 +201,46 @@ class Bars:
     def __init__(self, console: Console, total: int):
         self._console, self._total, self._plain = console, total, not console.is_terminal
         self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
+            TextColumn(
+                "{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+            ),
+            BarColumn(bar_width=16),
+            TextColumn("{task.fields[done]:>5}"),
             TimeElapsedColumn(),
             console=console,
             disable=self._plain,
             transient=True,
+            expand=True,
         )
-        self._tasks: dict[str, TaskID] = {}
+        self._tasks: dict[Unit, TaskID] = {}
+        self._settled = 0
 
     def __enter__(self) -> "Bars":
         self._progress.start()
-        self._overall = self._progress.add_task("units", total=self._total)
+        self._overall = self._progress.add_task("units of work", total=self._total, done=f"0/{self._total}")
         return self
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def tell(self, running: Mapping[Unit, int], finished: int, message: str = "") -> None:
+    def ended(self, unit: Unit, how: Ending) -> None:
         """See `Watcher`."""
-        if message and self._plain:
-            self._console.print(f"[{finished}/{self._total}] {message}", highlight=False, markup=False)
-        elif message and not message.startswith("finished"):
-            self._console.print(message, highlight=False, markup=False)
-        self._progress.update(self._overall, completed=finished)
-        self._show({unit.label: count for unit, count in running.items()})
+        self._settled += how in ("finished", "failed")
+        if self._plain:
+            self._console.print(f"[{self._settled}/{self._total}] {how}: {unit.label}", markup=False, soft_wrap=True)
+        elif how != "finished":
+            self._console.print(f"{how}: {unit.label}", markup=False)
+        self._progress.update(self._overall, completed=self._settled, done=f"{self._settled}/{self._total}")
 
-    def _show(self, counts: Mapping[str, int]) -> None:
-        for label in [label for label in self._tasks if label not in counts]:
-            self._progress.remove_task(self._tasks.pop(label))
-        for label, count in counts.items():
-            if label not in self._tasks:
-                self._tasks[label] = self._progress.add_task(f"  {label}", total=100)
-            self._progress.update(self._tasks[label], completed=min(count, 100))
+    def running(self, records: Mapping[Unit, int]) -> None:
+        """See `Watcher`."""
+        for unit in [unit for unit in self._tasks if unit not in records]:
+            self._progress.remove_task(self._tasks.pop(unit))
+        for unit, count in records.items():
+            if unit not in self._tasks:
+                self._tasks[unit] = self._progress.add_task(f"  {unit.label}", total=unit.records, done="")
+            done = f"{min(100 * count // unit.records, 100)} %"
+            self._progress.update(self._tasks[unit], completed=min(count, unit.records), done=done)
 
 
 def unfinished(units: Iterable[Unit], store: Store) -> list[Unit]:

@@ -11,19 +11,21 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlnorm.study.plan import Unit, digest
+from rlnorm.study.plan import Unit
 
 Record = Mapping[str, object]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What a finished unit left: its records in order, and the seconds it took."""
+    """What a finished unit left: its header, its records in order, and the seconds it took."""
 
+    header: Mapping[str, Any]
     records: tuple[Mapping[str, Any], ...]
     seconds: float
 
@@ -48,8 +50,12 @@ def write_atomically(path: Path, text: str) -> None:
     """Write `text` to `path` so that a reader sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 class Store:
@@ -62,11 +68,13 @@ class Store:
     def __init__(self, directory: Path, any_version: bool = False):
         self.directory = directory
         self._read: dict[str, Rows] = {}
+        self._whole: set[Path] = set()
         self._older: dict[str, Path] = {}
         if any_version:
             for path in sorted(self.units.glob("*.jsonl"), key=lambda path: path.stat().st_mtime):
-                with path.open(encoding="utf-8") as file:
-                    self._older[json.loads(file.readline())["question"]] = path
+                if self._is_whole(path):
+                    with path.open(encoding="utf-8") as file:
+                        self._older[json.loads(file.readline())["question"]] = path
 
     @property
     def units(self) -> Path:
@@ -76,50 +84,80 @@ class Store:
     def path(self, unit: Unit) -> Path:
         """Where the finished unit is, or will be."""
         own = self.units / f"{unit.id}.jsonl"
-        return own if own.exists() else self._older.get(digest(unit.question), own)
+        return own if self._is_whole(own) else self._older.get(unit.question, own)
 
     def finished(self, unit: Unit) -> bool:
         """Whether the unit is complete."""
-        return self.path(unit).exists()
+        return self._is_whole(self.path(unit))
+
+    def _is_whole(self, path: Path) -> bool:
+        """Whether a unit's file is there and its last line says that it is the last; a torn copy is not."""
+        if path not in self._whole and path.is_file() and _last_line(path).get("end"):
+            self._whole.add(path)
+        return path in self._whole
 
     def records_so_far(self, unit: Unit) -> int:
         """Records already written by a process that is at work on the unit."""
-        parts = sorted(self.units.glob(f"{unit.id}.*.partial"), key=lambda p: p.stat().st_mtime)
-        return max(parts[-1].read_bytes().count(b"\n") - 1, 0) if parts else 0
+        counts = [0]
+        for part in self.units.glob(f"{unit.id}.*.partial"):
+            with suppress(FileNotFoundError):  # it has just been finished
+                counts.append(part.read_bytes().count(b"\n") - 1)
+        return max(counts)
 
     def write(self, unit: Unit, records: Iterable[Record], clock: Callable[[], float]) -> None:
         """Write the unit's records as they come, one write per line; complete or not there."""
         self.units.mkdir(parents=True, exist_ok=True)
         part = self.units / f"{unit.id}.{os.getpid()}.partial"
         begin = clock()
-        with part.open("w", encoding="utf-8", buffering=1) as file:
-            file.write(line(unit.header()))
-            for record in records:
-                file.write(line(record))
-            file.write(line({"end": True, "seconds": round(clock() - begin, 3)}))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self.units / f"{unit.id}.jsonl")
+        try:
+            with part.open("w", encoding="utf-8", buffering=1) as file:
+                file.write(line(unit.header()))
+                for record in records:
+                    file.write(line(record))
+                file.write(line({"end": True, "seconds": round(clock() - begin, 3)}))
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(self.units / f"{unit.id}.jsonl")
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
 
     def read(self, unit: Unit) -> Rows:
         """The records of a finished unit. Raises FileNotFoundError if it is not finished."""
         if unit.id not in self._read:
-            _, *records, end = (json.loads(text) for text in self.path(unit).read_text(encoding="utf-8").splitlines())
-            self._read[unit.id] = Rows(tuple(records), end["seconds"])
+            if not self.finished(unit):
+                raise FileNotFoundError(f"unit {unit.id} ({unit.label}) is not finished in {str(self.directory)!r}.")
+            lines = self.path(unit).read_text(encoding="utf-8").splitlines()
+            header, *records, end = (json.loads(text) for text in lines)
+            self._read[unit.id] = Rows(header, tuple(records), end["seconds"])
         return self._read[unit.id]
 
-    def clear_partial(self, units: Iterable[Unit]) -> None:
-        """Remove what processes that are no more left of `units`; they are done again whole."""
-        for unit in units:
-            for part in self.units.glob(f"{unit.id}.*.partial"):
-                if not _alive(int(part.suffixes[-2][1:])):
-                    part.unlink(missing_ok=True)
+    def clear_partial(self) -> None:
+        """Remove what processes that are no more left unfinished; those units are done again whole."""
+        for part in self.units.glob("*.partial"):
+            pid = part.suffixes[-2][1:] if len(part.suffixes) > 1 else ""
+            if pid.isdecimal() and not _alive(int(pid)):
+                part.unlink(missing_ok=True)
+
+
+def _last_line(path: Path) -> Mapping[str, Any]:
+    """The last line of a unit's file if it is whole, else nothing."""
+    with path.open("rb") as file:
+        file.seek(max(file.seek(0, os.SEEK_END) - 200, 0))
+        text = file.read()
+    if not text.endswith(b"}\n"):
+        return {}
+    try:
+        found = json.loads(text.splitlines()[-1])
+    except ValueError:  # a line longer than what was read: a record, not the end
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True

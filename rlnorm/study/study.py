@@ -13,7 +13,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from typing import Any
 from rich.console import Console
 
 import rlnorm
-from rlnorm.errors import ConfigError
-from rlnorm.study import report, tensorboard
-from rlnorm.study.assess import Asked, assess, check, scores_csv, units
+from rlnorm.errors import ConfigError, raise_if_any
+from rlnorm.study import adhoc, discover, report, tensorboard
+from rlnorm.study.assess import Asked, assess, scores_csv, units
+from rlnorm.study.discover import Found
 from rlnorm.study.judge import Verdict
 from rlnorm.study.plan import versions
 from rlnorm.study.results import StudyResult
@@ -34,7 +35,7 @@ FIELDS = ("claim", "part", "verdict", "estimate", "low", "high", "margin", "n", 
 
 
 class Interrupted(Exception):
-    """Ctrl-C: everything finished is kept; `left` units are still to do."""
+    """Ctrl-C: everything finished is kept; `left` units are still to do, as far as they can be known now."""
 
     def __init__(self, done: int, left: int):
         super().__init__(f"{done} units finished, {left} left")
@@ -42,11 +43,11 @@ class Interrupted(Exception):
 
 
 class Failed(Exception):
-    """Units that could not be done: label -> reason. The rest was judged and written."""
+    """Units that could not be done, one sentence each. The rest was judged and written."""
 
-    def __init__(self, reasons: Mapping[str, str], result: StudyResult):
-        super().__init__("\n".join(f"{label}: {reason}" for label, reason in reasons.items()))
-        self.result = result
+    def __init__(self, sentences: Sequence[str], result: StudyResult):
+        super().__init__("\n".join(sentences))
+        self.sentences, self.result = sentences, result
 
 
 def study(
@@ -64,31 +65,38 @@ def study(
 
     Raises ConfigError before anything is written; Interrupted and Failed after all that is finished was kept.
     """
-    check(asked)
-    writable(out)
+    raise_if_any(errors(asked, out))
     begin, store, failed = time.monotonic(), Store(out), dict[str, str]()
-    remember(asked, out)
+    try:
+        remember(asked, out)
+    except OSError as error:  # what `out_errors` cannot foresee: a folder that takes no files, a full disk
+        raise ConfigError(f"cannot write results to --out {str(out)!r}: {error.strerror or error}.") from error
     # Rates are chosen on units of a first round; what they decide is planned in the next.
     while True:
         planned = units(asked, store)
-        missing = [unit for unit in unfinished(planned, store) if unit.label not in failed]
+        missing = [unit for unit in unfinished(planned, store) if unit.id not in failed]
         if not missing:
             break
-        console.print(f"{len(planned)} units of work, {len(planned) - len(missing)} already finished.", highlight=False)
+        console.print(f"{len(planned)} units of work, {len(planned) - len(missing)} already settled.")
         try:
             with Bars(console, len(missing)) as bars:
-                failed |= {unit.label: reason for unit, reason in run(missing, store, jobs, bars).items()}
+                for unit, reason in run(missing, store, jobs, bars).items():
+                    failed[unit.id] = f"{unit.label}: {reason}"
         except KeyboardInterrupt:
             left = len(unfinished(planned, store))
             raise Interrupted(len(planned) - left, left) from None
-    result = results(
-        [(one, Store(out, any_version=True)) for one in before] + [(one, store) for one in asked],
-        time.monotonic() - begin,
-    )
+    shown = [(one, Store(out, any_version=True)) for one in before] + [(one, store) for one in asked]
+    result = results(shown, time.monotonic() - begin)
     write(result, out, per_seed)
     if failed:
-        raise Failed(failed, result)
+        raise Failed(list(failed.values()), result)
     return result
+
+
+def errors(asked: Sequence[Asked], out: Path) -> Iterator[str]:
+    """One sentence for everything that is wrong with a study, each once."""
+    yield from dict.fromkeys(sentence for one in asked for sentence in one.errors())
+    yield from out_errors(out)
 
 
 def results(asked: Sequence[tuple[Asked, Store]], seconds: float | None = None) -> StudyResult:
@@ -127,16 +135,48 @@ def _pretty(value: Any) -> str:
 
 def remember(asked: Sequence[Asked], out: Path) -> None:
     """Keep what was asked in DIR/study.json, beside what was asked there before."""
-    kept = asked_before(out)
+    kept = _remembered(out)
     for one in asked:
-        kept[one.found.id] = {"preset": one.preset, "parts": list(one.parts), "seeds": one.seeds, "recipe": one.recipe}
+        kept[one.found.id] = {
+            "preset": one.preset,
+            "parts": list(one.parts),
+            "seeds": one.seeds,
+            "recipe": one.recipe,
+            "path": str(one.found.path) if one.found.own else None,
+        }
     write_atomically(out / "study.json", _pretty({"claims": kept}))
 
 
-def asked_before(out: Path) -> dict[str, dict[str, Any]]:
-    """What DIR/study.json says was asked; nothing where there is none."""
+def asked_before(out: Path, available: Mapping[str, Found]) -> tuple[list[Asked], list[str]]:
+    """What was asked in `out` before -> (what can be asked again, a sentence for each claim that cannot).
+
+    `available` are the claims that come with the package.
+    """
+    kept, lost = list[Asked](), list[str]()
+    for name, entry in _remembered(out).items():
+        try:
+            if entry.get("recipe"):
+                kept.append(adhoc.again(entry["recipe"]))
+                continue
+            found = discover.by_path(entry["path"]) if entry.get("path") else available.get(name)
+            if found is None:
+                raise ConfigError("there is no such claim any more.")
+            one = Asked(found, entry["preset"], tuple(entry["parts"]), entry["seeds"])
+            raise_if_any(one.errors())
+            kept.append(one)
+        except ConfigError as error:
+            lost.append(f"claim {name!r}, asked here before, is left out: {' '.join(error.sentences)}")
+    return kept, lost
+
+
+def _remembered(out: Path) -> dict[str, dict[str, Any]]:
     file = out / "study.json"
-    return json.loads(file.read_text(encoding="utf-8"))["claims"] if file.exists() else {}
+    if not file.exists():
+        return {}
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))["claims"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{str(file)!r} is damaged ({error}); remove it to begin a new study there.") from error
 
 
 def commit() -> str | None:
@@ -148,12 +188,12 @@ def commit() -> str | None:
         return None
 
 
-def writable(out: Path) -> None:
-    """Raise ConfigError unless results can be written under `out`."""
+def out_errors(out: Path) -> Iterator[str]:
+    """A sentence if results cannot be written under `out`."""
     there = out
     while not there.exists() and there != there.parent:
         there = there.parent
     if not there.is_dir():
-        raise ConfigError(f"--out must be a folder, but {str(there)!r} is a file.")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise ConfigError(f"cannot write to --out {str(out)!r}: no permission in {str(there)!r}.")
+        yield f"cannot write results to --out {str(out)!r}: {str(there)!r} is a file, not a folder."
+    elif not os.access(there, os.W_OK | os.X_OK):
+        yield f"cannot write results to --out {str(out)!r}: no permission in {str(there)!r}."

@@ -1,0 +1,134 @@
+"""A claim as a person reads it before it is run: what is asked, of which arms, how, for how long."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from textwrap import fill
+
+from rlnorm.study import words
+from rlnorm.study.claim import PRESETS, Claim, Effect, Part, Preset
+from rlnorm.study.cost import Cost
+from rlnorm.study.discover import Found
+from rlnorm.study.exact import Exact
+from rlnorm.study.plan import SEEDS, SELECTION
+
+OVERALL = {
+    "all": "supported if every part is, refuted if any part is",
+    "any": "supported if any part is, refuted if every part is",
+}
+BUDGET = {"dqn": "environment steps", "supervised": "updates"}
+
+
+def headline(found: Found, width: int = 80) -> str:
+    """A claim in a list of claims: id, kind, notes, statement."""
+    claim = found.claim
+    return f"{found.id}  ({claim.kind}; {', '.join(claim.notes) or 'no note'})\n{_wrapped(claim.statement, 4, width)}"
+
+
+def page(found: Found, width: int = 80) -> str:
+    """Everything that a claim declares; parts that differ in their budget, presets or rates alone share a block."""
+    claim = found.claim
+    lines = [
+        found.id,
+        _wrapped(claim.statement, 0, width),
+        "",
+        _item("Source", claim.source, width),
+        _item("Notes", ", ".join(claim.notes) or words.NOTHING, width),
+        _item("Overall", OVERALL[claim.overall], width),
+    ]
+    if claim.decisive:
+        lines.append(_item("", f"where the parts that count are: {'; '.join(claim.decisive)}", width))
+    if claim.literature:
+        lines.append(_item("Elsewhere", claim.literature, width))
+    for parts in _alike(claim):
+        part = next(iter(parts.values()))
+        lines += ["", *(_wrapped(f"* {name} {_presets(each)}", 0, width, 2) for name, each in parts.items())]
+        describe = _effect(parts) if isinstance(part, Effect) else _own(part)
+        lines += [_item(name, text, width) for name, text in describe]
+    for text, names in _tested(claim).items():
+        lines += ["", _wrapped(f"Tested{names and f' ({names})'}: {text}", 0, width, 2)]
+    return "\n".join(lines) + "\n"
+
+
+def _alike(claim: Claim) -> Sequence[Mapping[str, Part]]:
+    """Parts in order, those together that ask the same of the same arms in the same setting."""
+    blocks: dict[object, dict[str, Part]] = {}
+    for name, part in claim.parts.items():
+        key = repr((part.experiment, part.arms, part.question, part.judged_from)) if isinstance(part, Effect) else name
+        blocks.setdefault(key, {})[name] = part
+    return list(blocks.values())
+
+
+def _presets(part: Part) -> str:
+    return f"({part.kind}; {', '.join(part.presets)})"
+
+
+def _effect(parts: Mapping[str, Part]) -> Iterator[tuple[str, str]]:
+    effects = {name: part for name, part in parts.items() if isinstance(part, Effect)}
+    part = next(iter(effects.values()))
+    yield "Asked", words.asked(part.question)
+    yield "Score", words.metric(part.metric)
+    for i, (name, arm) in enumerate(part.arms.items()):
+        planted = "; planted: known to be worse" if name == part.question.planted else ""
+        yield "" if i else "Arms", f"{name}: {_settings(arm) or 'as below'}{planted}"
+    yield "Setting", f"{part.experiment.engine} engine; {_settings(part.experiment.settings)}"
+    yield "Rates", "; ".join(dict.fromkeys(_rates(each) for each in effects.values()))
+    yield (
+        "Size",
+        _size(part, [preset for preset in PRESETS if any(preset in each.presets for each in effects.values())]),
+    )
+
+
+def _rates(part: Effect) -> str:
+    listed = words.setting(part.rates)
+    if part.grid:
+        return f"a run's score is its mean over the rates {listed}"
+    if part.rates:
+        return f"own best rate: each arm's of {listed}, chosen on seeds {SELECTION[0]} to {SELECTION[-1]}"
+    return "common rate: all arms at the setting's lr"
+
+
+def _size(part: Effect, presets: Sequence[Preset]) -> str:
+    sizes: dict[str, list[str]] = {}
+    for preset in presets:
+        steps = f"{part.experiment.steps[preset]:,}".replace(",", " ")
+        sizes.setdefault(f"{SEEDS[preset]} seeds, {steps} {BUDGET[part.experiment.engine]}", []).append(preset)
+    listed = "; ".join(f"{', '.join(names)}: {size}" for size, names in sizes.items())
+    return f"{listed}; seeds from {part.judged_from} on"
+
+
+def _own(part: Part) -> Iterator[tuple[str, str]]:
+    if isinstance(part, Exact | Cost):
+        yield "Says", part.says
+    if isinstance(part, Cost):
+        yield "Asked", words.asked(part.question)
+        yield "Score", "seconds a call (lower is better)"
+        yield "Arms", ", ".join(part.arms)
+        yield "Size", f"{part.repetitions} interleaved repetitions"
+
+
+def _tested(claim: Claim) -> Mapping[str, str]:
+    """How the exact parts are tested, those together that are tested alike."""
+    found: dict[str, list[str]] = {}
+    for name, part in claim.parts.items():
+        if isinstance(part, Exact):
+            limit = f"the largest error may be {part.tolerance:g} of the terms, because {part.because}"
+            found.setdefault(f"On {part.cases} random cases in float64; {limit}.", []).append(name)
+    return {text: "" if len(found) == 1 else "; ".join(names) for text, names in found.items()}
+
+
+def _settings(settings: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={_setting(value)}" for name, value in settings.items())
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, list | tuple) and len(value) > 3 and len(set(value)) == 1:
+        return f"{len(value)} of {words.setting(value[0])}"
+    return words.setting(value).replace(", ", "/")
+
+
+def _item(name: str, text: str, width: int) -> str:
+    return fill(text, width, initial_indent=f"  {name:<10}", subsequent_indent=" " * 12, break_on_hyphens=False)
+
+
+def _wrapped(text: str, margin: int, width: int, hang: int = 0) -> str:
+    indent = " " * margin
+    return fill(text, width, initial_indent=indent, subsequent_indent=indent + " " * hang, break_on_hyphens=False)

@@ -1,0 +1,123 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rlnorm.errors import ConfigError
+from rlnorm.nn import get_norm
+from rlnorm.study import adhoc
+from rlnorm.study.claim import Effect
+from rlnorm.study.settings import DQN_STUDY
+
+NORM = """
+from torch import nn
+from rlnorm.nn import Norm
+
+class Half(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+    def forward(self, x):
+        return x / 2
+
+NORM = Norm("mynorm", modules={0: Half})
+"""
+
+
+def effects(env: str = "CartPole-v1", norms: tuple[str, ...] = ("none", "layer", "batch")) -> dict[str, Effect]:
+    parts = adhoc.compare(env, norms, 16, 5_000).claim.parts
+    return {name: part for name, part in parts.items() if isinstance(part, Effect)}
+
+
+class TestCompare:
+    def test_every_norm_is_held_against_the_first(self):
+        parts = effects()
+        assert list(parts) == ["layer against none", "batch against none"]
+        part = parts["batch against none"]
+        assert (part.question.asks, part.question.treatment, part.question.reference) == ("superior", "batch", "none")
+        assert part.arms == {"none": {"norm": "none"}, "batch": {"norm": "batch"}}
+
+    def test_the_setting_is_that_of_the_studies(self):
+        (first, _) = effects().values()
+        assert first.experiment.settings == {"env": "CartPole-v1", **DQN_STUDY}
+        assert set(first.experiment.steps.values()) == {5_000}
+
+    def test_the_margin_needs_the_environments_constants(self):
+        part = effects()["layer against none"]
+        assert (part.metric, part.question.margin) == ("return_auc", 0.05)
+
+    def test_without_constants_returns_are_judged_as_they_are(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(adhoc, "SCALES", {})
+        part = effects()["layer against none"]
+        assert (part.metric, part.question.margin) == ("plain_return_auc", 0)
+
+    def test_can_be_asked_again(self):
+        one = adhoc.compare("CartPole-v1", ["none", "layer"], 3, 2_000, 0.01)
+        assert one.recipe is not None
+        again = adhoc.again(json.loads(json.dumps(one.recipe)))
+        assert (again.found.id, again.seeds, again.claim) == (one.found.id, one.seeds, one.claim)
+        assert one.found.id == "train-cartpole-v1-none-layer"
+        expected = "rlnorm train --env CartPole-v1 --norms none,layer --seeds 3 --steps 2000 --lr 0.01"
+        assert one.command == expected
+
+    def test_all_errors_are_raised_at_once(self):
+        with pytest.raises(ConfigError) as caught:
+            adhoc.compare("Pendulum-v1", ["none", "lyer"], 0, -1, float("nan"))
+        text = str(caught.value)
+        for said in ("--seeds", "--steps", "finite set of actions", "unknown norm 'lyer'", "learning rates"):
+            assert said in text
+
+    @pytest.mark.parametrize("norms", [[], ["none"], ["none", "none"]])
+    def test_two_different_norms_are_needed(self, norms: list[str]):
+        with pytest.raises(ConfigError, match="at least two different norms"):
+            adhoc.compare("CartPole-v1", norms, 8, 5_000)
+
+
+class TestANormOfOnesOwn:
+    def test_is_known_by_its_files_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        (tmp_path / "mynorm.py").write_text(NORM)
+        monkeypatch.chdir(tmp_path)
+        one = adhoc.compare("CartPole-v1", ["none", "./mynorm.py"], 2, 2_000)
+        part = one.claim.parts["mynorm against none"]
+        assert isinstance(part, Effect)
+        assert part.arms["mynorm"]["norm"] == str(tmp_path / "mynorm.py")
+        assert get_norm(str(part.arms["mynorm"]["norm"])).name == "mynorm"
+        monkeypatch.chdir("/")
+        assert one.recipe is not None
+        assert adhoc.again(one.recipe).claim == one.claim
+
+    def test_may_not_be_mistaken_for_another(self, tmp_path: Path):
+        (tmp_path / "layer.py").write_text(NORM)
+        with pytest.raises(ConfigError, match="two different norms"):
+            adhoc.compare("CartPole-v1", ["layer", str(tmp_path / "layer.py")], 2, 2_000)
+
+
+def test_the_call_from_python_is_a_whole_study_wherever_it_stands(tmp_path: Path):
+    """A program without `if __name__ == "__main__"`, that trains with a norm of its own, and then asks for nonsense."""
+    (tmp_path / "mynorm.py").write_text(NORM)
+    (tmp_path / "program.py").write_text(
+        """
+import sys, rlnorm
+assert "torch" not in sys.modules, "import rlnorm is light"
+options = dict(env="CartPole-v1", seeds=2, steps=1_200, out="out", jobs=2)
+result = rlnorm.train(norms=["none", "mynorm.py"], **options)
+print("RESULT", [(part.name, len(part.arms["mynorm"].scores)) for part in result.claims[0].parts])
+try:
+    rlnorm.train(norms=["none", "lyer"], **{**options, "out": "nothing", "jobs": 0})
+except ValueError as error:
+    print("ERROR", error)
+"""
+    )
+    done = subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "RESULT [('mynorm against none', 2)]" in done.stdout
+    assert "ERROR arm lyer: unknown norm 'lyer'. Did you mean 'layer'?" in done.stdout
+    assert "--jobs must be at least 1, got 0." in done.stdout
+    assert done.stdout.count("finished: train-cartpole-v1-none-mynorm") == 2
+    assert {row["n"] for row in json.loads((tmp_path / "out" / "verdicts.json").read_text())} == {None, 2}
+    assert not (tmp_path / "nothing").exists()
+    headers = [json.loads(path.read_text().split("\n", 1)[0]) for path in (tmp_path / "out" / "units").glob("*.jsonl")]
+    assert {header["settings"]["norm"] for header in headers} == {"none", "mynorm.py"}

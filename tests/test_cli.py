@@ -1,0 +1,363 @@
+"""The command line as a person meets it: what it says, its exit codes, what it leaves behind, and how it is stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import tiny
+
+from rlnorm import cli
+from rlnorm.study import study as study_module
+
+Run = Callable[..., tuple[int, str, list[str]]]
+
+
+@pytest.fixture
+def rlnorm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """`rlnorm ...` in this process and an empty folder -> exit code, standard output, lines of standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*words: object) -> tuple[int, str, list[str]]:
+        monkeypatch.setattr(sys, "argv", ["rlnorm", *map(str, words)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
+        told = capsys.readouterr()
+        return code, told.out, told.err.splitlines()
+
+    return run
+
+
+OUT = "elsewhere/results"
+BAD_INPUT = {
+    "claim": (["run", "dqn-lm"], ["unknown claim 'dqn-lm'. Did you mean 'dqn-ln'? Expected an id that `rlnorm list`"]),
+    "claim shown": (["show", "bn_relu"], ["unknown claim 'bn_relu'. Did you mean 'bn-relu'?"]),
+    "no claim": (["run"], ["no claim was named: give at least one id (see `rlnorm list`), or --kind"]),
+    "claim file": (["run", "nowhere.py"], ["no claim file at", "nowhere.py"]),
+    "part": (
+        ["run", "dqn-ln", "--part", "CartPole-v0"],
+        ["unknown part of dqn-ln 'CartPole-v0'. Did you mean 'CartPole-v1'? Expected one of: CartPole-v1, CartPole-v1"],
+    ),
+    "part of another preset": (
+        ["run", "dqn-ln", "--part", "CartPole-v1, own best rate", "--preset", "quick"],
+        ["part 'CartPole-v1, own best rate' of dqn-ln is not run at preset 'quick'; it is at: full."],
+    ),
+    "preset": (
+        ["run", "dqn-ln", "--preset", "fast"],
+        ["unknown preset 'fast'.", "Expected one of: full, quick, smoke"],
+    ),
+    "kind": (["run", "--kind", "exakt"], ["unknown kind 'exakt'. Did you mean 'exact'?"]),
+    "kind of the claims": (["run", "bn-forward", "--kind", "effect"], ["none of the claims named is of kind 'effect'"]),
+    "zero seeds": (["run", "dqn-ln", "--seeds", "0"], ["--seeds must be at least 1, got 0."]),
+    "negative seeds": (["run", "dqn-ln", "--seeds", "-3"], ["--seeds must be at least 1, got -3."]),
+    "zero jobs": (["run", "dqn-ln", "--jobs", "0"], ["--jobs must be at least 1, got 0."]),
+    "norm": (["train", "--norms", "none,lyer"], ["unknown norm 'lyer'. Did you mean 'layer'?"]),
+    "norm file": (["train", "--norms", "none,./no.py"], ["arm no: no norm file at", "NORM = Norm(...)"]),
+    "one norm": (
+        ["train", "--norms", "layer"],
+        ["--norms needs at least two different norms to compare, got 'layer'."],
+    ),
+    "environment": (
+        ["train", "--env", "CartPole-v11"],
+        ["unknown environment 'CartPole-v11'. Did you mean 'CartPole-v1'?"],
+    ),
+    "continuous actions": (["train", "--env", "Pendulum-v1"], ["DQN needs a finite set of actions, but 'Pendulum-v1'"]),
+    "steps": (["train", "--steps", "0"], ["--steps must be at least 1, got 0."]),
+    "too few steps": (
+        ["train", "--steps", "600"],
+        ["learning would start after 1000 steps, beyond the budget of 600."],
+    ),
+    "seeds to train": (["train", "--seeds", "-1"], ["--seeds must be at least 1, got -1."]),
+    "jobs to train": (["train", "--jobs", "-1"], ["--jobs must be at least 1, got -1."]),
+    "learning rate": (["train", "--lr", "-0.1"], ["learning rates must be positive and finite, got -0.1."]),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_is_one_sentence_exit_code_2_and_nothing_written(rlnorm: Run, tmp_path: Path, case: str):
+    words, said = BAD_INPUT[case]
+    code, out, err = rlnorm(*words, *([] if words[0] == "show" else ["--out", OUT]))
+    assert code == 2
+    assert out == ""
+    assert len(err) == 1
+    assert err[0].startswith("rlnorm: ")
+    assert all(piece in err[0] for piece in said), err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_errors_are_all_said_at_once(rlnorm: Run, tmp_path: Path):
+    code, _, err = rlnorm(
+        "run", "dqn-lm", "bn-rely", "dqn-ln", "--part", "Catpole", "--seeds", 0, "--jobs", 0, "--out", "/dev/null/x"
+    )
+    assert code == 2
+    expected = ("claim 'dqn-lm'", "claim 'bn-rely'", "--seeds", "--jobs", "part of dqn-ln 'Catpole'", "--out")
+    assert len(err) == len(expected)
+    assert all(piece in line for piece, line in zip(expected, err)), err
+    code, _, err = rlnorm(
+        "train", "--env", "Pendulum-v1", "--norms", "none,lyer", "--seeds", 0, "--steps", 0, "--jobs", 0, "--lr", 0
+    )
+    assert code == 2
+    expected = ("--seeds", "--steps", "finite set of actions", "learning rates", "norm 'lyer'", "--jobs")
+    assert len(err) == len(expected)
+    assert all(any(piece in line for line in err) for piece in expected), err
+    assert list(tmp_path.iterdir()) == []
+
+
+class TestUnwritableFolder:
+    @pytest.mark.parametrize("words", [["run", "bn-identity"], ["train"]], ids=" ".join)
+    def test_below_a_file(self, rlnorm: Run, tmp_path: Path, words: list[str]):
+        (tmp_path / "notes").write_text("a file")
+        code, _, err = rlnorm(*words, "--out", "notes/results")
+        assert (code, err) == (
+            2,
+            ["rlnorm: cannot write results to --out 'notes/results': 'notes' is a file, not a folder."],
+        )
+        assert [path.name for path in tmp_path.iterdir()] == ["notes"]
+
+    def test_without_permission(self, rlnorm: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        (tmp_path / "locked").mkdir()
+        monkeypatch.setattr(study_module.os, "access", lambda path, mode: Path(path).name != "locked")
+        code, _, err = rlnorm("run", "bn-identity", "--out", "locked/results")
+        assert code == 2
+        assert err == ["rlnorm: cannot write results to --out 'locked/results': no permission in 'locked'."]
+        assert list((tmp_path / "locked").iterdir()) == []
+
+    def test_where_only_trying_shows_it(self, rlnorm: Run, monkeypatch: pytest.MonkeyPatch):
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(study_module, "write_atomically", full)
+        code, _, err = rlnorm("run", "bn-identity", "--out", OUT)
+        assert (code, err) == (2, [f"rlnorm: cannot write results to --out '{OUT}': No space left on device."])
+
+
+class TestFolderThatIsNone:
+    @pytest.mark.parametrize("command", ["report", "board"])
+    def test_is_named(self, rlnorm: Run, tmp_path: Path, command: str):
+        (tmp_path / "empty").mkdir()
+        for folder, what in (("nowhere", "is no folder"), ("empty", "holds no study")):
+            code, _, err = rlnorm(command, folder)
+            assert code == 2
+            assert err == [f"rlnorm: '{folder}' {what}; expected a folder that `rlnorm run` or `rlnorm train` wrote."]
+        assert list(tmp_path.rglob("*")) == [tmp_path / "empty"]
+
+    def test_a_damaged_memory_of_what_was_asked_is_said(self, rlnorm: Run, tmp_path: Path):
+        (tmp_path / "study.json").write_text('{"claims": ')
+        for words in (["report", "."], ["run", "bn-identity", "--out", "."]):
+            code, _, err = rlnorm(*words)
+            assert (code, len(err)) == (2, 1)
+            assert "'study.json' is damaged" in err[0]
+
+    def test_a_study_whose_claims_are_gone_is_said(self, rlnorm: Run, tmp_path: Path):
+        entry = {"preset": "smoke", "parts": [], "seeds": None, "recipe": None, "path": str(tmp_path / "gone.py")}
+        (tmp_path / "study.json").write_text(json.dumps({"claims": {"gone": entry}}))
+        code, out, err = rlnorm("report", ".")
+        assert code == 2
+        assert "claim 'gone', asked here before, is left out: no claim file at" in " ".join(out.split())
+        assert err == ["rlnorm: '.' holds no claim that can be reported."]
+
+
+def test_list_shows_every_claim_within_eighty_columns(rlnorm: Run):
+    code, out, _ = rlnorm("list")
+    assert code == 0
+    heads = [line.split("  (")[0] for line in out.splitlines() if line[:1].strip()]
+    assert heads == sorted(cli.find_claims())
+    assert "dqn-ln  (effect; N0)" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("claim", cli.find_claims())
+def test_show_fits_eighty_columns_and_names_every_part(rlnorm: Run, claim: str):
+    code, out, _ = rlnorm("show", claim)
+    assert code == 0
+    assert out.splitlines()[0] == claim
+    assert max(map(len, out.splitlines())) <= 80
+    text = " ".join(out.split())
+    assert all(" ".join(f"* {name} (".split()) in text for name in cli.find_claims()[claim].claim.parts)
+    assert "lambda" not in text
+    assert "Question(" not in text
+
+
+@pytest.mark.parametrize("words", [[], ["run"], ["train"], ["show"], ["report"], ["board"], ["list"]], ids=" ".join)
+def test_help_fits_eighty_columns(rlnorm: Run, words: list[str]):
+    code, out, _ = rlnorm(*words, "--help")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_what_tyro_cannot_read_is_exit_code_2(rlnorm: Run, tmp_path: Path):
+    for words in (["run", "bn-identity", "--seeds", "many"], ["rnu"], []):
+        assert rlnorm(*words)[0] == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+SLOW = """
+def slow(case):
+    (HERE / "at work").touch()
+    time.sleep(0.05)
+    return 0.0
+
+def quick(case):
+    return 0.0
+"""
+
+
+class TestStopping:
+    """Real processes: one quick part that finishes at once, one slow part of a minute that never does."""
+
+    @pytest.fixture
+    def process(self, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+        """A study at work whose quick part has finished."""
+        tiny.own(tmp_path, SLOW, ["quick", "slow"], cases=1200)
+        process = tiny.start(tmp_path, "run", "work.py", "--jobs", 2, "--out", "out")
+        try:
+            tiny.wait_until(lambda: (tmp_path / "at work").exists() and list(tmp_path.glob("out/units/*.jsonl")))
+            yield process
+        finally:
+            tiny.end(process)
+
+    def finished(self, folder: Path) -> dict[str, tuple[int, int]]:
+        return {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in folder.glob("out/units/*.jsonl")}
+
+    def continues(self, folder: Path) -> None:
+        """The same command, the work now short: what was finished is not done again."""
+        before = self.finished(folder)
+        assert len(before) == 1
+        done = subprocess.run(
+            tiny.command("run", "work.py", "--jobs", 2, "--out", "out"),
+            cwd=folder,
+            env={**os.environ, "COLUMNS": "80", "PYTHONPATH": str(folder / "shorter")},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "2 units of work, 1 already settled." in done.stdout
+        assert "finished: work, slow" in done.stdout
+        assert "finished: work, quick" not in done.stdout
+        after = self.finished(folder)
+        assert len(after) == 2
+        assert before.items() <= after.items()
+
+    @pytest.fixture(autouse=True)
+    def _shorter(self, tmp_path: Path) -> None:
+        """A folder on the path that lets nobody sleep: the work itself may not change, or its unit would be another."""
+        folder = tmp_path / "shorter"
+        folder.mkdir()
+        (folder / "sitecustomize.py").write_text(
+            "import time\nsleep = time.sleep\ntime.sleep = lambda seconds: sleep(0 if seconds == 0.05 else seconds)\n"
+        )
+
+    @pytest.mark.parametrize("whom", ["the group", "the parent alone"])
+    def test_ctrl_c_ends_everything_says_how_to_continue_and_keeps_what_is_finished(
+        self, tmp_path: Path, process: subprocess.Popen[str], whom: str
+    ):
+        (os.killpg if whom == "the group" else os.kill)(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert "1 of 2 units finished and kept. To continue:\n  rlnorm run work.py --jobs 2 --out out" in err
+        assert "Traceback" not in out + err
+        tiny.wait_until(lambda: not tiny.members(process.pid), 10)
+        assert not list(tmp_path.glob("out/units/*.partial"))
+        assert not (tmp_path / "out" / "verdicts.json").exists()
+        self.continues(tmp_path)
+
+    def test_kill_9_of_the_parent_ends_the_workers_and_corrupts_nothing(
+        self, tmp_path: Path, process: subprocess.Popen[str]
+    ):
+        assert len(tiny.members(process.pid)) > 2
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(timeout=30)
+        tiny.wait_until(lambda: not tiny.members(process.pid), 20)
+        assert len(list(tmp_path.glob("out/units/*.partial"))) == 1
+        self.continues(tmp_path)
+        assert not list(tmp_path.glob("out/units/*.partial"))
+
+
+def test_ctrl_c_while_workers_start_leaves_nobody_behind(tmp_path: Path):
+    tiny.own(tmp_path, SLOW, ["slow"], cases=1200)
+    process = tiny.start(tmp_path, "run", "work.py", "--out", "out")
+    try:
+        tiny.wait_until(lambda: (tmp_path / "out" / "study.json").exists())
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "To continue:" in err
+        assert "Traceback" not in out + err
+        tiny.wait_until(lambda: not tiny.members(process.pid), 10)
+    finally:
+        tiny.end(process)
+
+
+FAILS = """
+def always(case):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def fine(case):
+    return 0.0
+"""
+
+
+def test_failed_units_are_said_the_rest_is_judged_and_the_exit_code_is_1(rlnorm: Run, tmp_path: Path):
+    tiny.own(tmp_path, FAILS, ["always", "fine"])
+    code, out, err = rlnorm("run", "work.py", "--out", "out")
+    assert code == 1
+    assert err == [
+        "rlnorm: failed: work, always: 2 cases: its process was killed by SIGKILL, 2 times; out of memory is the usual "
+        "cause.",
+        "rlnorm: 1 of the units failed; the others are kept, and the same command tries these again.",
+    ]
+    rows = {row["part"]: row["verdict"] for row in json.loads((tmp_path / "out" / "verdicts.json").read_text())}
+    assert rows == {"overall": "insufficient", "always": "insufficient", "fine": "supported"}
+    assert "insufficient" in out
+
+
+class TestAClaimOfOnesOwn:
+    def test_is_run_by_path_reported_from_anywhere_and_not_run_again(
+        self, rlnorm: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        tiny.effect(tmp_path, "my_claim")
+        code, out, err = rlnorm("run", "./my_claim.py", "--preset", "smoke", "--out", "out")
+        assert (code, err) == (0, [])
+        assert "2 units of work, 0 already settled." in out
+        assert "[2/2] finished: my-claim, digits, common rate: " in out
+        assert "TensorBoard: rlnorm board out" in out
+        assert {path.name for path in (tmp_path / "out").iterdir()} == {
+            "my-claim", "report.html", "study.json", "tensorboard", "units", "verdicts.json",
+        }  # fmt: skip
+        first = (tmp_path / "out" / "verdicts.json").read_text()
+        monkeypatch.chdir("/")
+        code, out, _ = rlnorm("report", tmp_path / "out")
+        assert code == 0
+        assert "units of work" not in out
+        assert (tmp_path / "out" / "verdicts.json").read_text() == first
+        code, out, _ = rlnorm("run", tmp_path / "my_claim.py", "--preset", "smoke", "--out", tmp_path / "out")
+        assert code == 0
+        assert "finished:" not in out
+
+    def test_may_not_have_the_id_of_one_that_comes_with_rlnorm(self, rlnorm: Run, tmp_path: Path):
+        tiny.effect(tmp_path, "dqn_ln")
+        code, _, err = rlnorm("run", "dqn_ln.py", "--out", "out")
+        assert code == 2
+        assert err == ["rlnorm: 'dqn_ln.py' would be claim 'dqn-ln', which comes with rlnorm; rename the file."]
+        assert not (tmp_path / "out").exists()
+
+    def test_is_shown_by_path(self, rlnorm: Run, tmp_path: Path):
+        tiny.effect(tmp_path, "my_claim")
+        code, out, _ = rlnorm("show", "my_claim.py")
+        assert code == 0
+        assert out.startswith("my-claim\nOf my_claim: LayerNorm is better.\n")
+
+
+def test_every_case_of_bad_input_that_was_asked_for_is_here():
+    words = " ".join(BAD_INPUT)
+    assert all(name in words for name in ("claim", "part", "preset", "kind", "norm", "environment", "continuous"))
+    assert all(name in words for name in ("no claim", "seeds", "jobs", "steps"))

@@ -1,0 +1,146 @@
+"""Tiny claims for the tests of what runs studies, written as files of one's own; and what talks to their processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rlnorm.study.plan import Unit, training_unit
+from rlnorm.study.store import Store
+
+SETTINGS = {"dataset": "digits", "hidden": (8,), "batch": 16, "train_size": 32, "optimizer": "sgd"}
+
+EFFECT = """
+from rlnorm.study.claim import Arm, Claim, Effect, Supervised
+from rlnorm.study.judge import Question
+
+EXPERIMENT = Supervised(
+    steps={{"smoke": {steps}, "quick": {steps}, "full": {steps}}}, dataset="digits", hidden=(8,), batch=16,
+    train_size=32, optimizer="sgd", lr=0.05,
+)
+ARMS = {{"none": Arm(), "layer": Arm(norm="layer")}}
+CLAIM = Claim(
+    "Of {name}: LayerNorm is better.", "nowhere", ("N0",),
+    {{"digits, common rate": Effect(EXPERIMENT, ARMS, "accuracy", Question("superior", "layer", "none", 0.01){more})}},
+)
+"""
+
+# Parts of an exact claim are pieces of work that a test can write as it likes: `case` runs in the unit's process.
+OWN = """
+import os, signal, sys, time
+from pathlib import Path
+from rlnorm.study.claim import Claim
+from rlnorm.study.exact import Exact
+
+HERE = Path(__file__).parent
+
+def part(case, cases={cases}):
+    return Exact("0 = 0", case, lambda case: 0.0, lambda rng: {{"x": rng.normal()}}, lambda case: 1.0, cases=cases)
+
+{functions}
+
+CLAIM = Claim("Work to do.", "nowhere", (), {{name: part(case) for name, case in {parts}.items()}})
+"""
+
+
+def effect(folder: Path, name: str = "tiny", steps: int = 3, more: str = "") -> Path:
+    """A claim of one effect part on digits, as small as can be."""
+    path = folder / f"{name}.py"
+    path.write_text(EFFECT.format(name=name, steps=steps, more=more), encoding="utf-8")
+    return path
+
+
+def own(folder: Path, functions: str, parts: Sequence[str] | str, name: str = "work", cases: int = 2) -> Path:
+    """A claim whose parts do whatever `functions` says: part names are function names."""
+    listed = parts if isinstance(parts, str) else "{" + ", ".join(f'"{part}": {part}' for part in parts) + "}"
+    path = folder / f"{name}.py"
+    path.write_text(OWN.format(functions=functions, parts=listed, cases=cases), encoding="utf-8")
+    return path
+
+
+def unit(seed: int = 0, rate: float = 0.05, steps: int = 3, label: str = "tiny", **settings: object) -> Unit:
+    """One small supervised unit of one member."""
+    return training_unit("supervised", {**SETTINGS, **settings}, [seed], [rate], steps, label)
+
+
+def fill(store: Store, units: Sequence[Unit], scores: Callable[[Unit], Sequence[float]]) -> None:
+    """Write finished units whose members end with the test accuracies (or returns) that `scores` names."""
+    for each in units:
+        final = list(scores(each))
+        blank = [0.0] * len(final)
+        key = "return" if each.engine == "dqn" else "test_accuracy"
+        last = {"final_return": final} if each.engine == "dqn" else {"train_accuracy": final}
+        rows = [
+            {"step": step, "loss": blank, key: final, "diverged": [False] * len(final), **(last if step == 2 else {})}
+            for step in (1, 2)
+        ]
+        store.write(each, rows, lambda: 0.0)
+
+
+def spread(mean: float, width: float, count: int) -> list[float]:
+    """`count` scores evenly spread around `mean`."""
+    return list(mean + width * np.linspace(-1, 1, count))
+
+
+class Told:
+    """A watcher that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.endings: list[tuple[str, str]] = []
+
+    def running(self, records: object) -> None: ...
+
+    def ended(self, unit: Unit, how: str) -> None:
+        self.endings.append((unit.label, how))
+
+
+def command(*words: object) -> list[str]:
+    """The `rlnorm` command of the interpreter that runs the tests."""
+    return [sys.executable, "-c", "from rlnorm.cli import main; main()", *map(str, words)]
+
+
+def start(folder: Path, *words: object) -> subprocess.Popen[str]:
+    """`rlnorm ...` at work in `folder`, leader of a process group of its own."""
+    return subprocess.Popen(
+        command(*words),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "COLUMNS": "80"},
+    )
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
+    """Until something is so; an AssertionError where it never is."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def members(group: int) -> list[int]:
+    """The processes of a group that are still there, from /proc; zombies are not."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                state, _, pgrp = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if int(pgrp) == group and state != "Z":
+                found.append(int(entry.name))
+    return found
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Whatever a failing test may leave at work."""
+    for pid in members(process.pid):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
