@@ -2,6 +2,7 @@
 
     hidden layer, place="before":  Linear -> norm -> activation          (Ioffe & Szegedy 2015, sec. 3.2)
     hidden layer, place="after":   Linear -> activation -> norm
+    hidden layer, place="split":   Linear -> normalize -> activation -> scale and shift      (study note N0, steps 3, 4)
 
 The output layer is a bare Linear. Sub-modules are named `linear1, norm1, activation1, ..., output`.
 """
@@ -22,7 +23,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
     "identity": nn.Identity,
 }
-PLACES = ("before", "after")
+PLACES = ("before", "after", "split")
 
 
 def _torch_default(weight: Tensor, generator: torch.Generator) -> None:
@@ -49,6 +50,26 @@ INITS: dict[str, Callable[[Tensor, torch.Generator], None]] = {
 }
 
 
+class ScaleShift(nn.Module):
+    """y = gamma x + beta per feature, with torch's names `weight` and `bias`; (..., width) -> (..., width)."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+
+    @classmethod
+    def taken_from(cls, norm: nn.Module, width: int) -> "ScaleShift":
+        """A scale and shift of its own, for a norm that loses the one it had."""
+        for name in ("weight", "bias"):
+            if isinstance(getattr(norm, name, None), nn.Parameter):
+                norm.register_parameter(name, None)
+        return cls(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x -> gamma x + beta."""
+        return self.weight * x + self.bias
+
+
 def mlp(
     inputs: int,
     outputs: int,
@@ -69,7 +90,9 @@ def mlp(
     for i, (fan_in, width) in enumerate(zip([inputs, *hidden], hidden), start=1):
         normalize, activate = (f"norm{i}", chosen.make(width)), (f"activation{i}", ACTIVATIONS[activation]())
         layers[f"linear{i}"] = chosen.wrap(nn.Linear(fan_in, width, bias=bias))
-        layers.update([normalize, activate] if place == "before" else [activate, normalize])
+        layers.update([activate, normalize] if place == "after" else [normalize, activate])
+        if place == "split":
+            layers[f"affine{i}"] = ScaleShift.taken_from(normalize[1], width)
     layers["output"] = nn.Linear(hidden[-1] if hidden else inputs, outputs)
     return nn.Sequential(layers)
 

@@ -12,8 +12,10 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 PROCESSES, AGENTS, ROUNDS = 2, 16, 3
-SHARED = {"batch": 128, "buffer": 10_000, "starts": 1_000, "target_every": 500, "discount": 0.99}
+SHARED: dict[str, Any] = {"batch": 128, "buffer": 10_000, "starts": 1_000, "target_every": 500, "discount": 0.99}
 LR = 2.5e-4
 
 
@@ -31,10 +33,17 @@ def ours(norm: str, envs: int, steps: int, seed: int, agents: int = AGENTS) -> f
 
     torch.set_num_threads(1)
     times: list[tuple[int, float]] = []
-    settings = {**SHARED, "train_every": 10, "hidden": (64, 64), "norm": norm, "envs": envs, "compile": True}
+    settings: dict[str, Any] = {
+        **SHARED,
+        "train_every": 10,
+        "hidden": (64, 64),
+        "norm": norm,
+        "envs": envs,
+        "compile": True,
+    }
     seeds = range(seed, seed + agents)
-    for record in train(env="CartPole-v1", seeds=seeds, rates=[LR] * agents, steps=steps, **settings):  # pyright: ignore
-        times.append((int(record["step"]), time.perf_counter()))  # pyright: ignore
+    for record in train(env="CartPole-v1", seeds=seeds, rates=[LR] * agents, steps=steps, **settings):
+        times.append((record["step"], time.perf_counter()))
     (first, begin), (last, end) = times[len(times) // 5], times[-2]
     return agents * (last - first) / (end - begin)
 
@@ -117,7 +126,7 @@ def gemm_floor(agents: int, batch: int, sizes: Sequence[int]) -> Callable[[], No
     """Nothing but the matrix products of one update: two forward passes, and the backward pass of one."""
     layers = [
         (torch.randn(agents, batch, i), torch.randn(agents, i, o), torch.randn(agents, batch, o))
-        for i, o in zip(sizes, sizes[1:])
+        for i, o in pairwise(sizes)
     ]
 
     def products() -> None:
@@ -189,8 +198,8 @@ def _memory() -> float:
     from rlnorm.dqn import train
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    settings = {**SHARED, "train_every": 10, "hidden": (64, 64), "norm": "batch", "envs": 10}
-    for _ in train(env="CartPole-v1", seeds=range(32), rates=[LR] * 32, steps=12_000, **settings):  # pyright: ignore
+    settings: dict[str, Any] = {**SHARED, "train_every": 10, "hidden": (64, 64), "norm": "batch", "envs": 10}
+    for _ in train(env="CartPole-v1", seeds=range(32), rates=[LR] * 32, steps=12_000, **settings):
         pass
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 

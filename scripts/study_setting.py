@@ -1,6 +1,6 @@
 """Plain DQN at several rates on the selection seeds: what the study setting of an environment is chosen by.
 
-    python scripts/study_setting.py CartPole-v1 --steps 100000 --out runs/setting
+python scripts/study_setting.py CartPole-v1 --steps 100000 --out runs/setting
 """
 
 import argparse

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from rlnorm.errors import ConfigError
-from rlnorm.networks import ACTIVATIONS, INITS, PLACES, initialize, mlp, network_errors
+from rlnorm.networks import ACTIVATIONS, INITS, PLACES, ScaleShift, initialize, mlp, network_errors
 from rlnorm.nn import NORMS, BatchNorm1d, Identity, LayerNorm
 from rlnorm.nn.spectral import SpectralNorm
 from rlnorm.nn.weight import WeightNorm
@@ -24,7 +24,11 @@ FINE = {
 
 @pytest.mark.parametrize(
     ("place", "order"),
-    [("before", ["linear", "norm", "activation"]), ("after", ["linear", "activation", "norm"])],
+    [
+        ("before", ["linear", "norm", "activation"]),
+        ("after", ["linear", "activation", "norm"]),
+        ("split", ["linear", "norm", "activation", "affine"]),
+    ],
 )
 def test_layers_stand_in_the_order_that_place_names(place, order):
     network = mlp(4, 2, hidden=(8, 6), norm="batch", place=place)
@@ -49,7 +53,14 @@ def test_the_forward_pass_is_the_formula(norm, place, rng):
     network = mlp(4, 2, hidden=(8,), norm=norm, place=place).eval()
     x = torch.randn(5, 4, generator=rng)
     linear, normalize, output = map(network.get_submodule, ("linear1", "norm1", "output"))
-    h = normalize(linear(x)).relu() if place == "before" else normalize(linear(x).relu())
+    h = normalize(linear(x).relu()) if place == "after" else normalize(linear(x)).relu()
+    if place == "split":
+        affine = network.get_submodule("affine1")
+        assert isinstance(affine, ScaleShift)
+        torch.nn.init.normal_(affine.weight, generator=rng)
+        torch.nn.init.normal_(affine.bias, generator=rng)
+        h = affine.weight * h + affine.bias
+        assert not list(normalize.parameters())
     torch.testing.assert_close(network(x), output(h))
     assert network(x).shape == (5, 2)
 

@@ -3,8 +3,9 @@
 import numpy as np
 
 from rlnorm.study.cases import Array, Case, batch, linear, normalized, size, values
-from rlnorm.study.claim import Claim
+from rlnorm.study.claim import PRESETS, Arm, Claim, Effect, Supervised
 from rlnorm.study.exact import Exact
+from rlnorm.study.judge import Question
 from rlnorm.textbook import ReLU, Sigmoid, Tanh
 
 ACTIVATIONS = (ReLU, Sigmoid, Tanh)
@@ -61,7 +62,7 @@ def two_layers(rng: np.random.Generator) -> Case:
 
 CLAIM = Claim(
     statement="Scale and shift behind the activation, y = gamma f(xhat) + beta, do the same as before it, "
-    "y = f(gamma xhat + beta).",
+    "y = f(gamma xhat + beta): as functions, and in how many updates a network reaches 90 % on digits (by a quarter).",
     source="study note N0, steps 3 and 4",
     notes=("N0",),
     parts={
@@ -96,6 +97,23 @@ CLAIM = Claim(
             scale=lambda case: (
                 (np.abs(case["gamma"] * case["a"]) + np.abs(case["beta"])) @ np.abs(case["W"]) + np.abs(case["b"])
             ),
+        ),
+        "training": Effect(
+            Supervised(
+                steps=dict.fromkeys(PRESETS, 400),
+                dataset="digits",
+                hidden=(64, 64),
+                activation="relu",
+                norm="batch",
+                init="he",
+                optimizer="sgd",
+                lr=0.01,
+                batch=64,
+            ),
+            arms={"before": Arm(place="before"), "behind": Arm(place="split"), "half the rate": Arm(lr=0.005)},
+            metric="updates_to_90",
+            question=Question("equivalent", "behind", "before", margin=1.25, scale="ratio", planted="half the rate"),
+            judged_from=24,
         ),
     },
 )

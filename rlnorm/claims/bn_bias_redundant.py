@@ -61,6 +61,8 @@ CLAIM = Claim(
             arms={"bias": Arm(bias=True), "no bias": Arm(bias=False), "half the rate": Arm(lr=0.005)},
             metric="updates_to_90",
             question=Question("equivalent", "no bias", "bias", margin=1.25, scale="ratio", planted="half the rate"),
+            # Metric and setting were chosen with seeds 8-23 in sight.
+            judged_from=24,
         ),
     },
 )

@@ -87,4 +87,5 @@ CLAIM = Claim(
             scale=cancelled,
         ),
     },
+    decisive=("statistics", "output, torch.nn", "output, rlnorm.nn"),
 )

@@ -118,4 +118,5 @@ CLAIM = Claim(
             formula=partial(mended, xhat_term=True, last_term=True),
         ),
     },
+    decisive=("formula",),
 )

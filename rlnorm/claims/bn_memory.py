@@ -214,4 +214,5 @@ CLAIM = Claim(
             "a GRU of 512 to 2048 units over 100 to 1000 steps",
         ),
     },
+    filed_as="cost",
 )

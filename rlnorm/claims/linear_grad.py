@@ -69,7 +69,7 @@ def terms(case: Case, name: str) -> Array:
 
 CLAIM = Claim(
     statement="Before batch normalization dL/dW = X^T dL/dZ and dL/db = sum dL/dZ, through a whole network of Linear, "
-    "BN, activation and loss: with the true dL/dZ, and with the dL/dZ that note N0 itself gives (its short formula).",
+    "BN, activation and loss, with the true dL/dZ. (Judged beside: with note N0's own dL/dZ.)",
     source="chain rule; study note N0",
     notes=("N0",),
     parts={
@@ -86,4 +86,5 @@ CLAIM = Claim(
         )
         for name, words in (("W", "dW = X^T dZ"), ("b", "db = sum dZ"))
     },
+    decisive=("W, true dL/dZ", "b, true dL/dZ"),
 )
