@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from rlnorm.claims import __path__ as _claims_path
-from rlnorm.errors import raise_if_any
+from rlnorm.errors import ConfigError, raise_if_any, unknown
 from rlnorm.study import adhoc, discover
 from rlnorm.study.assess import Asked
 from rlnorm.study.discover import Found
@@ -18,6 +18,23 @@ from rlnorm.study.study import asked_before, out_errors, study
 def find_claims() -> Mapping[str, Found]:
     """All claims that come with rlnorm, by id."""
     return discover.find(Path(_claims_path[0]), "rlnorm.claims")
+
+
+def find_named(names: Sequence[str], available: Mapping[str, Found]) -> list[Found]:
+    """The claims of these ids or paths, each once. Raises ConfigError for one that is neither."""
+    found: dict[str, Found] = {}
+    for name in names:
+        if name.endswith(".py"):
+            own = discover.by_path(name)
+            if own.id in available:
+                raise ConfigError(f"{name!r} would be claim {own.id!r}, which comes with rlnorm; rename the file.")
+            found[own.id] = own
+        elif name not in available:
+            expected = "an id that `rlnorm list` shows, or the path of a file that ends in .py"
+            raise ConfigError(unknown("claim", name, available, expected))
+        else:
+            found[name] = available[name]
+    return list(found.values())
 
 
 def train(
@@ -73,3 +90,8 @@ def ask(asked: Sequence[Asked], out: Path, jobs: int | None, console: Console, p
     new = {one.found.id for one in asked}
     before = [one for one in kept if one.found.id not in new]
     return study(asked, out, jobs=jobs or os.cpu_count() or 1, console=console, before=before, per_seed=per_seed)
+
+
+def kept(directory: Path) -> list[Asked]:
+    """What was asked in a study's folder, as far as its claims are still there."""
+    return asked_before(directory, find_claims())[0]

@@ -5,7 +5,7 @@ Exit codes: 0 done; 1 some units failed; 2 bad input, nothing written; 130 inter
 
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +13,9 @@ import tyro
 from rich.console import Console
 
 from rlnorm import api
-from rlnorm.api import count_errors, find_claims
+from rlnorm.api import count_errors, find_claims, find_named
 from rlnorm.errors import ConfigError, raise_if_any, unknown
-from rlnorm.study import adhoc, describe, discover, table, tensorboard
+from rlnorm.study import adhoc, describe, table, tensorboard
 from rlnorm.study.assess import Asked
 from rlnorm.study.claim import PRESETS
 from rlnorm.study.discover import Found
@@ -46,7 +46,7 @@ def show(claim: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="CLAIM
     Args:
         claim: Its id (see `rlnorm list`), or the path of a file with a claim of your own.
     """
-    _print(describe.page(_found([claim], find_claims())[0], _width()))
+    _print(describe.page(find_named([claim], find_claims())[0], _width()))
 
 
 def _print(text: str) -> None:
@@ -101,7 +101,7 @@ def _asked(
     seeds: int | None,
     available: Mapping[str, Found],
 ) -> list[Asked]:
-    chosen = [found for found in _found(claims or list(available), available) if kind in (None, found.claim.kind)]
+    chosen = [found for found in find_named(claims or list(available), available) if kind in (None, found.claim.kind)]
     asked = [Asked(found, preset, tuple(part), seeds) for found in chosen]  # pyright: ignore[reportArgumentType]
     return asked if claims else [one for one in asked if one.chosen()]
 
@@ -118,7 +118,7 @@ def _run_errors(
     good = list(claims)
     for claim in claims:
         try:
-            _found([claim], available)
+            find_named([claim], available)
         except ConfigError as error:
             good.remove(claim)
             yield from error.sentences
@@ -137,23 +137,6 @@ def _run_errors(
         which = "of the claims named" if claims else "of the claims"
         yield f"none {which} is of kind {kind!r}; `rlnorm list` shows their kinds."
     yield from errors(asked, out)
-
-
-def _found(names: Sequence[str], available: Mapping[str, Found]) -> list[Found]:
-    """The claims of these ids or paths, each once."""
-    found: dict[str, Found] = {}
-    for name in names:
-        if name.endswith(".py"):
-            own = discover.by_path(name)
-            if own.id in available:
-                raise ConfigError(f"{name!r} would be claim {own.id!r}, which comes with rlnorm; rename the file.")
-            found[own.id] = own
-        elif name not in available:
-            expected = "an id that `rlnorm list` shows, or the path of a file that ends in .py"
-            raise ConfigError(unknown("claim", name, available, expected))
-        else:
-            found[name] = available[name]
-    return list(found.values())
 
 
 @app.command
@@ -186,21 +169,12 @@ def train(
 
 
 def _study(asked: Sequence[Asked], out: Path, jobs: int | None, per_seed: bool) -> None:
-    failed = None
     try:
         result = api.ask(asked, out, jobs, console, per_seed)
     except Failed as error:
-        failed, result = error, error.result
+        _conclude(error.result, out)
+        raise
     _conclude(result, out)
-    if failed:
-        for sentence in failed.sentences:
-            print(f"rlnorm: failed: {sentence}", file=sys.stderr)  # noqa: T201
-        print(  # noqa: T201
-            f"rlnorm: {len(failed.sentences)} of the units failed; the others are kept, and the same command tries "
-            "these again.",
-            file=sys.stderr,
-        )
-        sys.exit(1)
 
 
 def _conclude(result: StudyResult, out: Path) -> None:
@@ -256,23 +230,36 @@ def _folder_errors(directory: Path) -> Iterator[str]:
         yield f"{str(directory)!r} {what}; expected a folder that `rlnorm run` or `rlnorm train` wrote."
 
 
-def main() -> None:
-    """Entry point of the `rlnorm` command."""
-    command = shlex.join(["rlnorm", *sys.argv[1:]])
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the `rlnorm` command; `arguments` are those of the process where None."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    description = "What does normalization really do in deep reinforcement learning?"
+    code = guarded(lambda: app.cli(prog="rlnorm", description=description, args=words), shlex.join(["rlnorm", *words]))
+    if code:
+        sys.exit(code)
+
+
+def guarded(action: Callable[[], object], command: str) -> int:
+    """Do `action` -> the exit code; what went wrong is said on standard error. `command` is what does it again."""
     try:
-        app.cli(prog="rlnorm", description="What does normalization really do in deep reinforcement learning?")
+        action()
     except ConfigError as error:
-        _fail(2, *(f"rlnorm: {sentence}" for sentence in error.sentences))
+        return _fail(2, *error.sentences)
+    except Failed as error:
+        failed = [f"failed: {sentence}" for sentence in error.sentences]
+        count = f"{len(failed)} {'unit' if len(failed) == 1 else 'units'} failed"
+        return _fail(1, *failed, f"{count}; the others are kept. To try again:\n  {command}")
     except Interrupted as stop:
-        told = f"{stop.done} of {stop.done + stop.left} units finished and kept"
-        _fail(130, f"\nInterrupted: {told}. To continue:\n  {command}")
+        done = f"{stop.done} of {stop.done + stop.left} units finished and kept"
+        return _fail(130, f"interrupted, {done}. To continue:\n  {command}")
     except KeyboardInterrupt:
-        _fail(130, f"\nInterrupted: what is finished is kept. To continue:\n  {command}")
+        return _fail(130, f"interrupted, what is finished is kept. To continue:\n  {command}")
     except OSError as error:
-        _fail(1, f"rlnorm: {error.strerror or error}: {error.filename or 'a file'}. What is finished is kept.")
+        return _fail(1, f"{error.filename or 'a file'}: {error.strerror or error}. What is finished is kept.")
+    return 0
 
 
-def _fail(code: int, *lines: str) -> None:
-    for line in lines:
-        print(line, file=sys.stderr)  # noqa: T201
-    sys.exit(code)
+def _fail(code: int, *sentences: str) -> int:
+    for sentence in sentences:
+        print(f"rlnorm: {sentence}", file=sys.stderr)  # noqa: T201
+    return code

@@ -1,6 +1,6 @@
 """Draw the README's picture from a finished study.
 
-    python scripts/readme_figure.py runs/study docs/figures/dqn_cartpole.svg
+python scripts/readme_figure.py runs/study docs/figures/dqn_cartpole.svg
 """
 
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from rlnorm.cli import kept
+from rlnorm.api import kept
 from rlnorm.study import bands
 from rlnorm.study.assess import assess
 from rlnorm.study.report.style import INK, MATPLOTLIB, colours
@@ -21,7 +21,9 @@ NAMES = {"none": "no norm", "layer": "LayerNorm", "batch": "BatchNorm"}
 def main(directory: Path, target: Path) -> int:
     """Mean training return with its 95 % band, one line per norm."""
     claims = [assess(one, Store(directory, any_version=True)) for one in kept(directory)]
-    arms = {name: arm for claim in claims if claim.id in ("dqn-ln", "dqn-bn") for name, arm in claim.parts[0].arms.items()}
+    arms = {
+        name: arm for claim in claims if claim.id in ("dqn-ln", "dqn-bn") for name, arm in claim.parts[0].arms.items()
+    }
     with rc_context({**MATPLOTLIB, "figure.facecolor": "white"}):
         figure = Figure(figsize=(7, 3), layout="constrained")
         axes = figure.add_subplot(xlabel="environment steps", ylabel="training return")

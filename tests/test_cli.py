@@ -263,7 +263,10 @@ class TestStopping:
         (os.killpg if whom == "the group" else os.kill)(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=30)
         assert process.returncode == 130
-        assert "1 of 2 units finished and kept. To continue:\n  rlnorm run work.py --jobs 2 --out out" in err
+        assert (
+            "rlnorm: interrupted, 1 of 2 units finished and kept. To continue:\n  rlnorm run work.py --jobs 2 --out out"
+            in err
+        )
         assert "Traceback" not in out + err
         tiny.wait_until(lambda: not tiny.members(process.pid), 10)
         assert not list(tmp_path.glob("out/units/*.partial"))
@@ -313,7 +316,8 @@ def test_failed_units_are_said_the_rest_is_judged_and_the_exit_code_is_1(rlnorm:
     assert err == [
         "rlnorm: failed: work, always: 2 cases: its process was killed by SIGKILL, 2 times; out of memory is the usual "
         "cause.",
-        "rlnorm: 1 of the units failed; the others are kept, and the same command tries these again.",
+        "rlnorm: 1 unit failed; the others are kept. To try again:",
+        "  rlnorm run work.py --out out",
     ]
     rows = {row["part"]: row["verdict"] for row in json.loads((tmp_path / "out" / "verdicts.json").read_text())}
     assert rows == {"overall": "insufficient", "always": "insufficient", "fine": "supported"}

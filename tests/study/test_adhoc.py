@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -91,33 +89,3 @@ class TestANormOfOnesOwn:
         (tmp_path / "layer.py").write_text(NORM)
         with pytest.raises(ConfigError, match="two different norms"):
             adhoc.compare("CartPole-v1", ["layer", str(tmp_path / "layer.py")], 2, 2_000)
-
-
-def test_the_call_from_python_is_a_whole_study_wherever_it_stands(tmp_path: Path):
-    """A program without `if __name__ == "__main__"`, that trains with a norm of its own, and then asks for nonsense."""
-    (tmp_path / "mynorm.py").write_text(NORM)
-    (tmp_path / "program.py").write_text(
-        """
-import sys, rlnorm
-assert "torch" not in sys.modules, "import rlnorm is light"
-options = dict(env="CartPole-v1", seeds=2, steps=1_200, out="out", jobs=2)
-result = rlnorm.train(norms=["none", "mynorm.py"], **options)
-print("RESULT", [(part.name, len(part.arms["mynorm"].scores)) for part in result.claims[0].parts])
-try:
-    rlnorm.train(norms=["none", "lyer"], **{**options, "out": "nothing", "jobs": 0})
-except ValueError as error:
-    print("ERROR", error)
-"""
-    )
-    done = subprocess.run(
-        [sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "RESULT [('mynorm against none', 2)]" in done.stdout
-    assert "ERROR arm lyer: unknown norm 'lyer'. Did you mean 'layer'?" in done.stdout
-    assert "--jobs must be at least 1, got 0." in done.stdout
-    assert done.stdout.count("finished: train-cartpole-v1-none-mynorm") == 2
-    assert {row["n"] for row in json.loads((tmp_path / "out" / "verdicts.json").read_text())} == {None, 2}
-    assert not (tmp_path / "nothing").exists()
-    headers = [json.loads(path.read_text().split("\n", 1)[0]) for path in (tmp_path / "out" / "units").glob("*.jsonl")]
-    assert {header["settings"]["norm"] for header in headers} == {"none", "mynorm.py"}
