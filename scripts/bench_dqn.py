@@ -124,10 +124,9 @@ def timed(function: Callable[[], object], seconds: float = 1.0) -> float:
 
 def gemm_floor(agents: int, batch: int, sizes: Sequence[int]) -> Callable[[], None]:
     """Nothing but the matrix products of one update: two forward passes, and the backward pass of one."""
-    layers = [
-        (torch.randn(agents, batch, i), torch.randn(agents, i, o), torch.randn(agents, batch, o))
-        for i, o in pairwise(sizes)
-    ]
+    rng = torch.Generator().manual_seed(0)
+    shapes = [((agents, batch, i), (agents, i, o), (agents, batch, o)) for i, o in pairwise(sizes)]
+    layers = [tuple(torch.randn(shape, generator=rng) for shape in each) for each in shapes]
 
     def products() -> None:
         for depth, (x, w, g) in enumerate(layers):

@@ -42,13 +42,14 @@ def conv(inputs: int, outputs: int, norm: str) -> Layers:
 
 def network(name: str, norm: str) -> nn.Sequential:
     """Three hidden layers with ReLU, of 256 units or of 16 channels, and ten outputs."""
-    torch.manual_seed(0)
-    if name == "MLP":
-        hidden = [linear(64, 256, norm), linear(256, 256, norm), linear(256, 256, norm)]
-        last: Layers = [nn.Linear(256, 10)]
-    else:
-        hidden = [conv(3, 16, norm), conv(16, 16, norm), conv(16, 16, norm)]
-        last = [nn.Flatten(), nn.Linear(16 * 16 * 16, 10)]
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        if name == "MLP":
+            hidden = [linear(64, 256, norm), linear(256, 256, norm), linear(256, 256, norm)]
+            last: Layers = [nn.Linear(256, 10)]
+        else:
+            hidden = [conv(3, 16, norm), conv(16, 16, norm), conv(16, 16, norm)]
+            last = [nn.Flatten(), nn.Linear(16 * 16 * 16, 10)]
     return nn.Sequential(*(module for layers in hidden for module in (*layers, nn.ReLU())), *last)
 
 

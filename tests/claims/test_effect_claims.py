@@ -1,0 +1,141 @@
+"""Laws of the declared effects: what can be wrong with a declaration is found here, not after an hour of training."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rlnorm.api import find_claims
+from rlnorm.study.assess import Asked, setting_errors, units
+from rlnorm.study.claim import PRESETS, Arm, Effect
+from rlnorm.study.judge import Question
+from rlnorm.study.metrics import METRICS
+from rlnorm.study.plan import SELECTION
+from rlnorm.study.settings import DQN_STUDY, RATES
+from rlnorm.study.store import Store
+
+CLAIMS = find_claims()
+EFFECTS = {
+    f"{claim}: {name}": part
+    for claim, found in CLAIMS.items()
+    for name, part in found.claim.parts.items()
+    if isinstance(part, Effect)
+}
+PARTS = pytest.mark.parametrize("part", [pytest.param(part, id=name) for name, part in EFFECTS.items()])
+
+# Rule 3 of the rules of evidence. A claim may tighten its margin, never loosen it.
+LARGEST = {"return_auc": 0.05, "final_return": 0.05, "accuracy": 0.01, "sound": 0.05}
+LARGEST_RATIO = 1.25
+
+
+def wrongs(part: Effect) -> Iterator[str]:
+    """Everything that is wrong with the arms, the margin and the sizes of a declaration."""
+    question = part.question
+    asked = [question.treatment, question.reference, *([question.planted] if question.planted else [])]
+    if len(set(asked)) < len(asked):
+        yield "the question names an arm twice"
+    if set(asked) - set(part.arms):
+        yield "the question names an arm that there is not"
+    if set(part.arms) - set(asked):
+        yield "an arm is trained that nobody asks about"
+    if len({repr(sorted(arm.items())) for arm in part.arms.values()}) < len(part.arms):
+        yield "two arms are the same"
+    if question.asks != "superior" and question.planted is None:
+        yield "the verdict may rest on no effect, and no planted arm shows that one could have been seen"
+    if part.metric not in METRICS:
+        yield "no such metric"
+    elif question.scale == "ratio":
+        if not 1 < question.margin <= LARGEST_RATIO:
+            yield "the margin of a ratio lies outside (1, 1.25]"
+    elif not 0 < question.margin <= LARGEST.get(part.metric, 0.0):
+        yield "the margin is larger than the rules allow"
+    if not part.presets or set(part.presets) - set(PRESETS):
+        yield "the presets are none"
+    if set(part.experiment.steps) != set(PRESETS):
+        yield "not every preset has a budget"
+    if part.rates and (len(part.rates) != 5 or list(part.rates) != sorted(set(part.rates))):
+        yield "rates are not five in order"
+    if part.rates and part.experiment.settings.get("lr") not in part.rates:
+        yield "the common rate is not among those to choose from"
+    if part.grid and not part.rates:
+        yield "a grid has no rates"
+    if part.judged_from < len(SELECTION):
+        yield "seeds that choose are judged"
+
+
+@PARTS
+def test_declarations_hold_the_rules(part: Effect):
+    assert list(wrongs(part)) == []
+
+
+@PARTS
+def test_the_engine_takes_every_arm_at_every_preset(part: Effect):
+    for steps in {part.experiment.steps[preset] for preset in part.presets}:
+        assert list(setting_errors(part.experiment, part.arms, steps, part.rates)) == []
+
+
+@PARTS
+def test_headlines_come_at_the_common_and_at_the_own_best_rate(part: Effect):
+    """Rule 6: what is compared at one rate is compared at each arm's best too, unless the norm is in all arms."""
+    claim = next(found.claim for found in CLAIMS.values() if part in found.claim.parts.values())
+    if claim.kind == "effect" and not part.rates:
+        others = [other for other in claim.parts.values() if isinstance(other, Effect) and other.rates]
+        assert any((other.arms, other.question) == (part.arms, part.question) for other in others)
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_the_parts_that_decide_exist(claim: str):
+    declared = CLAIMS[claim].claim
+    assert declared.parts
+    assert set(declared.decisive) <= set(declared.parts)
+    assert declared.statement.removesuffix(")").endswith(".")
+    assert declared.source
+    assert all(len(name) <= 60 for name in declared.parts)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_part_can_be_planned(preset, tmp_path: Path):
+    asked = [Asked(found, preset) for found in CLAIMS.values()]
+    wanted = [(one.found.id, name) for one in asked for name in one.chosen()]
+    planned = units(asked, Store(tmp_path))
+    assert all(any(unit.label.startswith(f"{claim}, {name}") for unit in planned) for claim, name in wanted)
+
+
+@pytest.mark.parametrize("claim", ["dqn-ln", "dqn-bn"])
+def test_dqn_claims_have_the_one_setting_of_all_studies(claim: str):
+    for part in CLAIMS[claim].claim.parts.values():
+        assert isinstance(part, Effect)
+        assert DQN_STUDY.items() <= part.experiment.settings.items()
+        assert part.rates in ((), RATES)
+        assert part.arms["none"] == {}
+
+
+GOOD = EFFECTS["dqn-ln: CartPole-v1, own best rate"]
+QUESTION = GOOD.question
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (replace(GOOD, question=replace(QUESTION, treatment="none")), "twice"),
+        (replace(GOOD, question=replace(QUESTION, treatment="lyer")), "that there is not"),
+        (replace(GOOD, question=replace(QUESTION, planted="lyer")), "that there is not"),
+        (replace(GOOD, question=replace(QUESTION, planted=None)), "nobody asks about"),
+        (replace(GOOD, arms={**GOOD.arms, "planted": Arm()}), "two arms are the same"),
+        (replace(GOOD, question=replace(QUESTION, planted=None)), "no planted arm"),
+        (replace(GOOD, metric="auc"), "no such metric"),
+        (replace(GOOD, question=replace(QUESTION, margin=0.06)), "larger than the rules allow"),
+        (replace(GOOD, question=replace(QUESTION, margin=0.0)), "larger than the rules allow"),
+        (replace(GOOD, question=Question("not better", "layer", "none", 1.3, "ratio", "planted")), "outside (1, 1.25]"),
+        (replace(GOOD, presets=()), "presets are none"),
+        (replace(GOOD, experiment=replace(GOOD.experiment, steps={"full": 10})), "not every preset"),
+        (replace(GOOD, rates=(1e-3, 1e-4)), "not five in order"),
+        (replace(GOOD, rates=(1e-7, 1e-6, 1e-5, 1e-4, 1e-2)), "not among those"),
+        (replace(GOOD, rates=(), grid=True), "grid has no rates"),
+        (replace(GOOD, judged_from=4), "seeds that choose are judged"),
+    ],
+)
+def test_every_law_can_fail(wrong: Effect, said: str):
+    assert list(wrongs(GOOD)) == []
+    assert any(said in sentence for sentence in wrongs(wrong))

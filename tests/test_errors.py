@@ -1,0 +1,25 @@
+import pickle
+
+import pytest
+
+from rlnorm.errors import ConfigError, raise_if_any, unknown
+
+
+def test_all_sentences_are_raised_at_once():
+    with pytest.raises(ConfigError) as caught:
+        raise_if_any(sentence for sentence in ("a is wrong.", "b is wrong."))
+    assert caught.value.sentences == ("a is wrong.", "b is wrong.")
+    assert str(caught.value) == "a is wrong.\nb is wrong."
+    raise_if_any([])
+
+
+def test_an_unknown_name_is_said_with_the_nearest_and_what_was_expected():
+    assert unknown("norm", "lyer", ["none", "layer"]) == (
+        "unknown norm 'lyer'. Did you mean 'layer'? Expected one of: layer, none."
+    )
+    assert unknown("norm", "xyz", ["none", "layer"]) == "unknown norm 'xyz'. Expected one of: layer, none."
+    assert unknown("claim", "a", ["b"], "an id").endswith("Expected an id.")
+
+
+def test_survives_the_way_from_one_process_to_another():
+    assert str(pickle.loads(pickle.dumps(ConfigError("a", "b")))) == "a\nb"
