@@ -99,7 +99,7 @@ def _width(module: nn.Module) -> Any:
     for name in ("num_features", "num_channels", "width"):
         if hasattr(module, name):
             return getattr(module, name)
-    shape = tuple(getattr(module, "normalized_shape"))  # noqa: B009
+    shape = tuple(vars(module)["normalized_shape"])
     return shape[0] if len(shape) == 1 else shape
 
 

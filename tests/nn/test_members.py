@@ -37,7 +37,7 @@ def update(parameters, buffers, online, target, s_tm1: Tensor, s_t: Tensor) -> t
     return loss.detach(), list(torch.autograd.grad(loss.sum(), list(leaves.values())))
 
 
-OPTIONS = [("none", {}), ("batch", {}), ("batch", {"momentum": None}), ("layer", {})]
+OPTIONS = [("none", {}), ("batch", {}), ("batch", {"momentum": None, "guard": True}), ("layer", {})]
 
 
 @pytest.mark.parametrize(("name", "kwargs"), OPTIONS, ids=str)

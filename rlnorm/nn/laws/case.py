@@ -26,6 +26,11 @@ class Case:
     def __str__(self) -> str:
         return f"{self.norm.name}-{self.ndim}d"
 
+    @property
+    def first(self) -> bool:
+        """Whether this is the norm's fewest spatial dimensions, where the slow laws are run in full."""
+        return self.ndim == min(self.norm.modules, default=0)
+
     def module(self, dtype: torch.dtype = torch.float64, seed: int = 0) -> nn.Module:
         """The norm, with parameters and statistics that are not its initial ones; a wrapping norm on its layer."""
         rng = torch.Generator().manual_seed(seed)

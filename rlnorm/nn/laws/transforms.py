@@ -57,8 +57,7 @@ def compiled_is_eager(case: Case) -> None:
 
     In every mode at the norm's fewest spatial dimensions, in training at the others.
     """
-    first = case.ndim == min(case.norm.modules, default=0)
-    for mode in case.modes() if first else ("train",):
+    for mode in case.modes() if case.first else ("train",):
         eager, traced = (set_mode(case.module(), mode) for _ in range(2))
         torch._dynamo.reset()
         compiled = torch.compile(traced, fullgraph=True, backend="aot_eager", dynamic=False)
