@@ -158,13 +158,13 @@ def arm_need(
             f"{what}: {arm}{note}",
         )
 
-    if part.grid:
-        return Need((), (block(judged, part.rates, f", {len(part.rates)} rates"),), None)
     select: tuple[Unit, ...] = ()
     rate: float | None = common
     if part.rates:
-        select = (block(SELECTION, part.rates, f", choosing among {len(part.rates)} rates"),)
-        rate = choose(part, select[0])
+        over_rates = block(SELECTION, part.rates, f", {len(part.rates)} rates")
+        if part.grid:
+            return Need((), (over_rates,), None)
+        select, rate = (over_rates,), choose(part, over_rates)
     if rate is None:
         return Need(select, None, None)
     blocks = [judged[i : i + BLOCK] for i in range(0, seeds, BLOCK)]

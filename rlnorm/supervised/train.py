@@ -76,7 +76,7 @@ def train(
         gradients = torch.autograd.grad(loss.sum(), list(leaves.values()))
         with torch.no_grad():
             rule.step(torch.cat([g.flatten(1) for g in gradients], dim=1))
-            diverged.logical_or_(~(loss.isfinite() & population.flat.isfinite().all(1)))
+            diverged.logical_or_(~loss.isfinite())
         return loss.detach()
 
     def accuracy(rows: Tensor) -> list[float]:
@@ -89,6 +89,8 @@ def train(
         total += step_all(data.inputs[rows], data.labels[rows])
         count += 1
         if step * RECORDS // steps > (step - 1) * RECORDS // steps:
+            # An update may have been the last one before its damage was seen.
+            diverged.logical_or_(~population.flat.isfinite().all(1))
             record: Record = {
                 "step": step,
                 "loss": (total / count).tolist(),

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -235,7 +236,9 @@ class TestPartsBecomeUnits:
         assert need.select == ()
         assert need.judge is not None
         (unit,) = need.judge
-        assert list(zip(unit.seeds, unit.rates)) == [(seed, rate) for seed in (8, 9, 10) for rate in RATES]
+        (selection,) = arm_need("c", replace(part, grid=False), "none", "smoke", 3, lambda *_: None).select
+        assert unit.id == selection.id, "what chooses the rates elsewhere is judged here, nothing being chosen"
+        assert list(zip(unit.seeds, unit.rates)) == [(seed, rate) for seed in range(8) for rate in RATES]
 
     def test_seeds_are_the_presets_or_as_asked(self, tmp_path: Path):
         found = discover.by_path(tiny.effect(tmp_path))
