@@ -10,6 +10,7 @@ anywhere and is given by path (`load_norm`).
 """
 
 import importlib.util
+import inspect
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -73,7 +74,13 @@ class Norm:
         if ndim not in self.modules:
             has = ", ".join(map(str, self.modules))
             raise ConfigError(f"norm {self.name!r} has no form for {ndim} spatial dimensions; it has one for: {has}.")
-        return self.modules[ndim](width, **kwargs)
+        make = self.modules[ndim]
+        try:
+            inspect.signature(make).bind(width, **kwargs)
+        except TypeError as error:
+            takes = ", ".join(list(inspect.signature(make).parameters)[1:])
+            raise ConfigError(f"norm {self.name!r}: {error}; it takes: {takes}.") from error
+        return make(width, **kwargs)
 
     def wrap(self, layer: nn.Module) -> nn.Module:
         """`layer` (a Linear or a Conv) re-parametrized; as it is for a norm that only stands after it."""
@@ -97,6 +104,7 @@ def load_norm(path: str | Path) -> Norm:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
+        del sys.modules[spec.name]
         raise ConfigError(f"{str(path)!r} does not import: {type(error).__name__}: {error}.") from error
     norm = getattr(module, "NORM", None)
     if not isinstance(norm, Norm):

@@ -40,6 +40,13 @@ def test_a_form_that_is_missing_is_said():
         NORMS["batch"].make(4, ndim=7)
 
 
+def test_an_argument_that_is_none_is_said():
+    with pytest.raises(
+        ConfigError, match=r"norm 'layer': got an unexpected keyword argument 'momentum'; it takes: eps, "
+    ):
+        NORMS["layer"].make(4, momentum=0.1)
+
+
 def test_a_norm_that_only_wraps_makes_the_identity(rng):
     x = torch.randn(3, 4, generator=rng)
     assert Norm("wraps").make(4)(x) is x
