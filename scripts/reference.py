@@ -33,7 +33,7 @@ def main() -> int:
     text = table(options.seeds, store, commit(), f"python scripts/reference.py --seeds {options.seeds}")
     print(text)
     if options.write:
-        options.write.write_text("# The engine under published settings\n\n" + text, encoding="utf-8")
+        options.write.write_text(text, encoding="utf-8")
     return 0
 
 
