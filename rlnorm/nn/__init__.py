@@ -9,6 +9,7 @@ from torch import nn
 
 from rlnorm.nn import convert as _convert
 from rlnorm.nn import functional, norm
+from rlnorm.nn._wrap import Reparametrized
 from rlnorm.nn.batch import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from rlnorm.nn.batch_renorm import CROSSQ, BatchRenorm1d, BatchRenorm2d, BatchRenorm3d
 from rlnorm.nn.dropout import AlphaDropout, Dropout
@@ -80,6 +81,7 @@ __all__ = [
     "RMSNorm",
     "Recurrent",
     "RecurrentCell",
+    "Reparametrized",
     "SpectralNorm",
     "WeightNorm",
     "convert",
