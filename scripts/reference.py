@@ -31,9 +31,8 @@ def main() -> int:
     if failed:
         return 1
     text = table(options.seeds, store, commit(), f"python scripts/reference.py --seeds {options.seeds}")
+    (options.write or Path(os.devnull)).write_text(text, encoding="utf-8")
     print(text)
-    if options.write:
-        options.write.write_text(text, encoding="utf-8")
     return 0
 
 

@@ -83,11 +83,11 @@ class TestLayers:
 
 class TestLengths:
     # These measure, calibrate or draw for the documentation; they are no doors to the package.
-    LONGER = ("bench_", "calibrate_", "readme_figure", "study_setting")
+    LONGER = ("bench_", "calibrate_")
 
     @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
     def test_scripts_are_thin(self, path: Path):
-        limit = 400 if path.name.startswith(self.LONGER) else 41
+        limit = 400 if path.name.startswith(self.LONGER) else 40
         assert len(path.read_text().splitlines()) <= limit
 
     def test_no_file_is_longer_than_400_lines(self):

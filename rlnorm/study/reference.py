@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rlnorm.study.metrics import diverged_at, series
-from rlnorm.study.plan import Unit, training_unit
+from rlnorm.study.metrics import METRICS, diverged_at, series
+from rlnorm.study.plan import SELECTION, Unit, training_unit
+from rlnorm.study.settings import DQN_STUDY
 from rlnorm.study.store import Store
 
 
@@ -56,6 +57,8 @@ def reference_units(name: str, seeds: int) -> list[Unit]:
 def table(seeds: int, store: Store, commit: str | None, command: str) -> str:
     """A Markdown table of every reference: greedy return over the seeds beside the published score."""
     lines = [
+        "# The engine under published settings",
+        "",
         f"Command: `{command}`, commit {commit}. Greedy return: mean of 20 episodes at the last step, then mean and",
         "standard deviation over seeds. Training return: mean over the last tenth of the budget.",
         "",
@@ -77,5 +80,26 @@ def table(seeds: int, store: Store, commit: str | None, command: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _spread(values: Sequence[float]) -> str:
-    return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
+def setting_unit(env: str, steps: int, rates: Sequence[float], changes: Mapping[str, object]) -> Unit:
+    """Plain DQN under the study setting, with `changes`, at every rate on the selection seeds."""
+    settings = {**DQN_STUDY, "env": env, **changes}
+    settings.pop("lr")
+    members = [(seed, rate) for rate in rates for seed in SELECTION]
+    return training_unit("dqn", settings, [s for s, _ in members], [r for _, r in members], steps, f"{env}, setting")
+
+
+def setting_table(unit: Unit, store: Store) -> str:
+    """A Markdown table of a finished `setting_unit`: one row a rate, mean and standard deviation over seeds."""
+    records, lines = store.read(unit).records, ["| learning rate | score | final greedy return | diverged |"]
+    for first in range(0, len(unit.seeds), len(SELECTION)):
+        runs = range(first, first + len(SELECTION))
+        score, final = (
+            [METRICS[name].score(records, unit.settings, i) for i in runs] for name in ("return_auc", "final_return")
+        )
+        diverged = sum(diverged_at(records, i) < len(records) for i in runs)
+        lines.append(f"| {unit.rates[first]:g} | {_spread(score, 3)} | {_spread(final, 0)} | {diverged} |")
+    return "\n".join([lines[0], "|---|---|---|---|", *lines[1:]]) + "\n"
+
+
+def _spread(values: Sequence[float], digits: int = 1) -> str:
+    return f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}"
