@@ -1,6 +1,7 @@
-"""The command line: `rlnorm list | show | run | report | board | train`.
+"""The command line: `rlnorm list | show | run | report | board | train | check-norm`.
 
-Exit codes: 0 done; 1 some units failed; 2 bad input, nothing written; 130 interrupted, everything finished is kept.
+Exit codes: 0 done; 1 some units failed, or a law is broken; 2 bad input, nothing written; 130 interrupted, everything
+finished is kept.
 """
 
 import shlex
@@ -15,6 +16,7 @@ from rich.console import Console
 from rlnorm import api
 from rlnorm.api import count_errors, find_claims, find_named
 from rlnorm.errors import ConfigError, raise_if_any, unknown
+from rlnorm.nn import check
 from rlnorm.study import adhoc, describe, table, tensorboard
 from rlnorm.study.assess import Asked
 from rlnorm.study.claim import PRESETS
@@ -222,6 +224,19 @@ def board(
     """
     raise_if_any(_folder_errors(directory))
     tensorboard.board(directory, port)
+
+
+@app.command(name="check-norm")
+def check_norm(norm: tyro.conf.Positional[Path], /) -> None:
+    """Hold a norm of one's own to the laws that rlnorm's norms obey: adjoint, derivatives, modes, invariances, ...
+
+    Args:
+        norm: Its file, which ends in NORM = Norm(...).
+    """
+    report = check.check_norm(norm)
+    console.print(str(report), markup=False)
+    if not report.holds:
+        sys.exit(1)
 
 
 def _folder_errors(directory: Path) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from rlnorm import cli
+from rlnorm import cli, nn
 from rlnorm.study import study as study_module
 
 Run = Callable[..., tuple[int, str, list[str]]]
@@ -359,6 +359,30 @@ class TestAClaimOfOnesOwn:
         code, out, _ = rlnorm("show", "my_claim.py")
         assert code == 0
         assert out.startswith("my-claim\nOf my_claim: LayerNorm is better.\n")
+
+
+class TestCheckNorm:
+    def test_a_norm_that_obeys_every_law(self, rlnorm: Run):
+        code, out, _ = rlnorm("check-norm", Path(nn.__file__).parent / "layer_channels.py")
+        assert (code, "laws hold" in out, "broken" in out) == (0, True, False)
+
+    def test_a_broken_law_is_named_and_the_exit_code_is_1(self, rlnorm: Run, tmp_path: Path):
+        file = tmp_path / "blind.py"
+        file.write_text(
+            "import torch\nfrom rlnorm.nn.norm import Norm\n"
+            "class Blind(torch.nn.Module):\n"
+            "    def __init__(self, width):\n        super().__init__()\n"
+            "    def forward(self, x):\n        return x.detach() * 2\n"
+            'NORM = Norm("blind", {0: Blind})\n'
+        )
+        code, out, _ = rlnorm("check-norm", file)
+        assert code == 1
+        assert "broken at 0 spatial dimensions" in out
+
+    def test_a_file_that_is_none(self, rlnorm: Run):
+        code, _, told = rlnorm("check-norm", "nowhere.py")
+        assert code == 2
+        assert "no norm file at 'nowhere.py'" in told[0]
 
 
 def test_every_case_of_bad_input_that_was_asked_for_is_here():
