@@ -2,11 +2,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: study board test nightly lint wheel clean
+.PHONY: study board test test-wheel nightly lint wheel clean
 .DELETE_ON_ERROR:
 
 # Installed once, and again whenever what is to be installed changes.
 $(READY): pyproject.toml constraints.txt
+	@echo 'Installing into .venv: once, a minute or two.'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
@@ -19,6 +20,10 @@ board: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# Installs the built wheel with all it needs in an empty environment: a minute or more.
+test-wheel: $(READY)
+	$(BIN)/python -m pytest -m install -n 0
 
 nightly: $(READY)
 	$(BIN)/python -m pytest -m nightly

@@ -18,6 +18,7 @@ from rlnorm.networks import initialize
 from rlnorm.nn import MODES, Mode, set_mode
 
 Tensors = dict[str, Tensor]
+RECORDS = 100  # per run of an engine: enough for a curve, too few to cost anything
 
 
 class Rows:

@@ -23,6 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 PROCESSES, AGENTS, ROUNDS = 2, 16, 3
+# stable-baselines3's DQN knows one loss and one clip: ours takes the same.
+OURS: dict[str, Any] = {"loss": "huber", "clip": 10.0, "train_every": 10, "hidden": (64, 64)}
 SHARED: dict[str, Any] = {"batch": 128, "buffer": 10_000, "starts": 1_000, "target_every": 500, "discount": 0.99}
 LR = 2.5e-4
 
@@ -35,8 +37,7 @@ def ours(norm: str, envs: int, steps: int, seed: int, agents: int = AGENTS) -> f
     times: list[tuple[int, float]] = []
     settings: dict[str, Any] = {
         **SHARED,
-        "train_every": 10,
-        "hidden": (64, 64),
+        **OURS,
         "norm": norm,
         "envs": envs,
         "compile": True,
@@ -154,7 +155,8 @@ def where_time_goes(norm: str, envs: int, agents: int = AGENTS) -> list[dict[str
         [LR] * agents,
         size=4,
         recipe=RECIPES["supervised"],
-        loss="squared",
+        loss=OURS["loss"],
+        clip=OURS["clip"],
         compile=True,
     )
     rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
@@ -197,7 +199,7 @@ def _memory() -> float:
     from rlnorm.dqn import train
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    settings: dict[str, Any] = {**SHARED, "train_every": 10, "hidden": (64, 64), "norm": "batch", "envs": 10}
+    settings: dict[str, Any] = {**SHARED, **OURS, "norm": "batch", "envs": 10}
     for _ in train(env="CartPole-v1", seeds=range(32), rates=[LR] * 32, steps=12_000, **settings):
         pass
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024

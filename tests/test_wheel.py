@@ -36,6 +36,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
+@pytest.mark.install
 def test_holds_everything_the_package_has_and_nothing_else(wheel: Path):
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "rlnorm").rglob("*") if path.is_file()}
@@ -51,6 +52,7 @@ def tmp_path() -> Iterator[Path]:
         yield Path(folder).resolve()
 
 
+@pytest.mark.install
 def test_installs_and_runs_in_an_empty_environment(wheel: Path, tmp_path: Path):
     venv.create(tmp_path / "env", with_pip=True)
     python, rlnorm = (tmp_path / "env" / "bin" / name for name in ("python", "rlnorm"))

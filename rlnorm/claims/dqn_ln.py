@@ -4,7 +4,7 @@ from rlnorm.study.claim import DQN, Arm, Claim, Effect
 from rlnorm.study.judge import Question
 from rlnorm.study.settings import DQN_STUDY, RATES
 
-CARTPOLE = DQN(env="CartPole-v1", steps={"smoke": 3_000, "quick": 100_000, "full": 100_000}, **DQN_STUDY)
+CARTPOLE = DQN(env="CartPole-v1", steps={"smoke": 3_000, "quick": 100_000, "full": 200_000}, **DQN_STUDY)
 ARMS = {"none": Arm(), "layer": Arm(norm="layer"), "planted": Arm(train_every=50)}
 USELESS = Question("not better", treatment="layer", reference="none", margin=0.05, planted="planted")
 

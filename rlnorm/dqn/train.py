@@ -17,11 +17,10 @@ from rlnorm.dqn.replay import Replay
 from rlnorm.errors import raise_if_any, unknown
 from rlnorm.networks import mlp, network_errors
 from rlnorm.optimizers import OPTIMIZERS
-from rlnorm.population import member_errors
+from rlnorm.population import RECORDS, member_errors
 from rlnorm.tasks.environments import SCALES, environment_errors, make, spaces
 
 Record = dict[str, Any]
-RECORDS = 100  # per run: enough for a curve, too few to cost anything
 EVALUATION_EPISODES = 20
 
 

@@ -18,7 +18,7 @@ from rlnorm.study.cost import Cost
 from rlnorm.study.discover import Found
 from rlnorm.study.engines import TRAINING, Engine
 from rlnorm.study.exact import Exact
-from rlnorm.study.judge import Judgement, Sample, Verdict, judge, overall
+from rlnorm.study.judge import Judgement, Outcome, Sample, Verdict, judge, overall
 from rlnorm.study.metrics import METRICS, diverged_at, series
 from rlnorm.study.plan import SEEDS, SELECTION, Need, Unit, arm_need
 from rlnorm.study.results import ArmResult, ClaimResult, Curve, PartResult
@@ -48,6 +48,11 @@ class Asked:
             for name, part in self.claim.parts.items()
             if self.preset in part.presets and (not self.parts or any(_matches(name, asked) for asked in self.parts))
         }
+
+    def decisive(self) -> list[str]:
+        """The parts that the overall verdict needs at this preset, whether asked for or not."""
+        named = self.claim.decisive or self.claim.parts
+        return [name for name, part in self.claim.parts.items() if name in named and self.preset in part.presets]
 
     @property
     def command(self) -> str:
@@ -168,8 +173,9 @@ def assess(asked: Asked, store: Store) -> ClaimResult:
         _effect(asked, name, part, store) if isinstance(part, Effect) else _own(asked, name, part, store)
         for name, part in asked.chosen().items()
     )
-    decisive = asked.claim.decisive or asked.claim.parts
-    outcome = overall([part.verdict.verdict for part in parts if part.name in decisive], asked.claim.overall)
+    found: dict[str, Outcome] = {part.name: part.verdict.verdict for part in parts}
+    outcomes: list[Outcome] = [found.get(name, "insufficient") for name in asked.decisive()]
+    outcome = overall(outcomes, asked.claim.overall)
     rows = [f"{part.name}: {part.verdict.verdict}" for part in parts]
     return ClaimResult(
         asked.found.id,

@@ -24,7 +24,7 @@ from rlnorm.study.judge import Judgement, Metric, Question, Sample
 Record = Mapping[str, Any]
 Work = Callable[[], object]
 
-FEWEST = 3
+LEAST_CALLS = 3
 SECONDS = Metric("seconds", "lower", "seconds a call")
 
 
@@ -37,6 +37,8 @@ class Cost:
     question     on the scale "ratio"; seconds a call are the score, and fewer are better
     repetitions  turns that each arm gets
     chunk        seconds of work in one turn, three calls at least
+    alike        whether every call does the same work, so that the fastest of a turn counts; else (a training from a
+                 new seed, say) a turn is one call, and the interval is over what the calls differ in too
     """
 
     says: str
@@ -44,6 +46,7 @@ class Cost:
     question: Question
     repetitions: int = 24
     chunk: float = 0.005
+    alike: bool = True
     presets: tuple[Preset, ...] = PRESETS
     kind: Kind = "cost"
 
@@ -52,7 +55,7 @@ def run(part: Cost, claim_id: str, seed: int, clock: Callable[[], float] = time.
     """One record a repetition: step, and seconds a call for each arm. `seed` decides the order of turns."""
     rng = np.random.default_rng([seed, zlib.crc32(claim_id.encode())])
     works = {name: build() for name, build in part.arms.items()}
-    calls = {name: _calls(work, part.chunk, clock) for name, work in works.items()}
+    calls = {name: _calls(work, part.chunk, clock) if part.alike else _once(work) for name, work in works.items()}
     names = list(works)
     gc.collect()
     for step in range(1, part.repetitions + 1):
@@ -80,8 +83,14 @@ def _timed(work: Work, clock: Callable[[], float]) -> float:
     return clock() - start
 
 
+def _once(work: Work) -> int:
+    """One call a turn, after one that allocates and does not count."""
+    work()
+    return 1
+
+
 def _calls(work: Work, chunk: float, clock: Callable[[], float]) -> int:
     """How many calls fill a chunk; the first calls, which allocate and compile, do not count."""
     for _ in range(3):
         work()
-    return max(FEWEST, int(chunk / max(_timed(work, clock), 1e-9)))
+    return max(LEAST_CALLS, int(chunk / max(_timed(work, clock), 1e-9)))

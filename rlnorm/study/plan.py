@@ -20,13 +20,13 @@ import torch
 
 import rlnorm
 from rlnorm import compiling
+from rlnorm.population import RECORDS
 from rlnorm.study.claim import FIRST_JUDGED, Effect, Preset
 from rlnorm.study.engines import SOURCES, TRAINING
 
 SELECTION = tuple(range(FIRST_JUDGED))  # seeds on which rates are chosen
 SEEDS: Mapping[Preset, int] = {"smoke": 8, "quick": 16, "full": 16}
 BLOCK = 16  # judged seeds trained as one population
-RECORDS = 100  # of a training engine, whatever its budget
 COMPILE_FROM = 2000  # updates; below, compiling takes longer than it saves
 
 
@@ -51,8 +51,10 @@ class Unit:
 
     @cached_property
     def question(self) -> str:
-        """Hash of what is run, whatever version of the code runs it."""
-        return digest(self._body(self.settings if self.declared is None else self.declared))
+        """Hash of what is run, whatever version of the code runs it (a claim's own file says what: its text counts)."""
+        body = self._body(self.settings if self.declared is None else self.declared)
+        own = {} if self.engine in TRAINING else {"files": [digest(path.read_text("utf-8")) for path in self.files]}
+        return digest({**body, **own})
 
     @cached_property
     def id(self) -> str:

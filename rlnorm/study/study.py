@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def study(
     raise_if_any(errors(asked, out))
     begin, store, failed = time.monotonic(), Store(out), dict[str, str]()
     try:
-        remember(asked, out)
+        parts = remember(asked, out)
     except OSError as error:  # what `out_errors` cannot foresee: a folder that takes no files, a full disk
         raise ConfigError(f"cannot write results to --out {str(out)!r}: {error.strerror or error}.") from error
     # Rates are chosen on units of a first round; what they decide is planned in the next.
@@ -85,7 +86,8 @@ def study(
         except KeyboardInterrupt:
             left = len(unfinished(planned, store))
             raise Interrupted(len(planned) - left, left) from None
-    shown = [(one, Store(out, any_version=True)) for one in before] + [(one, store) for one in asked]
+    shown = [(one, Store(out, any_version=True)) for one in before]
+    shown += [(replace(one, parts=parts[one.found.id]), store) for one in asked]
     result = results(shown, time.monotonic() - begin)
     write(result, out, per_seed)
     if failed:
@@ -133,18 +135,28 @@ def _pretty(value: Any) -> str:
     return json.dumps(json.loads(line(value)), indent=1) + "\n"
 
 
-def remember(asked: Sequence[Asked], out: Path) -> None:
-    """Keep what was asked in DIR/study.json, beside what was asked there before."""
+def remember(asked: Sequence[Asked], out: Path) -> dict[str, tuple[str, ...]]:
+    """Keep what was asked in DIR/study.json, beside what was asked there before -> the parts of each claim kept now."""
     kept = _remembered(out)
     for one in asked:
+        old = kept.get(one.found.id, {})
+        same = (old.get("preset"), old.get("seeds")) == (one.preset, one.seeds)
+        # What was run of a claim before stays part of it, unless it is asked anew in another size.
+        parts = _joined(old["parts"], one.parts) if same else one.parts
         kept[one.found.id] = {
             "preset": one.preset,
-            "parts": list(one.parts),
+            "parts": list(parts),
             "seeds": one.seeds,
             "recipe": one.recipe,
             "path": str(one.found.path) if one.found.own else None,
         }
     write_atomically(out / "study.json", _pretty({"claims": kept}))
+    return {one.found.id: tuple(kept[one.found.id]["parts"]) for one in asked}
+
+
+def _joined(old: Sequence[str], new: Sequence[str]) -> Sequence[str]:
+    """Parts asked for before and now; none named means all of them."""
+    return list(dict.fromkeys((*old, *new))) if old and new else []
 
 
 def asked_before(out: Path, available: Mapping[str, Found]) -> tuple[list[Asked], list[str]]:

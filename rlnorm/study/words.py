@@ -50,10 +50,12 @@ def metric(name: str) -> str:
 
 def half_trained(study: StudyResult) -> str:
     """The warning that short presets owe their readers; empty where nothing was trained or it was trained in full."""
-    trained = any(part.kind == "effect" for claim in study.claims for part in claim.parts)
-    if study.preset == "full" or not trained:
+    parts = [part for claim in study.claims for part in claim.parts if part.kind == "effect"]
+    short = sorted({part.verdict.preset for part in parts if part.verdict.preset} - {"full"})
+    if not short:
         return ""
-    return f"Preset {study.preset!r} is short: its agents and networks are half trained. Preset 'full' trains them out."
+    which = " and ".join(repr(preset) for preset in short)
+    return f"Preset {which} is short: its agents and networks are half trained. Preset 'full' trains them longer."
 
 
 def scale_of(part: Part | None) -> Scale:

@@ -12,11 +12,10 @@ from rlnorm.compiling import compiled
 from rlnorm.errors import raise_if_any, unknown
 from rlnorm.networks import mlp, network_errors
 from rlnorm.optimizers import OPTIMIZERS
-from rlnorm.population import Population, member_errors
+from rlnorm.population import RECORDS, Population, member_errors
 from rlnorm.tasks.datasets import DATASETS, split
 
 Record = dict[str, Any]
-RECORDS = 100
 TEST_SHARE = 0.2
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -241,3 +242,25 @@ def test_a_norm_file_that_is_gone_is_an_error_and_not_a_crash(tmp_path: Path):
     arms = {"none": Arm(), "mine": Arm(norm=str(tmp_path / "mine.py"))}
     (found,) = setting_errors(EXPERIMENT, arms, 2_000)
     assert found.startswith("arm mine: no norm file at")
+
+
+class TestOverall:
+    PARTS: ClassVar = {"one": PART, "two": PART, "long": replace(PART, presets=("full",))}
+
+    def of(self, folder: Path, shares: dict[str, float], **changes: object) -> str:
+        """The overall verdict of a claim of three parts, at smoke."""
+        one = asked()
+        claim = replace(one.claim, parts=self.PARTS, **changes)
+        one = replace(one, found=replace(one.found, claim=claim), parts=("one",))
+        return assess(one, filled(folder, one, **shares)).overall.verdict
+
+    def test_parts_that_were_not_asked_for_leave_it_open(self, tmp_path: Path):
+        assert self.of(tmp_path, {"none": 0.4, "layer": 0.7}) == "insufficient"
+
+    def test_one_refuted_part_is_enough(self, tmp_path: Path):
+        assert self.of(tmp_path, {"none": 0.5, "layer": 0.3}) == "refuted"
+
+    def test_only_decisive_parts_are_needed(self, tmp_path: Path):
+        assert self.of(tmp_path, {"none": 0.4, "layer": 0.7}, decisive=("one",)) == "supported"
+        assert self.of(tmp_path / "x", {"none": 0.4, "layer": 0.7}, decisive=("one", "long")) == "supported"
+        assert self.of(tmp_path / "y", {"none": 0.4, "layer": 0.7}, decisive=("two",)) == "insufficient"

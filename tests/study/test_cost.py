@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -83,3 +84,11 @@ def test_records_are_json_and_hold_every_arm():
 
 def test_no_records_decide_nothing():
     assert judge(part(Clock(), 1.5, FASTER), []).outcome == "insufficient"
+
+
+def test_work_that_is_never_the_same_is_one_run_a_turn():
+    clock = Clock()
+    ratio = replace(part(clock, 1.5, FASTER), alike=False)
+    records = list(run(ratio, "test", 0, clock))
+    assert clock.log.count("fast") == clock.log.count("slow") == 1 + 24
+    assert len({record["seconds"]["fast"] for record in records}) == 24

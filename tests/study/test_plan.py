@@ -194,7 +194,7 @@ class TestSharing:
         claims = find_claims()
         own = adhoc.compare("CartPole-v1", ["none", "layer"], 16, 100_000)
         ours = {unit.id for unit in units([own], Store(tmp_path))}
-        theirs = {unit.id for unit in units([Asked(claims["dqn-ln"], "full")], Store(tmp_path))}
+        theirs = {unit.id for unit in units([Asked(claims["dqn-ln"], "quick")], Store(tmp_path))}
         assert len(ours) == 2
         assert ours <= theirs
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,17 @@ class TestWhatIsWritten:
         assert "units of work" not in said
         assert {path: path.stat().st_mtime_ns for path in (out / "units").iterdir()} == before
         assert rows(out) == first
+
+
+def test_parts_asked_for_earlier_stay_part_of_the_claim(tmp_path: Path):
+    out, whole = tmp_path / "out", asked(tmp_path)
+    done([whole], out)
+    result, _ = done([replace(whole, parts=("digits",))], out)
+    assert [part.name for part in result.claims[0].parts] == ["digits, common rate"]
+    assert asked_before(out, {})[0][0].parts == (), "all parts were asked for before"
+    remember([replace(whole, parts=("a",), seeds=9)], out)
+    assert remember([replace(whole, parts=("b", "a"), seeds=9)], out) == {"tiny": ("a", "b")}
+    assert remember([replace(whole, parts=("b",), seeds=10)], out) == {"tiny": ("b",)}
 
 
 def test_changed_sources_are_trained_anew_and_older_rows_still_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
