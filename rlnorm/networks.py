@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from rlnorm.errors import ConfigError, unknown
-from rlnorm.nn import get_norm
-from rlnorm.nn._wrap import Reparametrized
+from rlnorm.nn import Reparametrized, get_norm
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,

@@ -18,5 +18,6 @@ CLAIM = Claim(
         "CartPole-v1, own best rate": Effect(CARTPOLE, ARMS, "return_auc", USELESS, rates=RATES, presets=("full",)),
     },
     literature="Gallici et al. 2024 (arXiv:2407.04811) find LayerNorm enough to do without a target network and a "
-    "replay buffer; their PQN scores 495 on CartPole-v1.",
+    "replay buffer. CleanRL's implementation of their PQN (LN, no target network, no replay, parallel environments, "
+    "lambda-returns) scores 495.13 on CartPole-v1.",
 )

@@ -21,6 +21,7 @@ class Recipe:
 
 RECIPES: dict[str, Recipe] = {
     # As in supervised learning: batch statistics where gradients flow, running ones everywhere else. Also what
-    # stable-baselines3 does; unlike there, a copy of the target network here is a copy of *all* state.
+    # stable-baselines3 does, which copies parameters and `running_*` buffers to the target network. Here every buffer
+    # is copied, so that counters and spectral vectors do not stay behind either.
     "supervised": Recipe(acting="eval", online="train", target="eval"),
 }

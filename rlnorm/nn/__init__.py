@@ -27,7 +27,7 @@ from rlnorm.nn.rms import MapRMSNorm, RMSNorm
 from rlnorm.nn.selu import SELU, lecun_normal_
 from rlnorm.nn.spectral import SpectralNorm
 from rlnorm.nn.statistics import no_decay_parameters, update_bn
-from rlnorm.nn.weight import WeightNorm
+from rlnorm.nn.weight import WeightNorm, initialize_from_data
 
 NORMS = norm.discover(__name__, __path__)
 
@@ -88,6 +88,7 @@ __all__ = [
     "fold",
     "functional",
     "get_norm",
+    "initialize_from_data",
     "lecun_normal_",
     "load_norm",
     "no_decay_parameters",

@@ -19,8 +19,8 @@ Schedule. With t the number of updates so far, r_max and d_max grow linearly fro
 Source: Ioffe 2017, arXiv:1702.03275, algorithm 1 and sec. 4 (schedule); `CROSSQ`: Bhatt et al. 2024, arXiv:1902.05605.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -88,9 +88,18 @@ class BatchRenorm(Moded):
         self.register_buffer("running_std", torch.ones_like(ones))
         # The bounds depend on it, so it must reach a target network as the statistics do: a float named running_*. Of
         # shape (1,): torch.compile (2.13) drops updates of 0-dimensional float64 buffers.
-        self.register_buffer("running_updates", torch.zeros(1, device=device, dtype=dtype))
+        self.register_buffer("running_updates", torch.zeros(1, device=device, dtype=_counting(ones.dtype)))
         if guard:
             self.register_buffer("skipped_batches", torch.zeros((), dtype=torch.long, device=device), persistent=False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # A bfloat16 counts to 256 and no further, and the schedule would stand still.
+        before = self.running_updates
+        super()._apply(fn, recurse)
+        after = self.running_updates
+        if after.dtype != _counting(after.dtype):
+            self.running_updates = before.to(after.device, _counting(after.dtype))
+        return self
 
     def bounds(self) -> tuple[Tensor, Tensor]:
         """r_max and d_max at the present number of updates, (1,) each."""
@@ -153,6 +162,11 @@ class BatchRenorm(Moded):
     def extra_repr(self) -> str:
         """What the constructor was given."""
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, r_max={self.r_max}, d_max={self.d_max}"
+
+
+def _counting(dtype: torch.dtype) -> torch.dtype:
+    """The dtype of the number of updates beside state of `dtype`."""
+    return torch.float32 if dtype.itemsize < 4 else dtype
 
 
 def _ramp(since: Tensor, length: float) -> Tensor:

@@ -10,12 +10,13 @@ Source: Ioffe & Szegedy 2015, arXiv:1502.03167, sec. 3.1, algorithm 2 line 11.
 """
 
 import copy
+import warnings
+from collections import Counter
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as TorchsBatchNorm
-from torch.nn.modules.conv import _ConvNd
 
 from rlnorm.nn._channels import inference_terms
 from rlnorm.nn._standardize import along
@@ -24,6 +25,7 @@ from rlnorm.nn.batch_renorm import BatchRenorm
 from rlnorm.nn.mean_only import MeanOnlyBatchNorm
 from rlnorm.nn.modes import Moded
 
+Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 Foldable = BatchNorm | BatchRenorm | MeanOnlyBatchNorm | TorchsBatchNorm
 
 
@@ -40,11 +42,34 @@ class Affine(nn.Module):
         return torch.addcmul(along(self.shift, axis), x, along(self.scale, axis))
 
 
+class Absorbed(nn.Module):
+    """Stands where a norm was taken up by the layer before it; passes on inputs of the rank for which that is right.
+
+    A Linear acts on the last axis and a norm on the second: they are the same axis for (N, C) alone.
+    """
+
+    def __init__(self, ndim: int):
+        super().__init__()
+        self.ndim = ndim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x -> x. Raises RuntimeError for another number of dimensions."""
+        if x.ndim != self.ndim:
+            raise RuntimeError(
+                f"a norm was folded into the layer before it, which is right for {self.ndim}-D outputs only, but got "
+                f"{tuple(x.shape)}; use the model as it was before `fold`"
+            )
+        return x
+
+
 def fold(model: nn.Module, notice: Callable[[str], None] | None = None) -> nn.Module:
     """A copy of `model`, in eval mode, in which every batch norm is one multiply-add, folded where that can be.
 
     A norm is folded into the Linear or Conv right before it in the same `nn.Sequential`; elsewhere the order of a pass
-    cannot be read off the modules, and an `Affine` takes its place. `notice` is told each of those, and why.
+    cannot be read off the modules, and an `Affine` takes its place. So it does behind a layer that occurs more than
+    once, is parametrized or has hooks. `notice` is told each of those, and why; the default is `warnings.warn`.
+
+    A norm that a Linear took up refuses other inputs than (N, C), where the two act on different axes.
 
     Raises ValueError for a model in which a norm is not in the mode `eval`, and for norms without running statistics:
     their output depends on the batch and cannot be folded.
@@ -52,27 +77,31 @@ def fold(model: nn.Module, notice: Callable[[str], None] | None = None) -> nn.Mo
     _refuse(model)
     folded = copy.deepcopy(model)
     with torch.no_grad():
-        _fold_children(folded, "", notice or (lambda _: None))
+        uses = Counter(m for _, m in folded.named_modules(remove_duplicate=False))
+        _fold_children(folded, "", notice or _warn, uses)
         return _affine(folded) if isinstance(folded, Foldable) else folded
 
 
-def _fold_children(module: nn.Module, prefix: str, notice: Callable[[str], None]) -> None:
+def _fold_children(module: nn.Module, prefix: str, notice: Callable[[str], None], uses: Counter[nn.Module]) -> None:
     before: nn.Module | None = None
-    for name, child in list(module.named_children()):
+    in_order = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
+    # Not `named_children`, which leaves out the second place of a norm that has two.
+    for name, child in list(module._modules.items()):
+        if child is None:
+            continue
         path = f"{prefix}{name}"
         if not isinstance(child, Foldable):
-            _fold_children(child, f"{path}.", notice)
-        elif isinstance(module, nn.Sequential) and isinstance(before, nn.Linear | _ConvNd) and not _transposed(before):
+            _fold_children(child, f"{path}.", notice, uses)
+        elif in_order and isinstance(before, Layer) and not _objection(before, uses):
             _absorb(before, _affine(child))
-            setattr(module, name, nn.Identity())
+            setattr(module, name, Absorbed(before.weight.ndim))
             # A second norm in a row folds into the same layer.
             child = before
         else:
             setattr(module, name, _affine(child))
-            where = "no Linear or Conv stands right before it"
-            why = where if isinstance(module, nn.Sequential) else "it does not stand in a Sequential"
+            why = _objection(before, uses) if in_order else "it does not stand in a Sequential"
             notice(f"{path} ({type(child).__name__}) is left as a multiply-add: {why}")
-        if not isinstance(child, nn.Identity | nn.Dropout):
+        if not isinstance(child, nn.Identity | nn.Dropout | Absorbed):
             before = child
 
 
@@ -88,15 +117,27 @@ def _affine(norm: nn.Module) -> Affine:
     return Affine(*inference_terms(mean, (var + norm.eps).rsqrt(), norm.weight, norm.bias))
 
 
-def _absorb(layer: nn.Linear | _ConvNd, affine: Affine) -> None:
+def _absorb(layer: Layer, affine: Affine) -> None:
     weight = layer.weight
     layer.weight = nn.Parameter(weight * affine.scale.reshape(-1, *(1,) * (weight.ndim - 1)))
     bias = affine.shift if layer.bias is None else layer.bias * affine.scale + affine.shift
     layer.bias = nn.Parameter(bias.detach().clone())
 
 
-def _transposed(layer: nn.Module) -> bool:
-    return getattr(layer, "transposed", False)
+def _objection(layer: nn.Module | None, uses: Counter[nn.Module]) -> str:
+    """Why a norm cannot be taken up by the module before it; empty if it can."""
+    if not isinstance(layer, Layer):
+        return "no Linear or Conv stands right before it"
+    if uses[layer] > 1:
+        return f"the {type(layer).__name__} before it is used more than once"
+    hooks = bool(layer._forward_hooks or layer._forward_pre_hooks)
+    if type(layer) not in (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d) or hooks or "forward" in vars(layer):
+        return f"the {type(layer).__name__} before it is parametrized, hooked or a subclass of torch's"
+    return ""
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=4)
 
 
 def _refuse(model: nn.Module) -> None:

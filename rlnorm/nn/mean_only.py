@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from rlnorm.nn import _require as require
 from rlnorm.nn._autograd import Grads, Kernel, join
-from rlnorm.nn._channels import before_update, channel_axes, update_running
+from rlnorm.nn._channels import before_update, channel_axes, finite, update_running
 from rlnorm.nn._standardize import Axes, along, working
 from rlnorm.nn.modes import Moded
 from rlnorm.nn.norm import Norm
@@ -47,21 +47,25 @@ centre = join(KERNEL)
 class MeanOnlyBatchNorm(Moded):
     """Mean-only batch normalization of any number of spatial dimensions.
 
-    `momentum` is the share of the new in the running mean; None is the cumulative average.
+    momentum   share of the new in the running mean; None is the cumulative average
+    guard      as in `BatchNorm1d`
     """
 
     ranks: tuple[int, ...]
 
-    def __init__(self, num_features: int, momentum: float | None = 0.1, *, bias: bool = True):
+    def __init__(self, num_features: int, momentum: float | None = 0.1, *, bias: bool = True, guard: bool = False):
         super().__init__()
         require.width(num_features, type(self).__name__)
         require.share(momentum, type(self).__name__)
-        self.num_features, self.momentum = num_features, momentum
+        self.num_features, self.momentum, self.guard = num_features, momentum, guard
         self.bias = nn.Parameter(torch.zeros(num_features)) if bias else None
         self.running_mean: Tensor
         self.num_batches_tracked: Tensor
         self.register_buffer("running_mean", torch.zeros(num_features))
         self.register_buffer("num_batches_tracked", torch.zeros((), dtype=torch.long))
+        if guard:
+            self.skipped_batches: Tensor
+            self.register_buffer("skipped_batches", torch.zeros((), dtype=torch.long), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, ...) -> same shape."""
@@ -81,10 +85,18 @@ class MeanOnlyBatchNorm(Moded):
             y = work - along(mean.to(work.dtype), axis)
             mu = work.detach().mean(channel_axes(x.ndim)) if updates else mean
         if updates and x.numel():
-            self.num_batches_tracked.add_(1)
-            share = self.momentum if self.momentum is not None else 1 / self.num_batches_tracked.to(mu.dtype)
-            update_running(self.running_mean, mu.detach().flatten(), share)
+            self._update(mu.detach().flatten())
         return (y if self.bias is None else y + along(self.bias.to(y.dtype), axis)).to(x.dtype)
+
+    @torch.no_grad()
+    def _update(self, mu: Tensor) -> None:
+        seen: int | Tensor = 1
+        if self.guard:
+            seen, mu, _ = finite(mu, mu)
+            self.skipped_batches.add_(~seen)
+        self.num_batches_tracked.add_(seen)
+        count = self.num_batches_tracked.clamp(min=1).to(mu.dtype)
+        update_running(self.running_mean, mu, (self.momentum if self.momentum is not None else 1 / count) * seen)
 
     def extra_repr(self) -> str:
         """What the constructor was given."""

@@ -22,20 +22,23 @@ import torch
 from torch import Tensor
 
 from rlnorm.nn import _require as require
-from rlnorm.nn._channels import before_update
+from rlnorm.nn._channels import before_update, finite
 from rlnorm.nn.modes import Moded
 
 
 class ObservationNorm(Moded):
-    """Running standardization of observations (..., *shape), clipped to [-clip, clip]; no parameters."""
+    """Running standardization of observations (..., *shape), clipped to [-clip, clip]; no parameters.
 
-    def __init__(self, shape: int | Sequence[int], clip: float = 10.0, eps: float = 1e-8):
+    With `guard`, as in `BatchNorm1d`, observations whose statistics are not finite leave the running ones as they are.
+    """
+
+    def __init__(self, shape: int | Sequence[int], clip: float = 10.0, eps: float = 1e-8, *, guard: bool = False):
         super().__init__()
         self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
         require.epsilon(eps, "ObservationNorm")
         if not clip > 0:
             raise ValueError(f"ObservationNorm: clip must be > 0, but got {clip}")
-        self.clip, self.eps = clip, eps
+        self.clip, self.eps, self.guard = clip, eps, guard
         self.running_mean: Tensor
         self.running_var: Tensor
         self.running_count: Tensor
@@ -43,6 +46,9 @@ class ObservationNorm(Moded):
         self.register_buffer("running_var", torch.ones(self.shape))
         # Shape (1,), as in `rlnorm.nn.batch_renorm`.
         self.register_buffer("running_count", torch.full((1,), 1e-4))
+        if guard:
+            self.skipped_batches: Tensor
+            self.register_buffer("skipped_batches", torch.zeros((), dtype=torch.long), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., *shape) -> same shape."""
@@ -56,14 +62,21 @@ class ObservationNorm(Moded):
     @torch.no_grad()
     def _update(self, x: Tensor) -> tuple[Tensor, Tensor]:
         rows = x.reshape(-1, *self.shape)
-        n = rows.shape[0]
+        n: int | Tensor = rows.shape[0]
         m = rows.mean(0)
         v = (rows - m).square().mean(0)
+        seen: Tensor | None = None
+        if self.guard:
+            seen, m, v = finite(m, v)
+            n = n * seen
+            self.skipped_batches.add_(~seen)
         count = before_update(self.running_count)
         delta = m - self.running_mean
         total = count + n
         mean = self.running_mean + delta * (n / total)
         var = (self.running_var * count + v * n + delta.square() * (count * n / total)) / total
+        if seen is not None:
+            mean, var = torch.where(seen, mean, self.running_mean), torch.where(seen, var, self.running_var)
         self.running_mean.copy_(mean)
         self.running_var.copy_(var)
         self.running_count.add_(n)

@@ -28,8 +28,8 @@ def update_bn(batches: Iterable[Tensor], model: nn.Module) -> int:
 
     batches  inputs of the model, as it takes them
     Returns the number of norms that were updated. The model's other modules stay in their mode, the norms return to
-    theirs. Raises ValueError for no batches, in which case nothing was forgotten. Signature after
-    `torch.optim.swa_utils.update_bn`.
+    theirs, and batch renormalization keeps its place in its schedule. Raises ValueError for no batches; after any error
+    nothing was forgotten. Signature after `torch.optim.swa_utils.update_bn`.
     """
     norms = [m for m in model.modules() if isinstance(m, Averaging) and getattr(m, "running_mean", None) is not None]
     iterator = iter(batches)
@@ -47,12 +47,21 @@ def update_bn(batches: Iterable[Tensor], model: nn.Module) -> int:
 def _averaging(norms: Sequence[nn.Module]) -> Iterator[None]:
     momenta = [norm.__dict__["momentum"] for norm in norms]
     modes: list[Mode] = [m.mode if isinstance(m, Moded) else "train" if m.training else "eval" for m in norms]
+    kept = [(name, buffer, buffer.clone()) for norm in norms for name, buffer in norm.named_buffers()]
     for norm in norms:
         norm.__dict__["momentum"] = None
         _forget(norm)
         set_mode(norm, "train")
     try:
         yield
+    except BaseException:
+        for _, buffer, before in kept:
+            buffer.copy_(before)
+        raise
+    else:
+        for name, buffer, before in kept:
+            if name == "running_updates":
+                buffer.copy_(before)
     finally:
         for norm, mode, momentum in zip(norms, modes, momenta, strict=True):
             norm.__dict__["momentum"] = momentum

@@ -10,10 +10,6 @@ from rlnorm.study.discover import Found
 from rlnorm.study.exact import Exact
 from rlnorm.study.plan import SEEDS, SELECTION
 
-OVERALL = {
-    "all": "supported if every part is, refuted if any part is",
-    "any": "supported if any part is, refuted if every part is",
-}
 BUDGET = {"dqn": "environment steps", "supervised": "updates"}
 
 
@@ -32,10 +28,8 @@ def page(found: Found, width: int = 80) -> str:
         "",
         _item("Source", claim.source, width),
         _item("Notes", ", ".join(claim.notes) or words.NOTHING, width),
-        _item("Overall", OVERALL[claim.overall], width),
+        _item("Overall", words.rule(claim), width),
     ]
-    if claim.decisive:
-        lines.append(_item("", f"where the parts that count are: {'; '.join(claim.decisive)}", width))
     if claim.literature:
         lines.append(_item("Elsewhere", claim.literature, width))
     for parts in _alike(claim):
@@ -52,7 +46,11 @@ def _alike(claim: Claim) -> Sequence[Mapping[str, Part]]:
     """Parts in order, those together that ask the same of the same arms in the same setting."""
     blocks: dict[object, dict[str, Part]] = {}
     for name, part in claim.parts.items():
-        key = repr((part.experiment, part.arms, part.question, part.judged_from)) if isinstance(part, Effect) else name
+        key = (
+            repr((part.experiment, part.arms, part.question, part.judged_from, part.grid))
+            if isinstance(part, Effect)
+            else name
+        )
         blocks.setdefault(key, {})[name] = part
     return list(blocks.values())
 
@@ -90,8 +88,12 @@ def _size(part: Effect, presets: Sequence[Preset]) -> str:
     sizes: dict[str, list[str]] = {}
     for preset in presets:
         steps = f"{part.experiment.steps[preset]:,}".replace(",", " ")
-        sizes.setdefault(f"{SEEDS[preset]} seeds, {steps} {BUDGET[part.experiment.engine]}", []).append(preset)
+        sizes.setdefault(
+            f"{len(SELECTION) if part.grid else SEEDS[preset]} seeds, {steps} {BUDGET[part.experiment.engine]}", []
+        ).append(preset)
     listed = "; ".join(f"{', '.join(names)}: {size}" for size, names in sizes.items())
+    if part.grid:
+        return f"{listed}; always seeds {SELECTION[0]} to {SELECTION[-1]}, at every rate: --seeds does not apply"
     return f"{listed}; seeds from {part.judged_from} on"
 
 

@@ -1,4 +1,4 @@
-"""From scores to verdicts, by the rules fixed beforehand (the rules of evidence in the documentation).
+"""From scores to verdicts, by the rules fixed beforehand (`docs/evidence.md`).
 
 Everything is judged as *benefit* of the treatment over the reference: oriented so that more is better, 0 is no effect
 (1 for a ratio) and the margins are -m and +m (1/m and m for a ratio). With L, H the ends of its interval:

@@ -36,7 +36,7 @@ REFERENCES: Mapping[str, Reference] = {
         },
         steps=500_000,
         rate=2.5e-4,
-        published="488.69 (3 seeds, last 100 training episodes)",
+        published="488.69 ± 16.11 (3 seeds)",
     ),
 }
 BLOCK = 8

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from rlnorm.study.claim import Part
+from rlnorm.study.claim import Claim, Part
 from rlnorm.study.judge import Outcome, Question, Verdict
 from rlnorm.study.metrics import METRICS
 from rlnorm.study.results import ArmResult, ClaimResult, PartResult, StudyResult
@@ -38,6 +38,20 @@ CURVES: Mapping[str, str] = {
     "train_accuracy": "Training accuracy",
     "test_accuracy": "Test accuracy",
 }
+
+
+def rule(claim: Claim) -> str:
+    """How a claim's overall verdict follows from its parts, and which parts count where not all do."""
+    others = [name for name in claim.parts if name not in claim.decisive] if claim.decisive else []
+    parts = "part that counts" if others else "part"
+    said = {
+        "all": f"supported if every {parts} is, refuted if any {parts} is",
+        "any": f"supported if any {parts} is, refuted if every {parts} is",
+    }[claim.overall]
+    if not others:
+        return said
+    few, names = ("do not count", others) if len(others) < len(claim.decisive) else ("count", claim.decisive)
+    return f"{said}; these {few}: {'; '.join(names)}"
 
 
 def metric(name: str) -> str:

@@ -14,7 +14,7 @@ from rlnorm.nn import (
     fold,
     set_mode,
 )
-from rlnorm.nn.fold import Affine
+from rlnorm.nn.fold import Absorbed, Affine
 
 CONVS = {
     1: nn.Sequential(nn.Conv1d(3, 4, 2), BatchNorm1d(4), nn.ReLU(), nn.Conv1d(4, 2, 2, bias=False), BatchNorm1d(2)),
@@ -46,7 +46,7 @@ def test_folded_linear_is_equal_and_has_no_norm(name, rng):
     model = trained(LINEARS[name], x)
     folded = fold(model, notice=pytest.fail)
     torch.testing.assert_close(folded(x), model(x), rtol=1e-12, atol=1e-12)
-    assert {type(m) for m in folded.modules()} <= {nn.Sequential, nn.Linear, nn.ReLU, nn.Identity, nn.Dropout}
+    assert {type(m) for m in folded.modules()} <= {nn.Sequential, nn.Linear, nn.ReLU, Absorbed, nn.Dropout}
 
 
 @pytest.mark.parametrize("ndim", CONVS)
@@ -91,7 +91,8 @@ def test_the_model_itself_and_other_norms_stay(rng):
     x = torch.randn(8, 3, generator=rng, dtype=torch.float64)
     model = trained(nn.Sequential(nn.Linear(3, 3), LayerNorm(3), BatchNorm1d(3)), x)
     before = model(x)
-    folded = fold(model)
+    with pytest.warns(UserWarning, match=r"2 \(BatchNorm1d\) is left as a multiply-add: no Linear"):
+        folded = fold(model)
     assert isinstance(folded.get_submodule("1"), LayerNorm)
     torch.testing.assert_close(model(x), before)
 
@@ -106,3 +107,47 @@ def test_refuses_norms_without_statistics():
     model = nn.Sequential(nn.Linear(3, 3), BatchNorm1d(3, track_running_stats=False)).eval()
     with pytest.raises(ValueError, match="has no running statistics"):
         fold(model)
+
+
+def shared_linear() -> nn.Module:
+    linear = nn.Linear(3, 3)
+    return nn.Sequential(linear, BatchNorm1d(3), nn.ReLU(), linear)
+
+
+def hooked() -> nn.Module:
+    linear = nn.Linear(3, 3)
+    linear.register_forward_hook(lambda _, args, y: y + args[0])
+    return nn.Sequential(linear, BatchNorm1d(3))
+
+
+NOT_ABSORBED = {
+    "used more than once": shared_linear,
+    "parametrized": lambda: nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(3, 3)), BatchNorm1d(3)),
+    "hooked": hooked,
+}
+
+
+@pytest.mark.parametrize("why", NOT_ABSORBED)
+def test_a_layer_that_is_more_than_its_weights_is_left_alone(why, rng):
+    x = torch.randn(8, 3, generator=rng, dtype=torch.float64)
+    model = trained(NOT_ABSORBED[why](), x)
+    said: list[str] = []
+    folded = fold(model, said.append)
+    torch.testing.assert_close(folded(x), model(x), rtol=1e-12, atol=1e-12)
+    assert len(said) == 1
+    assert why in said[0]
+
+
+def test_a_norm_in_two_places_is_folded_in_both(rng):
+    x, norm = torch.randn(8, 3, generator=rng, dtype=torch.float64), BatchNorm1d(3)
+    model = trained(nn.Sequential(nn.Linear(3, 3), norm, nn.ReLU(), nn.Linear(3, 3), norm), x)
+    folded = fold(model, notice=pytest.fail)
+    torch.testing.assert_close(folded(x), model(x), rtol=1e-12, atol=1e-12)
+    assert not any(isinstance(m, BatchNorm1d) for m in folded.modules())
+
+
+@pytest.mark.parametrize("length", [2, 3])
+def test_a_linear_that_took_up_a_norm_refuses_sequences(length, rng):
+    model = trained(nn.Sequential(nn.Linear(3, 3), BatchNorm1d(3)), torch.randn(8, 3, generator=rng).double())
+    with pytest.raises(RuntimeError, match="right for 2-D outputs only"):
+        fold(model)(torch.randn(4, length, 3, generator=rng).double())

@@ -13,6 +13,7 @@ from rlnorm.nn import (
     InstanceNorm1d,
     LayerNorm,
     MeanOnlyBatchNorm1d,
+    ObservationNorm,
     WeightNorm,
     no_decay_parameters,
     set_mode,
@@ -102,3 +103,38 @@ def test_no_decay_parameters():
     spared = {id(p) for p in no_decay_parameters(model)}
     names = {name for name, p in model.named_parameters() if id(p) not in spared}
     assert names == {"0.weight", "4.weight"}
+
+
+def test_update_bn_keeps_the_schedule_of_batch_renormalization(rng):
+    norm = BatchRenorm1d(3)
+    norm.running_updates.fill_(7_000)
+    update_bn([torch.randn(4, 3, generator=rng)], norm)
+    assert norm.running_updates.item() == 7_000
+
+
+@pytest.mark.parametrize("make", AVERAGING)
+def test_update_bn_forgets_nothing_when_a_batch_is_refused(make, rng):
+    norm = make(3)
+    norm(torch.randn(4, 3, generator=rng))
+    before = {k: v.clone() for k, v in norm.state_dict().items()}
+    with pytest.raises((ValueError, RuntimeError)):
+        update_bn([torch.randn(4, 5, generator=rng)], norm)
+    assert all(torch.equal(v, before[k]) for k, v in norm.state_dict().items())
+
+
+@pytest.mark.parametrize("make", [MeanOnlyBatchNorm1d, ObservationNorm])
+def test_guard_of_the_others_keeps_what_is_not_finite_out(make, rng):
+    norm = make(3, guard=True)
+    norm(torch.randn(4, 3, generator=rng))
+    before = {k: v.clone() for k, v in norm.state_dict().items()}
+    norm(torch.full((4, 3), torch.nan))
+    assert all(torch.equal(v, before[k]) for k, v in norm.state_dict().items())
+    assert norm.skipped_batches.item() == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_batch_renorm_counts_on_in_half_precision(dtype, rng):
+    for norm in (BatchRenorm1d(3).to(dtype), BatchRenorm1d(3, dtype=dtype)):
+        norm.running_updates.fill_(4_096)
+        norm(torch.randn(4, 3, generator=rng).to(dtype))
+        assert norm.to(dtype).running_updates.item() == 4_097

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import tiny
 
-from rlnorm.study import describe, discover
+from rlnorm.study import describe, discover, words
 from rlnorm.study.claim import DQN, PRESETS, Arm, Claim, Effect, Preset
 from rlnorm.study.discover import Found
 from rlnorm.study.judge import Question
@@ -62,7 +62,7 @@ def test_presets_of_the_same_size_are_said_once():
 
 def test_the_parts_that_count_are_named():
     claim = Claim("LN is useless.", "note N0", (), {"a": COMMON, "b": COMMON}, decisive=("b",))
-    assert "the parts that count are: b\n" in describe.page(Found("a-claim", claim, None))
+    assert "these count: b\n" in describe.page(Found("a-claim", claim, None))
 
 
 def test_exact_parts_are_said_with_how_they_are_tested_once(tmp_path: Path):
@@ -78,3 +78,16 @@ def test_a_headline_is_wrapped_behind_an_indent(tmp_path: Path):
     assert head == "tiny  (effect; N0)"
     assert len(rest) > 3
     assert all(line.startswith("    word") and len(line) <= 60 for line in rest)
+
+
+def test_a_grid_is_judged_on_the_selection_seeds():
+    text = " ".join(page(replace(COMMON, rates=(0.1, 1.0), grid=True)).split())
+    assert "always seeds 0 to 7, at every rate: --seeds does not apply" in text
+    assert "16 seeds" not in text
+
+
+def test_the_rule_names_the_parts_that_count_or_the_few_that_do_not():
+    claim = Claim("LN is useless.", "note N0", ("N0",), dict.fromkeys("abc", COMMON))
+    assert words.rule(claim) == "supported if every part is, refuted if any part is"
+    assert words.rule(replace(claim, decisive=("a",))).endswith("any part that counts is; these count: a")
+    assert words.rule(replace(claim, decisive=("a", "b"), overall="any")).endswith("; these do not count: c")

@@ -31,7 +31,7 @@ def test_the_table_holds_the_published_score_beside_ours(tmp_path: Path):
             store.write(unit, [*rows[:-1], {**rows[-1], "final_return": [480.0, 500.0]}], lambda: 0.0)
     text = table(2, store, "0123abc", "python scripts/reference.py")
     row = next(line for line in text.splitlines() if line.startswith("| CleanRL"))
-    assert "| 500,000 | 2 | 490.0 ± 14.1 | 480 500 | 29.2 ± 13.8 | 1 | 488.69 (3 seeds" in row
+    assert "| 500,000 | 2 | 490.0 ± 14.1 | 480 500 | 29.2 ± 13.8 | 1 | 488.69 ± 16.11 (3 seeds" in row
     assert "commit 0123abc" in text
 
 

@@ -137,10 +137,6 @@ def settings_of(arms: Mapping[str, ArmResult]) -> Settings | None:
 
 def _claim(result: ClaimResult, colours: Mapping[str, str], axis: float) -> ClaimView:
     claim = result.claim
-    rules = {
-        "all": "Supported if every part is, refuted if any is.",
-        "any": "Supported if any part is, refuted if every part is.",
-    }
     return ClaimView(
         id=result.id,
         kinds=", ".join(dict.fromkeys(part.kind for part in result.parts)) or claim.kind,
@@ -148,7 +144,7 @@ def _claim(result: ClaimResult, colours: Mapping[str, str], axis: float) -> Clai
         source=claim.source,
         notes=claim.notes,
         literature=claim.literature,
-        rule=rules[claim.overall] if len(result.parts) > 1 else "",
+        rule=words.sentence(words.rule(claim)) if len(result.parts) > 1 else "",
         overall=_row("overall", result.overall, words.overall_scale(result), axis),
         parts=tuple(_part(part, claim.parts.get(part.name), colours, axis) for part in result.parts),
         command=result.command,
@@ -254,10 +250,11 @@ def _figures(result: PartResult, part: Part | None, colours: Mapping[str, str]) 
     if drawn:
         strip = "; shaded: reference ± margin" if margin else ""
         yield f"Score of every run, mean with 95 % interval{strip}", drawn
+    middle = " at the middle rate; the score is a mean over all" if effect and effect.grid else ""
     for key in dict.fromkeys(key for arm in result.arms.values() for key in arm.curves):
         drawn = figures.curves(result.arms, key, colours, _unit(part))
         if drawn:
-            yield words.CURVES.get(key, key), drawn
+            yield f"{words.CURVES.get(key, key)}{middle}", drawn
 
 
 def _arm(arm: ArmResult, part: Part | None, colours: Mapping[str, str]) -> ArmRow:
