@@ -149,18 +149,18 @@ def where_time_goes(norm: str, envs: int, agents: int = AGENTS) -> list[dict[str
     from rlnorm.tasks.environments import make
 
     torch.set_num_threads(1)
+    replay, environments = Replay(agents, 10_000, (4,)), make("CartPole-v1", agents * envs)
     population = Agents(
         lambda: mlp(4, 2, hidden=(64, 64), norm=norm),
         range(agents),
         [LR] * agents,
-        size=4,
+        unpack=replay.unpack,
         recipe=RECIPES["supervised"],
         loss=OURS["loss"],
         clip=OURS["clip"],
         compile=True,
     )
     rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
-    replay, environments = Replay(agents, 10_000, 4), make("CartPole-v1", agents * envs)
     observation = environments.reset(0).reshape(agents, envs, 4)
     action = rng.integers(2, size=(agents, envs))
     ones = np.ones((agents, envs))

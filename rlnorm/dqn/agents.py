@@ -1,6 +1,7 @@
 """A population of DQN agents: acting, and the update as a pure function of tensors so that it can be compiled whole."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from rlnorm.compiling import compiled
 from rlnorm.dqn.losses import LOSSES, chosen, clip_by_norm, double_q_learning_target, q_learning_target
 from rlnorm.dqn.recipes import Recipe
-from rlnorm.dqn.replay import unpack
+from rlnorm.dqn.replay import Batch
 from rlnorm.optimizers import OPTIMIZERS
 from rlnorm.population import Population
 
@@ -16,8 +17,9 @@ from rlnorm.population import Population
 class Agents:
     """N agents with an online and a target network each.
 
-    build     makes one Q-network, (B, size) -> (B, actions)
+    build     makes one Q-network, (B, *shape) -> (B, actions)
     rates     one learning rate per agent
+    unpack    what `update` is given -> Batch of s (N, B, *shape), inside the compiled update
     q_limit   |Q| beyond which an agent counts as diverged (rule: 10 r_max / (1 - gamma))
     compile   compile `update`, and `act` for one E (about 10 s the first time on a machine)
 
@@ -31,7 +33,7 @@ class Agents:
         seeds: Sequence[int],
         rates: Sequence[float],
         *,
-        size: int,
+        unpack: Callable[[Any], Batch],
         recipe: Recipe,
         loss: str = "huber",
         double: bool = False,
@@ -46,9 +48,9 @@ class Agents:
         self.target_parameters, self.target_buffers = self.online.state()
         self.optimizer = OPTIMIZERS[optimizer](self.online.flat, rates)
         self.recipe, self.loss, self.double, self.clip = recipe, LOSSES[loss], double, clip
-        self.size, self.q_limit = size, q_limit
+        self.unpack, self.q_limit = unpack, q_limit
         self.diverged = torch.zeros(len(seeds), dtype=torch.bool)
-        self.update: Callable[[Tensor], tuple[Tensor, Tensor]] = compiled(self._update) if compile else self._update
+        self.update: Callable[[Any], tuple[Tensor, Tensor]] = compiled(self._update) if compile else self._update
         self.act: Callable[[Tensor], Tensor] = compiled(self.greedy) if compile else self.greedy
 
     def _target(self, r_t: Tensor, discount_t: Tensor, s_t: Tensor) -> Tensor:
@@ -59,9 +61,9 @@ class Agents:
                 return q_learning_target(r_t, discount_t, q_t)
             return double_q_learning_target(r_t, discount_t, q_t, self.online(s_t, mode))
 
-    def _update(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """One step of every agent on its own batch: packed rows (N, B, .) -> loss (N,), mean Q (N,)."""
-        batch = unpack(rows, self.size)
+    def _update(self, sample: Any) -> tuple[Tensor, Tensor]:
+        """One step of every agent on its own batch, as a replay samples it -> loss (N,), mean Q (N,)."""
+        batch = self.unpack(sample)
         target = self._target(batch.r_t, batch.discount_t, batch.s_t)
         leaves = self.online.leaves()
         q_tm1 = self.online.apply(leaves, self.online.buffers.views, batch.s_tm1, self.recipe.online)
@@ -76,7 +78,7 @@ class Agents:
         return loss.detach(), q_tm1.detach().mean((1, 2))
 
     def greedy(self, observations: Tensor) -> Tensor:
-        """Greedy actions: (N, E, size) -> (N, E) int64, for any E."""
+        """Greedy actions: (N, E, *shape) -> (N, E) int64, for any E."""
         return self.online(observations, self.recipe.acting).argmax(-1)
 
     def update_target(self) -> None:

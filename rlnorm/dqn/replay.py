@@ -4,6 +4,7 @@ A transition is one packed float32 row: s, s', a, r, discount. A batch for all m
 (0.04 ms for 16 members x 128, where gathering field by field took 0.12 ms).
 """
 
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 
 
 class Batch(NamedTuple):
-    """Transitions for N members. s_tm1, s_t: (N, B, size); a_tm1 int64, r_t, discount_t: (N, B)."""
+    """Transitions for N members. s_tm1, s_t: (N, B, *shape); a_tm1 int64, r_t, discount_t: (N, B)."""
 
     s_tm1: Tensor
     s_t: Tensor
@@ -21,23 +22,33 @@ class Batch(NamedTuple):
     discount_t: Tensor
 
 
-def unpack(rows: Tensor, size: int) -> Batch:
-    """Packed rows (N, B, 2 size + 3) -> Batch."""
+def unpack(rows: Tensor, shape: tuple[int, ...]) -> Batch:
+    """Packed rows (N, B, 2 size + 3) -> Batch, with size = the product of `shape`."""
+    size = prod(shape)
     s_tm1, s_t, a_tm1, r_t, discount_t = rows.split([size, size, 1, 1, 1], dim=-1)
-    return Batch(s_tm1, s_t, a_tm1.squeeze(-1).long(), r_t.squeeze(-1), discount_t.squeeze(-1))
+    return Batch(
+        s_tm1.unflatten(-1, shape),
+        s_t.unflatten(-1, shape),
+        a_tm1.squeeze(-1).long(),
+        r_t.squeeze(-1),
+        discount_t.squeeze(-1),
+    )
 
 
 class Replay:
     """A ring of `capacity` transitions for each of N members, all filled at the same pace.
 
+    `shape` is that of an observation, size its number of elements. What `sample` gives, `unpack` turns into a Batch: a
+    learner does so inside its compiled update.
     Memory: N x capacity x (2 size + 3) x 4 bytes; 32 agents x 10^4 CartPole transitions are 14 MB.
     """
 
-    def __init__(self, members: int, capacity: int, size: int):
+    def __init__(self, members: int, capacity: int, shape: tuple[int, ...]):
+        size = prod(shape)
         self.rows = np.zeros((members, capacity, 2 * size + 3), dtype=np.float32)
         self._flat = torch.from_numpy(self.rows).view(members * capacity, -1)
         self._first = torch.arange(members).unsqueeze(1) * capacity
-        self._size, self._cursor = size, 0
+        self._shape, self._size, self._cursor = shape, size, 0
         self.filled = 0
 
     def add(
@@ -48,13 +59,13 @@ class Replay:
         reward: np.ndarray,
         discount: np.ndarray,
     ) -> None:
-        """Add E transitions per member, overwriting the oldest. (N, E, size) twice, then (N, E) three times."""
+        """Add E transitions per member, overwriting the oldest. (N, E, *shape) twice, then (N, E) three times."""
         capacity, added, size = self.rows.shape[1], action.shape[1], self._size
         end = self._cursor + added
         where = slice(self._cursor, end) if end <= capacity else np.arange(self._cursor, end) % capacity
         rows = self.rows[:, where]
-        rows[..., :size] = observation
-        rows[..., size:-3] = successor
+        rows[..., :size] = observation.reshape(*action.shape, size)
+        rows[..., size:-3] = successor.reshape(*action.shape, size)
         rows[..., -3] = action
         rows[..., -2] = reward
         rows[..., -1] = discount
@@ -68,3 +79,7 @@ class Replay:
         members = self.rows.shape[0]
         index = torch.randint(self.filled, (members, count), generator=generator).add_(self._first)
         return self._flat.index_select(0, index.view(-1)).view(members, count, -1)
+
+    def unpack(self, rows: Tensor) -> Batch:
+        """What `sample` gives -> Batch."""
+        return unpack(rows, self._shape)

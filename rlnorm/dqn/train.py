@@ -73,16 +73,18 @@ def train(
     block. One torch thread is assumed.
     """
     raise_if_any(errors(**locals()))
-    (size,), actions = spaces(env)
+    shape, actions = spaces(env)
     block = np.random.SeedSequence(list(seeds))
     rng = np.random.default_rng(block)
     env_seed, eval_seed, sample_seed = (int(x) for x in block.generate_state(3))
     generator = torch.Generator().manual_seed(sample_seed)
+    members = len(seeds)
+    replay = Replay(members, buffer, shape)
     agents = Agents(
-        lambda: mlp(size, actions, hidden=hidden, norm=norm, place=place, activation=activation),
+        lambda: mlp(shape[0], actions, hidden=hidden, norm=norm, place=place, activation=activation),
         seeds,
         rates,
-        size=size,
+        unpack=replay.unpack,
         recipe=RECIPES[recipe],
         loss=loss,
         double=double,
@@ -93,10 +95,8 @@ def train(
         q_limit=10 * SCALES[env].reward_max / (1 - discount) if env in SCALES else float("inf"),
         compile=compile,
     )
-    members = len(seeds)
-    replay = Replay(members, buffer, size)
     environments = make(env, members * envs)
-    observation = environments.reset(env_seed).reshape(members, envs, size)
+    observation = environments.reset(env_seed).reshape(members, envs, *shape)
     window = _Window(members, envs)
 
     for step in range(envs, steps + 1, envs):
@@ -111,7 +111,7 @@ def train(
         )
         replay.add(observation, successor, action, reward, discount * ~terminated)
         window.episodes(reward, terminated | truncated)
-        observation = result.observation.reshape(members, envs, size)
+        observation = result.observation.reshape(members, envs, *shape)
 
         # Multiples of train_every passed in this step and beyond `starts`: several where there are many environments.
         due = step // train_every - max(step - envs, starts) // train_every
@@ -125,7 +125,7 @@ def train(
             agents.diverged |= ~agents.online.flat.isfinite().all(1)
             record: Record = {"step": step, "epsilon": share, "diverged": agents.diverged.tolist(), **window.take()}
             if last:
-                record["final_return"] = evaluate(agents, env, size, eval_seed).tolist()
+                record["final_return"] = evaluate(agents, env, eval_seed).tolist()
             yield record
 
 
@@ -160,14 +160,14 @@ class _Window:
         return {"return": mean_return.tolist(), "loss": loss, "q": q}
 
 
-def evaluate(agents: Agents, env: str, size: int, seed: int, episodes: int = EVALUATION_EPISODES) -> np.ndarray:
+def evaluate(agents: Agents, env: str, seed: int, episodes: int = EVALUATION_EPISODES) -> np.ndarray:
     """Mean return of `episodes` greedy episodes per agent, in environments of their own; (N,)."""
     members = len(agents.diverged)
     environments = make(env, members * episodes)
     observation = environments.reset(seed)
     total, alive = np.zeros(members * episodes), np.ones(members * episodes, dtype=bool)
     while alive.any():
-        action = agents.greedy(torch.from_numpy(observation).view(members, episodes, size))
+        action = agents.greedy(torch.from_numpy(observation).unflatten(0, (members, episodes)))
         result = environments.step(action.numpy().ravel())
         total += result.reward * alive
         alive &= ~(result.terminated | result.truncated)

@@ -1,6 +1,7 @@
 """One update of a population of agents, held against agents that learn alone and against stable-baselines3's DQN."""
 
 from copy import deepcopy
+from functools import partial
 from types import SimpleNamespace
 from typing import cast
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from rlnorm.dqn.agents import Agents
 from rlnorm.dqn.recipes import RECIPES
+from rlnorm.dqn.replay import unpack
 from rlnorm.networks import mlp
 from rlnorm.nn import MODES, NORMS
 from tests.alone import INPUTS, MLP_NORMS, OUTPUTS, alone, assert_members_are, build, torch_optimizer
@@ -25,7 +27,7 @@ def agents_of(norm: str, **options) -> Agents:
         lambda: build(norm),
         SEEDS,
         RATES,
-        size=INPUTS,
+        unpack=partial(unpack, shape=(INPUTS,)),
         recipe=RECIPES["supervised"],
         init_scale=SCALES,  # pyright: ignore[reportArgumentType] (a factor each, as Population takes them)
         **options,
@@ -109,7 +111,13 @@ def test_the_update_is_stable_baselines3s(rng):
     sb3 = DQN("MlpPolicy", env, learning_rate=3e-3, gamma=0.9, policy_kwargs={"net_arch": [16, 16]}, device="cpu")
     sb3._setup_learn(1)
     agents = Agents(
-        lambda: mlp(4, 2, hidden=(16, 16)), [0], [3e-3], size=4, recipe=RECIPES["supervised"], loss="huber", clip=10.0
+        lambda: mlp(4, 2, hidden=(16, 16)),
+        [0],
+        [3e-3],
+        unpack=partial(unpack, shape=(4,)),
+        recipe=RECIPES["supervised"],
+        loss="huber",
+        clip=10.0,
     )
     theirs = list(sb3.q_net.parameters())
     for ours, own in zip(agents.online.member(0).parameters(), theirs, strict=True):

@@ -110,7 +110,7 @@ def test_training_is_the_same_whatever_evaluation_does(watched, monkeypatch):
     with_evaluations = list[dict[str, Any]]()
     for record in start(norm="batch"):
         if record["step"] % 40 == 0:
-            loop.evaluate(watched.agents, "CartPole-v1", 4, seed=record["step"], episodes=3)
+            loop.evaluate(watched.agents, "CartPole-v1", seed=record["step"], episodes=3)
         with_evaluations.append(record)
     assert rows(with_evaluations) == rows(plain)
     monkeypatch.setattr(loop, "evaluate", lambda *_: np.zeros(2))
@@ -122,7 +122,7 @@ def test_training_is_the_same_whatever_evaluation_does(watched, monkeypatch):
 def test_evaluation_is_the_mean_of_the_first_episodes():
     """Pushing always left ends an episode within about ten steps; the same by hand, from the same starts."""
     left = SimpleNamespace(diverged=torch.zeros(3), greedy=lambda x: torch.zeros(x.shape[:2], dtype=torch.int64))
-    means = loop.evaluate(left, "CartPole-v1", 4, seed=5, episodes=4)
+    means = loop.evaluate(left, "CartPole-v1", seed=5, episodes=4)
     environments, lengths = BatchedCartPole(12), np.zeros(12)
     environments.reset(5)
     for step in range(1, 30):
@@ -138,7 +138,7 @@ def test_evaluation_goes_on_to_the_limit():
         return (x @ torch.tensor([0.1, 0.3, 3.0, 1.0]) > 0).long()
 
     agents = SimpleNamespace(diverged=torch.zeros(2), greedy=balance)
-    assert loop.evaluate(agents, "CartPole-v1", 4, seed=0).tolist() == [500, 500]
+    assert loop.evaluate(agents, "CartPole-v1", seed=0).tolist() == [500, 500]
 
 
 @pytest.mark.parametrize("norm", ["none", "batch"])
