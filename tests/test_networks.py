@@ -4,22 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from rlnorm.errors import ConfigError
-from rlnorm.networks import ACTIVATIONS, INITS, PLACES, ScaleShift, initialize, mlp, network_errors
-from rlnorm.nn import NORMS, BatchNorm1d, Identity, LayerNorm
+from rlnorm.networks import INITS, PLACES, SITES, ScaleShift, initialize, mlp, network
+from rlnorm.nn import BatchNorm1d, BatchNorm2d, Identity, LayerNorm
 from rlnorm.nn.spectral import SpectralNorm
 from rlnorm.nn.weight import WeightNorm
 from tests.alone import MLP_NORMS
 
-FINE = {
-    "hidden": (8,),
-    "norm": "none",
-    "place": "before",
-    "activation": "relu",
-    "init": "torch",
-    "init_scale": 1.0,
-    "batch": 2,
-}
+IMAGE = (4, 6, 5)
 
 
 @pytest.mark.parametrize(
@@ -114,8 +105,8 @@ def test_torch_is_how_torch_draws(rng):
 
 def test_same_generator_same_network():
     first, second, other = (mlp(4, 2, norm="layer") for _ in range(3))
-    for network, seed in ((first, 7), (second, 7), (other, 8)):
-        initialize(network, torch.Generator().manual_seed(seed), "he")
+    for body, seed in ((first, 7), (second, 7), (other, 8)):
+        initialize(body, torch.Generator().manual_seed(seed), "he")
     for a, b in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(a, b)
     assert not torch.equal(first.get_parameter("linear1.weight"), other.get_parameter("linear1.weight"))
@@ -123,8 +114,8 @@ def test_same_generator_same_network():
 
 def test_a_norm_around_a_layer_starts_from_the_weight_drawn(rng):
     weight, spectral = mlp(4, 2, norm="weight"), mlp(4, 2, norm="spectral")
-    for network in (weight, spectral):
-        initialize(network, rng, scale=3.0)
+    for body in (weight, spectral):
+        initialize(body, rng, scale=3.0)
     for module in weight.modules():
         if isinstance(module, WeightNorm):
             torch.testing.assert_close(module.effective_weight(), module.layer.weight)
@@ -135,87 +126,133 @@ def test_a_norm_around_a_layer_starts_from_the_weight_drawn(rng):
             torch.testing.assert_close(module.effective_weight(), module.layer.weight / sigma, rtol=0.02, atol=0.02)
 
 
-def test_good_settings_have_no_errors():
-    for norm in MLP_NORMS:
-        for place in PLACES:
-            for activation in ACTIVATIONS:
-                named = {"norm": norm, "place": place, "activation": activation}
-                assert not list(network_errors(**{**FINE, **named}))
-
-
-@pytest.mark.parametrize(
-    ("setting", "sentence"),
-    [
-        ({"norm": "bacth"}, "unknown norm 'bacth'. Did you mean 'batch'?"),
-        ({"place": "befor"}, "unknown place 'befor'. Did you mean 'before'?"),
-        ({"activation": "rleu"}, "unknown activation 'rleu'. Did you mean 'relu'?"),
-        ({"init": "xaver"}, "unknown init 'xaver'. Did you mean 'xavier'?"),
-        ({"hidden": (8, 0)}, "hidden layers need at least one unit each, got (8, 0)."),
-        ({"norm": "instance"}, "norm 'instance' has no form for 0 spatial dimensions"),
-        ({"init_scale": 0.0}, "init_scale must be positive and finite, got 0.0."),
-        ({"init_scale": float("nan")}, "init_scale must be positive and finite, got nan."),
-        ({"norm": "batch", "batch": 1}, "norm 'batch' takes statistics over the batch and needs at least 2 examples"),
-    ],
-    ids=str,
-)
-def test_each_error_is_one_sentence(setting, sentence):
-    (error,) = network_errors(**{**FINE, **setting})
-    assert error.startswith(sentence)
-
-
-def test_norms_that_an_mlp_cannot_take_are_named_and_no_others():
-    refused = {norm for norm in NORMS if list(network_errors(**{**FINE, "norm": norm}))}
-    assert refused == set(NORMS) - set(MLP_NORMS)
-    for norm in refused:
-        with pytest.raises(ConfigError):
-            mlp(4, 2, norm=norm)
-
-
-@pytest.mark.parametrize("norm", MLP_NORMS)
-def test_a_batch_of_one_is_refused_where_it_would_fail(norm, rng):
-    network = mlp(4, 2, hidden=(8,), norm=norm)
-    fails = False
-    try:
-        network(torch.randn(1, 4, generator=rng))
-    except ValueError:
-        fails = True
-    assert fails == bool(list(network_errors(**{**FINE, "norm": norm, "batch": 1})))
-
-
-def test_all_errors_come_at_once():
-    bad = {**FINE, "norm": "x", "place": "x", "activation": "x", "init": "x", "hidden": (-1,), "init_scale": -1.0}
-    assert len(list(network_errors(**bad))) == 6
-
-
 def test_widths_chain():
     network = mlp(3, 2, hidden=(5, 7, 9))
     linears = [m for m in network if isinstance(m, nn.Linear)]
     assert all(a.out_features == b.in_features for a, b in pairwise(linears))
 
 
-OWN_NORM = """
-from torch import nn
-from rlnorm.nn import Norm
-
-class Halve(nn.Module):
-    def __init__(self, width):
-        super().__init__()
-
-    def forward(self, x):
-        return x / 2
-
-NORM = Norm("halve", {0: Halve})
-"""
+NAMES = ["conv1", "norm1", "activation1", "conv2", "norm2", "activation2", "flatten", "linear3", "norm3", "activation3"]
 
 
-def test_a_norm_of_ones_own_is_given_by_its_path(tmp_path, rng):
-    path, x = tmp_path / "halve.py", torch.randn(5, 4, generator=rng)
-    path.write_text(OWN_NORM)
-    assert not list(network_errors(**{**FINE, "norm": str(path)}))
-    network, plain = (mlp(4, 2, hidden=(8,), norm=norm) for norm in (str(path), "none"))
-    for one in (network, plain):
-        initialize(one, torch.Generator().manual_seed(0))
-    linear, output = plain.get_submodule("linear1"), plain.get_submodule("output")
-    torch.testing.assert_close(network(x), output((linear(x) / 2).relu()))
-    (error,) = network_errors(**{**FINE, "norm": str(tmp_path / "no.py")})
-    assert error.startswith("no norm file at")
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("norm", ["none", "batch", "layer_channels", "weight"])
+def test_an_image_is_read_by_convolutions_and_then_by_linear_layers(norm, place, rng):
+    body = network(IMAGE, 3, channels=(6, 7), hidden=(8,), kernel=2, norm=norm, place=place).eval()
+    assert [name for name, _ in body.named_children() if "affine" not in name] == (
+        ["pixels", *NAMES, "output"]
+        if place != "after"
+        else ["pixels", *(NAMES[i] for i in (0, 2, 1, 3, 5, 4, 6, 7, 9, 8)), "output"]
+    )
+    x = torch.randn(5, *IMAGE, generator=rng)
+    h = x
+    for i, kind in enumerate(("conv", "conv", "linear"), start=1):
+        h = body.get_submodule(f"{kind}{i}")(h if kind == "conv" else h.flatten(1))
+        normalize = body.get_submodule(f"norm{i}")
+        h = normalize(h.relu()) if place == "after" else normalize(h).relu()
+        if place == "split":
+            affine = body.get_submodule(f"affine{i}")
+            assert isinstance(affine, ScaleShift)
+            assert not list(normalize.parameters())
+            torch.nn.init.normal_(affine.weight, generator=rng)
+            torch.nn.init.normal_(affine.bias, generator=rng)
+            ones = (1,) * (h.ndim - 2)
+            h = affine.weight.view(-1, *ones) * h + affine.bias.view(-1, *ones)
+        assert h.shape[1:] == [(6, 5, 4), (7, 4, 3), (8,)][i - 1]
+    torch.testing.assert_close(body(x), body.get_submodule("output")(h))
+    assert isinstance(network(IMAGE, 3, norm="batch").get_submodule("norm1"), BatchNorm2d)
+
+
+def test_an_image_without_convolutions_or_linear_layers(rng):
+    x = torch.randn(2, *IMAGE, generator=rng)
+    flat, bare = network(IMAGE, 3, channels=(), hidden=(8,)), network(IMAGE, 3, channels=(2,), hidden=())
+    assert [name for name, _ in flat.named_children()] == [
+        "pixels",
+        "flatten",
+        "linear1",
+        "norm1",
+        "activation1",
+        "output",
+    ]
+    assert [name for name, _ in bare.named_children()][-2:] == ["flatten", "output"]
+    assert flat(x).shape == bare(x).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale"), [(torch.uint8, 1 / 255), (torch.bool, 1), (torch.float64, 1), (torch.int16, 1)]
+)
+def test_pixels_of_any_dtype(dtype, scale, rng):
+    body, pixels = network(IMAGE, 2), torch.randint(2, (3, *IMAGE), generator=rng)
+    assert torch.equal(body(pixels.to(dtype)), body(pixels * torch.tensor(scale, dtype=torch.float32)))
+
+
+# For a network with hidden layers 1 (a convolution), 2 and 3: where a norm stands.
+STANDS = {
+    ("hidden",): {"norm1", "norm2", "norm3"},
+    ("first",): {"norm1"},
+    ("last",): {"norm3"},
+    ("input",): {"norm_input"},
+    ("output",): {"norm_output"},
+    ("output", "first", "last", "first"): {"norm1", "norm3", "norm_output"},
+    ("hidden", "input"): {"norm_input", "norm1", "norm2", "norm3"},
+    (): set[str](),
+}
+
+
+@pytest.mark.parametrize("shape", [(4,), IMAGE], ids=str)
+@pytest.mark.parametrize(("sites", "stands"), STANDS.items(), ids=str)
+def test_norms_stand_at_the_sites(sites, stands, shape):
+    hidden, layers = (
+        ((8,) * (3 if len(shape) == 1 else 2)),
+        ("conv1" if len(shape) == 3 else "linear1", "linear2", "linear3"),
+    )
+    for place in PLACES:
+        body = dict(network(shape, 2, hidden=hidden, norm="batch", sites=sites, place=place).named_children())
+        assert {name for name, m in body.items() if type(m).__name__.startswith("BatchNorm")} == stands
+        if place == "split":
+            assert {f"norm{name[-1]}" for name in body if name.startswith("affine")} == stands - {
+                "norm_input",
+                "norm_output",
+            }
+        order = list(body)
+        assert order.index("norm_input") == len(shape) // 3 if "input" in sites else "norm_input" not in order
+        assert order[-1] == ("norm_output" if "output" in sites else "output")
+    body = network(shape, 2, hidden=hidden, norm="weight", sites=sites)
+    wrapped = {f"norm{i}" for i, name in enumerate(layers, 1) if isinstance(body.get_submodule(name), WeightNorm)}
+    wrapped |= {"norm_output"} if isinstance(body.get_submodule("output"), WeightNorm) else set()
+    assert wrapped == stands - {"norm_input"}
+
+
+def test_every_site_is_tested():
+    assert {site for sites in STANDS for site in sites} == set(SITES)
+
+
+@pytest.mark.parametrize(("shape", "first"), [((4,), "linear1"), (IMAGE, "conv1")])
+def test_the_input_is_normalized_over_its_features_or_channels(shape, first, rng):
+    x, seen = 3 + torch.randn(50, *shape, generator=rng), list[torch.Tensor]()
+    body = network(shape, 2, norm="batch", sites=("input",))
+    body.get_submodule(first).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    body(x)
+    axes = (0, *range(2, x.ndim))
+    torch.testing.assert_close(seen[0].mean(axes), torch.zeros(4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(seen[0].std(axes, correction=0), torch.ones(4), atol=1e-4, rtol=0)
+
+
+def test_arguments_reach_every_norm():
+    body = network(IMAGE, 3, norm="batch", norm_kwargs={"momentum": 0.3, "affine": False}, sites=SITES)
+    norms = [m for m in body if isinstance(m, BatchNorm1d | BatchNorm2d)]
+    assert len(norms) == 5
+    assert {norm.momentum for norm in norms} == {0.3}
+    assert not any(list(norm.parameters()) for norm in norms)
+
+
+def test_a_convolution_starts_by_the_scheme_of_its_fan_in(rng):
+    body = network((50, 8, 8), 2, channels=(100,))
+    initialize(body, rng, "he", 0.5)
+    weight = body.get_parameter("conv1.weight").detach()
+    assert weight.std().item() == pytest.approx(0.5 * (2 / 450) ** 0.5, rel=0.02)
+    assert not body.get_parameter("conv1.bias").any()
+    initialize(body, rng)
+    for name, own in nn.Conv2d(50, 100, 3).named_parameters():
+        ours = body.get_parameter(f"conv1.{name}").abs().max().item()
+        assert ours == pytest.approx(own.abs().max().item(), rel=0.05)

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from rlnorm.networks import mlp
-from rlnorm.nn import MODES, set_mode
+from rlnorm.networks import mlp, network
+from rlnorm.nn import MODES, NORMS, set_mode
 from rlnorm.optimizers import OPTIMIZERS
 from rlnorm.population import Population, Rows, member_errors
 from tests.alone import (
@@ -35,9 +35,9 @@ def trained(norm: str, optimizer: str, place: str, rng: torch.Generator, steps: 
         logits = population.apply(leaves, population.buffers.views, x, "train")
         losses = torch.stack([cross_entropy(own, truth) for own, truth in zip(logits, labels, strict=True)])
         rule.step(flat_gradient(losses, leaves))
-        for i, (network, torchs) in enumerate(zip(networks, rules, strict=True)):
+        for i, (one, torchs) in enumerate(zip(networks, rules, strict=True)):
             torchs.zero_grad()
-            loss = cross_entropy(network(x[i]), labels[i])
+            loss = cross_entropy(one(x[i]), labels[i])
             torch.testing.assert_close(losses[i].detach(), loss.detach(), rtol=1e-3, atol=1e-4)
             loss.backward()
             torchs.step()
@@ -74,6 +74,34 @@ def test_every_mode_is_the_plain_modules(norm, mode, rng):
         with torch.no_grad():
             expected = torch.stack([network(own) for network, own in zip(networks, x, strict=True)])
         torch.testing.assert_close(population(x, mode), expected)
+    assert_members_are(population, networks)
+
+
+IMAGE = (3, 5, 4)
+CONV_NORMS = tuple(name for name, norm in NORMS.items() if norm.wrap_layer or 2 in norm.modules)
+
+
+def read_images(norm: str) -> nn.Sequential:
+    """A small network of images. `instance` has no form for vectors, and so stands on the convolution alone."""
+    sites = ("hidden",) if 0 in NORMS[norm].modules or NORMS[norm].wrap_layer else ("first",)
+    return network(IMAGE, OUTPUTS, channels=(4,), hidden=(8,), norm=norm, sites=sites)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("norm", CONV_NORMS)
+def test_convolutions_are_the_plain_modules_with_their_gradients_and_statistics(norm, mode, rng):
+    population = Population(lambda: read_images(norm), SEEDS)
+    networks = [set_mode(population.member(i), mode) for i in range(len(SEEDS))]
+    for _ in range(2):
+        x = torch.randn(len(SEEDS), 6, *IMAGE, generator=rng) * 2 + 1
+        leaves = population.leaves()
+        outputs = population.apply(leaves, population.buffers.views, x, mode)
+        gradient = flat_gradient(outputs.square().mean((1, 2)), leaves)
+        for i, single in enumerate(networks):
+            expected = single(x[i])
+            torch.testing.assert_close(outputs[i], expected, rtol=1e-4, atol=1e-5)
+            own = torch.autograd.grad(expected.square().mean(), list(single.parameters()))
+            torch.testing.assert_close(gradient[i], torch.cat([g.flatten() for g in own]), rtol=1e-3, atol=1e-4)
     assert_members_are(population, networks)
 
 

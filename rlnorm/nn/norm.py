@@ -70,6 +70,8 @@ class Norm:
         Raises ConfigError where the norm has no form for `ndim`, or takes no such argument.
         """
         if not self.modules:
+            if kwargs:
+                raise ConfigError(f"norm {self.name!r} wraps a layer and takes no arguments, got: {', '.join(kwargs)}.")
             return Identity(width)
         if ndim not in self.modules:
             has = ", ".join(map(str, self.modules))
