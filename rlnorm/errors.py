@@ -1,6 +1,6 @@
 """Bad input, said in one clear sentence each and all at once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
 
@@ -31,3 +31,10 @@ def unknown(kind: str, got: object, valid: Iterable[str], expected: str | None =
     near = get_close_matches(str(got), names, n=1, cutoff=0.4)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"unknown {kind} {got!r}.{hint} Expected {expected or 'one of: ' + ', '.join(names)}."
+
+
+def too_few(counts: Mapping[str, int]) -> Iterator[str]:
+    """The sentence for each named count that is below 1."""
+    for name, value in counts.items():
+        if value < 1:
+            yield f"{name} must be at least 1, got {value}."

@@ -7,6 +7,8 @@ operations on tensors alone, in place, so that a compiled update can hold them.
         m <- b1 m + (1-b1) g,   v <- b2 v + (1-b2) g^2,   p <- p - lr (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps)
     SGD with momentum (Polyak 1964, in torch's form):
         m <- b m + g,           p <- p - lr m
+    RMSProp, centered (Graves 2013, arXiv:1308.0850, eqs. 38-41 without momentum, eps outside the root as torch has it):
+        m <- a m + (1-a) g,     v <- a v + (1-a) g^2,       p <- p - lr g / (sqrt(v - m^2) + eps)
 """
 
 from collections.abc import Sequence
@@ -60,4 +62,23 @@ class SGD:
         self.parameters.sub_(self.rates * self.m)
 
 
-OPTIMIZERS: dict[str, type[Adam] | type[SGD]] = {"adam": Adam, "sgd": SGD}
+class RMSProp:
+    """Centered RMSProp on `parameters` (N, P) with one rate per member; alpha and eps are the MinAtar example's.
+
+    MinAtar (Young & Tian 2019, arXiv:1903.03176) takes them from Mnih et al. 2015. v - m^2 is a variance: where
+    rounding makes it negative it counts as 0, where torch's goes on with NaN.
+    """
+
+    def __init__(self, parameters: Tensor, rates: Sequence[float], alpha: float = 0.95, eps: float = 0.01):
+        self.parameters, self.rates, self.alpha, self.eps = parameters, _column(rates), alpha, eps
+        self.m, self.v = torch.zeros_like(parameters), torch.zeros_like(parameters)
+
+    def step(self, gradient: Tensor) -> None:
+        """One step; gradient (N, P)."""
+        self.m.mul_(self.alpha).add_(gradient, alpha=1 - self.alpha)
+        self.v.mul_(self.alpha).addcmul_(gradient, gradient, value=1 - self.alpha)
+        spread = self.v.addcmul(self.m, self.m, value=-1).clamp_(min=0).sqrt_()
+        self.parameters.sub_(self.rates * gradient / spread.add_(self.eps))
+
+
+OPTIMIZERS: dict[str, type[Adam] | type[SGD] | type[RMSProp]] = {"adam": Adam, "sgd": SGD, "rmsprop": RMSProp}

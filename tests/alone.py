@@ -32,6 +32,8 @@ def torch_optimizer(name: str, network: nn.Module, rate: float) -> torch.optim.O
     """torch's optimizer of that name."""
     if name == "adam":
         return torch.optim.Adam(network.parameters(), lr=rate)
+    if name == "rmsprop":
+        return torch.optim.RMSprop(network.parameters(), lr=rate, alpha=0.95, eps=0.01, centered=True)
     return torch.optim.SGD(network.parameters(), lr=rate, momentum=0.9)
 
 

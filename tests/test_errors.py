@@ -2,7 +2,7 @@ import pickle
 
 import pytest
 
-from rlnorm.errors import ConfigError, raise_if_any, unknown
+from rlnorm.errors import ConfigError, raise_if_any, too_few, unknown
 
 
 def test_all_sentences_are_raised_at_once():
@@ -19,6 +19,13 @@ def test_an_unknown_name_is_said_with_the_nearest_and_what_was_expected():
     )
     assert unknown("norm", "xyz", ["none", "layer"]) == "unknown norm 'xyz'. Expected one of: layer, none."
     assert unknown("claim", "a", ["b"], "an id").endswith("Expected an id.")
+
+
+def test_counts_below_one_are_named():
+    assert list(too_few({"steps": 0, "batch": 1, "envs": -2})) == [
+        "steps must be at least 1, got 0.",
+        "envs must be at least 1, got -2.",
+    ]
 
 
 def test_survives_the_way_from_one_process_to_another():

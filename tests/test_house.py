@@ -99,7 +99,8 @@ class TestLengths:
 # Modules whose test has another name, or that are tested with another. Norms (files with a NORM) run under the laws of
 # every norm; `__init__.py` files hold names alone.
 TESTED_IN = {
-    "dqn/recipes.py": "dqn/test_agents.py",
+    "dqn/errors.py": "dqn/test_dqn_errors.py",
+    "dqn/records.py": "dqn/test_loop.py",
     "dqn/train.py": "dqn/test_loop.py",
     "nn/_autograd.py": "nn/test_laws.py",
     "nn/_channels.py": "nn/test_laws.py",

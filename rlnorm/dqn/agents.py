@@ -1,7 +1,7 @@
 """A population of DQN agents: acting, and the update as a pure function of tensors so that it can be compiled whole."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,18 +10,28 @@ from rlnorm.compiling import compiled
 from rlnorm.dqn.losses import LOSSES, chosen, clip_by_norm, double_q_learning_target, q_learning_target
 from rlnorm.dqn.recipes import Recipe
 from rlnorm.dqn.replay import Batch
+from rlnorm.nn import Mode
 from rlnorm.optimizers import OPTIMIZERS
-from rlnorm.population import Population
+from rlnorm.population import Population, Rows, Tensors
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# The mode that normalizes in the same way and updates nothing.
+FROZEN: dict[Mode, Mode] = {"train": "batch", "batch": "batch", "eval": "eval", "track": "eval"}
 
 
 class Agents:
-    """N agents with an online and a target network each.
+    """N agents with an online and, unless they go without, a target network each.
 
     build     makes one Q-network, (B, *shape) -> (B, actions)
     rates     one learning rate per agent
     unpack    what `update` is given -> Batch of s (N, B, *shape), inside the compiled update
+    target    whether there are target networks; without, the online network values s' itself
+    tau       share of the online parameters that `update_target` takes over
+    observe   makes what one agent standardizes its observations with (`rlnorm.nn.ObservationNorm`); None: nothing
     q_limit   |Q| beyond which an agent counts as diverged (rule: 10 r_max / (1 - gamma))
-    compile   compile `update`, and `act` for one E (about 10 s the first time on a machine)
+    compile   compile `update`, `act` and `meet`, the latter for one E (about 10 s the first time on a machine)
 
     `diverged` (N,) bool stays set once an agent's loss is non-finite or its Q beyond the limit. One member's NaN stays
     its own: nothing here mixes rows.
@@ -39,35 +49,39 @@ class Agents:
         double: bool = False,
         clip: float | None = None,
         optimizer: str = "adam",
+        target: bool = True,
+        tau: float = 1.0,
+        observe: Callable[[], nn.Module] | None = None,
         init: str = "torch",
         init_scale: float = 1.0,
         q_limit: float = float("inf"),
         compile: bool = False,
     ):
         self.online = Population(build, seeds, init=init, init_scale=init_scale)
-        self.target_parameters, self.target_buffers = self.online.state()
+        # Without a target network the online one stands in its place.
+        online = (self.online.parameters, self.online.buffers)
+        self.target_parameters, self.target_buffers = self.online.state() if target else online
+        self.first_buffers = self.online.state()[1]
+        self.observations = None if observe is None else Population(observe, seeds)
         self.optimizer = OPTIMIZERS[optimizer](self.online.flat, rates)
         self.recipe, self.loss, self.double, self.clip = recipe, LOSSES[loss], double, clip
-        self.unpack, self.q_limit = unpack, q_limit
+        self.unpack, self.target, self.tau, self.q_limit = unpack, target, tau, q_limit
         self.diverged = torch.zeros(len(seeds), dtype=torch.bool)
-        self.update: Callable[[Any], tuple[Tensor, Tensor]] = compiled(self._update) if compile else self._update
-        self.act: Callable[[Tensor], Tensor] = compiled(self.greedy) if compile else self.greedy
-
-    def _target(self, r_t: Tensor, discount_t: Tensor, s_t: Tensor) -> Tensor:
-        mode = self.recipe.target
-        with torch.no_grad():
-            q_t = self.online.apply(self.target_parameters.views, self.target_buffers.views, s_t, mode)
-            if not self.double:
-                return q_learning_target(r_t, discount_t, q_t)
-            return double_q_learning_target(r_t, discount_t, q_t, self.online(s_t, mode))
+        maybe = compiled if compile else _as_it_is
+        self.update: Callable[[Any], tuple[Tensor, Tensor]] = maybe(self._update)
+        self.act: Callable[[Tensor], Tensor] = maybe(self._act)
+        self.meet: Callable[[Tensor], None] = maybe(self._meet)
 
     def _update(self, sample: Any) -> tuple[Tensor, Tensor]:
         """One step of every agent on its own batch, as a replay samples it -> loss (N,), mean Q (N,)."""
         batch = self.unpack(sample)
-        target = self._target(batch.r_t, batch.discount_t, batch.s_t)
         leaves = self.online.leaves()
-        q_tm1 = self.online.apply(leaves, self.online.buffers.views, batch.s_tm1, self.recipe.online)
-        loss = self.loss(chosen(q_tm1, batch.a_tm1), target).mean(-1)
+        q_tm1, q_t, q_t_online = self._values(leaves, self._read(batch.s_tm1), self._read(batch.s_t))
+        if self.double:
+            goal = double_q_learning_target(batch.r_t, batch.discount_t, q_t, q_t_online)
+        else:
+            goal = q_learning_target(batch.r_t, batch.discount_t, q_t)
+        loss = self.loss(chosen(q_tm1, batch.a_tm1), goal).mean(-1)
         # The sum over members is a formality: no member's loss depends on another's parameters.
         gradients = torch.autograd.grad(loss.sum(), list(leaves.values()))
         with torch.no_grad():
@@ -77,11 +91,66 @@ class Agents:
             self.diverged.logical_or_(~sane)
         return loss.detach(), q_tm1.detach().mean((1, 2))
 
+    def _values(self, leaves: Tensors, s_tm1: Tensor, s_t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Q of s with gradient; Q of s' that is bootstrapped from, and the online network's. (N, B, actions) each.
+
+        Passes over s' come first: where they feed running statistics, those of s enter last. The third is the second
+        where no pass of its own is needed.
+        """
+        recipe, count = self.recipe, s_tm1.shape[1]
+        joint = torch.cat([s_tm1, s_t], 1) if recipe.joint else s_t
+        with torch.no_grad():
+            q_t = q_t_online = torch.empty(0)
+            if self.target:
+                x = s_t if recipe.target == "eval" else joint
+                q_t = self._run(self.target_parameters.views, self.target_buffers, x, recipe.target)[:, -count:]
+            if not recipe.joint and (self.double or not self.target):
+                q_t_online = self._run(self.online.parameters.views, self.online.buffers, s_t, recipe.successor)
+        q = self._run(leaves, self.online.buffers, joint if recipe.joint else s_tm1, recipe.online)
+        if recipe.joint:
+            q_t_online = q[:, count:].detach()
+        return q[:, :count], q_t if self.target else q_t_online, q_t_online
+
+    def _run(self, parameters: Tensors, buffers: Rows, x: Tensor, mode: Mode) -> Tensor:
+        if self.recipe.batch_of_one and x.shape[1] == 1 and mode != "eval":
+            # Beside a copy of itself a row has what it would have alone: xhat = 0, variance 0.
+            return self.online.apply(parameters, buffers.views, torch.cat([x, x], 1), mode)[:, :1]
+        return self.online.apply(parameters, buffers.views, x, mode)
+
+    def _read(self, observations: Tensor) -> Tensor:
+        """Observations -> what the networks are given, both (N, B, *shape)."""
+        return observations if self.observations is None else self.observations(observations.float())
+
+    def _act(self, observations: Tensor) -> Tensor:
+        with torch.no_grad():
+            return self._best(observations, self.recipe.acting)
+
     def greedy(self, observations: Tensor) -> Tensor:
-        """Greedy actions: (N, E, *shape) -> (N, E) int64, for any E."""
-        return self.online(observations, self.recipe.acting).argmax(-1)
+        """Greedy actions, and no statistic changes: (N, E, *shape) -> (N, E) int64, for any E.
+
+        `act` is the same, for one E, except that it updates running statistics where the recipe says so.
+        """
+        with torch.no_grad():
+            return self._best(observations, FROZEN[self.recipe.acting])
+
+    def _best(self, observations: Tensor, mode: Mode) -> Tensor:
+        x = self._read(observations)
+        return self._run(self.online.parameters.views, self.online.buffers, x, mode).argmax(-1)
+
+    def _meet(self, observations: Tensor) -> None:
+        """Let observations (N, E, *shape) enter the statistics that observations are standardized with."""
+        if self.observations is not None:
+            self.observations(observations.float(), "train")
 
     def update_target(self) -> None:
-        """Copy *all* state to the target: parameters and statistics."""
-        self.target_parameters.copy_(self.online.parameters)
-        self.target_buffers.copy_(self.online.buffers)
+        """Move the target's parameters by `tau`, and do with its statistics what the recipe says."""
+        assert self.target
+        for dtype, matrix in self.target_parameters.matrices.items():
+            matrix.lerp_(self.online.parameters.matrices[dtype], self.tau)
+        if self.recipe.statistics != "own":
+            copied = self.recipe.statistics == "copied"
+            self.target_buffers.copy_(self.online.buffers if copied else self.first_buffers)
+
+
+def _as_it_is(function: Callable[P, R]) -> Callable[P, R]:
+    return function

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from rlnorm.errors import raise_if_any
+from rlnorm.errors import raise_if_any, too_few
 from rlnorm.study.assess import Asked, setting_errors
 from rlnorm.study.claim import DQN, PRESETS, Arm, Claim, Effect, Experiment
 from rlnorm.study.discover import Found
@@ -58,9 +58,7 @@ def errors(env: str, norms: Sequence[str], seeds: int, steps: int, lr: float | N
     names = [_short(norm) for norm in norms]
     if len(names) < 2 or len(set(names)) < len(names):
         yield f"--norms needs at least two different norms to compare, got {','.join(names) or 'none'!r}."
-    for name, value in {"--seeds": seeds, "--steps": steps}.items():
-        if value < 1:
-            yield f"{name} must be at least 1, got {value}."
+    yield from too_few({"--seeds": seeds, "--steps": steps})
     yield from setting_errors(
         _experiment(env, steps, lr),
         {name: Arm(norm=norm) for name, norm in zip(names, norms)},

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from rlnorm.compiling import compiled
-from rlnorm.errors import raise_if_any, unknown
+from rlnorm.errors import raise_if_any, too_few, unknown
 from rlnorm.networks import mlp, network_errors
 from rlnorm.optimizers import OPTIMIZERS
 from rlnorm.population import RECORDS, Population, member_errors
@@ -144,9 +144,7 @@ def errors(
     for kind, got, valid in (("data set", dataset, DATASETS), ("optimizer", optimizer, OPTIMIZERS)):
         if got not in valid:
             yield unknown(kind, got, valid)
-    for name, value in {"steps": steps, "batch": batch}.items():
-        if value < 1:
-            yield f"{name} must be at least 1, got {value}."
+    yield from too_few({"steps": steps, "batch": batch})
     if dataset in DATASETS:
         size = len(DATASETS[dataset]())
         most = size - round(size * TEST_SHARE)

@@ -8,77 +8,16 @@ from typing import cast
 import gymnasium as gym
 import pytest
 import torch
-import torch.nn.functional as F
 from stable_baselines3 import DQN
-from torch import Tensor, nn
+from torch import Tensor
 
 from rlnorm.dqn.agents import Agents
 from rlnorm.dqn.recipes import RECIPES
 from rlnorm.dqn.replay import unpack
 from rlnorm.networks import mlp
-from rlnorm.nn import MODES, NORMS
-from tests.alone import INPUTS, MLP_NORMS, OUTPUTS, alone, assert_members_are, build, torch_optimizer
-
-SEEDS, SCALES, RATES, BATCH = (3, 1, 3), (1.0, 0.5, 2.0), (1e-2, 3e-3, 3e-2), 16
-
-
-def agents_of(norm: str, **options) -> Agents:
-    return Agents(
-        lambda: build(norm),
-        SEEDS,
-        RATES,
-        unpack=partial(unpack, shape=(INPUTS,)),
-        recipe=RECIPES["supervised"],
-        init_scale=SCALES,  # pyright: ignore[reportArgumentType] (a factor each, as Population takes them)
-        **options,
-    )
-
-
-def transitions(rng: torch.Generator, members: int = len(SEEDS)) -> Tensor:
-    """Packed rows (members, BATCH, 2 INPUTS + 3); a third of them end an episode."""
-    s = torch.randn(members, BATCH, 2 * INPUTS, generator=rng) * 2 + 1
-    a = torch.randint(OUTPUTS, (members, BATCH, 1), generator=rng).float()
-    r = torch.randn(members, BATCH, 1, generator=rng) * 3
-    d = 0.9 * (torch.rand(members, BATCH, 1, generator=rng) > 1 / 3)
-    return torch.cat([s, a, r, d], dim=-1)
-
-
-def learn_alone(
-    online: nn.Module, target: nn.Module, rule: torch.optim.Optimizer, rows: Tensor, loss: str, double: bool, clip
-) -> Tensor:
-    """One update of DQN as its papers write it, on a plain module."""
-    s, s_next, (a, r, d) = rows[:, :INPUTS], rows[:, INPUTS : 2 * INPUTS], rows[:, 2 * INPUTS :].unbind(1)
-    with torch.no_grad():
-        values = target.eval()(s_next)
-        select = online.eval()(s_next) if double else values
-        goal = r + d * values[torch.arange(len(rows)), select.argmax(1)]
-    q = online.train()(s)[torch.arange(len(rows)), a.long()]
-    value = F.mse_loss(q, goal) if loss == "squared" else F.smooth_l1_loss(q, goal)
-    rule.zero_grad()
-    value.backward()
-    if clip is not None:
-        nn.utils.clip_grad_norm_(online.parameters(), clip)
-    rule.step()
-    return value.detach()
-
-
-def compare(norm: str, rng: torch.Generator, *, loss="squared", double=False, clip=None, optimizer="adam", steps=12):
-    agents = agents_of(norm, loss=loss, double=double, clip=clip, optimizer=optimizer)
-    networks = alone(norm, SEEDS, SCALES)
-    targets = deepcopy(networks)
-    rules = [torch_optimizer(optimizer, n, rate) for n, rate in zip(networks, RATES, strict=True)]
-    for step in range(steps):
-        rows = transitions(rng)
-        losses, q = agents.update(rows)
-        for i, (network, target, rule) in enumerate(zip(networks, targets, rules, strict=True)):
-            mean_q = deepcopy(network).train()(rows[i, :, :INPUTS]).mean().detach()
-            expected = learn_alone(network, target, rule, rows[i], loss, double, clip)
-            torch.testing.assert_close(losses[i], expected, rtol=1e-3, atol=1e-4)
-            torch.testing.assert_close(q[i], mean_q, rtol=1e-3, atol=1e-4)
-        if step % 5 == 4:
-            agents.update_target()
-            targets = deepcopy(networks)
-    assert_members_are(agents.online, networks)
+from rlnorm.nn import NORMS, ObservationNorm
+from tests.alone import INPUTS, MLP_NORMS
+from tests.dqn.learning import BATCH, agents_of, compare, transitions
 
 
 @pytest.mark.parametrize("norm", MLP_NORMS)
@@ -88,13 +27,15 @@ def test_agents_equal_agents_that_learn_alone(norm, rng):
 
 @pytest.mark.parametrize("loss", ["squared", "huber"])
 @pytest.mark.parametrize("double", [False, True])
-@pytest.mark.parametrize(("clip", "optimizer"), [(None, "adam"), (0.5, "sgd")])
+@pytest.mark.parametrize(("clip", "optimizer"), [(None, "adam"), (0.5, "sgd"), (0.5, "rmsprop")])
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])
 def test_under_every_option(norm, loss, double, clip, optimizer, rng):
     compare(norm, rng, loss=loss, double=double, clip=clip, optimizer=optimizer)
 
 
-@pytest.mark.parametrize("changed", [{"loss": "huber"}, {"double": True}, {"clip": 0.5}, {"optimizer": "sgd"}])
+@pytest.mark.parametrize(
+    "changed", [{"loss": "huber"}, {"double": True}, {"clip": 0.5}, {"optimizer": "sgd"}, {"optimizer": "rmsprop"}]
+)
 def test_each_option_changes_the_numbers(changed, rng):
     options = {"loss": "squared", "double": False, "clip": None, "optimizer": "adam"}
     rows = [transitions(rng) for _ in range(4)]
@@ -189,6 +130,22 @@ def test_the_passes_over_successors_and_for_acting_touch_no_statistic(norm, rng)
     assert all(torch.equal(view, state.views[n]) for n, view in alike.target_buffers.views.items())
 
 
+def test_an_update_standardizes_s_and_its_successor(rng):
+    """As if they had come standardized, with the statistics of what was met; and it changes none of these."""
+    plain, own = agents_of("layer"), agents_of("layer", observe=lambda: ObservationNorm(INPUTS))
+    assert own.observations is not None
+    own.meet(torch.randn(3, 50, INPUTS, generator=rng) * 3 + 2)
+    rows = transitions(rng)
+    s, rest = rows[..., : 2 * INPUTS].unflatten(-1, (2, INPUTS)), rows[..., 2 * INPUTS :]
+    mean, var = (
+        own.observations.buffers.views[name].clone()[:, None, None] for name in ("running_mean", "running_var")
+    )
+    plain.update(torch.cat([((s - mean) / var.sqrt()).flatten(-2), rest], -1))
+    own.update(rows)
+    torch.testing.assert_close(own.online.flat, plain.online.flat, rtol=1e-3, atol=1e-5)
+    assert torch.equal(own.observations.buffers.views["running_mean"], mean[:, 0, 0])
+
+
 @pytest.mark.parametrize("envs", [1, 5])
 @pytest.mark.parametrize("norm", MLP_NORMS)
 def test_greedy_is_each_agents_best_action(norm, envs, rng):
@@ -238,13 +195,6 @@ def test_a_q_beyond_the_limit_marks_its_agent_for_good(rng):
     agents.online.parameters.views["output.bias"][2, 1] += 100.0
     agents.update(transitions(rng))
     assert agents.diverged.tolist() == [False, False, True]
-
-
-def test_recipes_name_modes_and_the_supervised_one_is_train_and_eval():
-    for recipe in RECIPES.values():
-        assert {recipe.acting, recipe.online, recipe.target} <= set(MODES)
-    supervised = RECIPES["supervised"]
-    assert (supervised.acting, supervised.online, supervised.target) == ("eval", "train", "eval")
 
 
 def test_every_norm_an_mlp_can_take_is_tested():

@@ -120,8 +120,10 @@ def test_updates_and_copies_come_when_a_count_by_hand_says(counts, watched):
     assert watched.copies == copies
 
 
-@pytest.mark.parametrize(("envs", "collections"), [(1, 10), (10, 1)])
-def test_updates_and_copies_come_when_stable_baselines3s_do(envs, collections, watched, monkeypatch):
+@pytest.mark.parametrize(
+    ("envs", "collections", "recipe"), [(1, 10, "supervised"), (10, 1, "supervised"), (1, 10, "sb3"), (3, 10, "sb3")]
+)
+def test_updates_and_copies_come_when_stable_baselines3s_do(envs, collections, recipe, watched, monkeypatch):
     """SB3 counts `train_freq` in calls of all environments together, and copies the target while it collects."""
     updates, copies = list[int](), list[int]()
     model = DQN(
@@ -140,6 +142,58 @@ def test_updates_and_copies_come_when_stable_baselines3s_do(envs, collections, w
     # Twice in each copy: parameters, then statistics.
     monkeypatch.setattr(sb3_dqn, "polyak_update", lambda *_: copies.append(model.num_timesteps))
     model.learn(400)
-    run(envs=envs, updates=2)
-    assert watched.updates == updates
-    assert watched.copies == copies[::2]
+    run(envs=envs, updates=2, train_every=envs * collections, recipe=recipe)
+    assert watched.updates == [step for step in updates if step <= 400]
+    assert watched.copies == [step for step in copies[::2] if step <= 400]
+
+
+@pytest.mark.parametrize(("recipe", "order"), [("supervised", ["update", "copy"]), ("sb3", ["copy", "update"])])
+def test_a_copy_due_with_an_update_comes_after_it_or_as_in_stable_baselines3_before(recipe, order, watched):
+    run(recipe=recipe, train_every=50, target_every=50, starts=49, steps=100)
+    assert watched.order == order * 2
+
+
+def test_as_in_stable_baselines3_one_coin_is_tossed_for_all_environments(watched):
+    """Random together half of the time: of any two environments' actions, non-greedy ones correlate by a third."""
+    run(recipe="sb3", epsilon=(0.5, 0.5, 1.0), starts=0, train_every=10_000, steps=5_000, envs=5, buffer=10_000)
+    other = np.concatenate([watched.agents.greedy(torch.from_numpy(s)).numpy() != a for s, _, a, *_ in watched.added])
+    assert other.mean() == pytest.approx(0.25, abs=0.02)
+    assert np.corrcoef(other.T)[~np.eye(5, dtype=bool)] == pytest.approx(1 / 3, abs=0.08)
+
+
+@pytest.mark.parametrize(("recipe", "random"), [("supervised", False), ("sb3", True)])
+def test_as_in_stable_baselines3_actions_are_random_until_learning_starts(recipe, random, watched):
+    run(recipe=recipe, epsilon=(0.0, 0.0, 1.0), starts=200, train_every=10_000, envs=4)
+    greedy = [(watched.agents.greedy(torch.from_numpy(s)).numpy() == a).all() for s, _, a, *_ in watched.added]
+    assert all(greedy[50:])
+    assert all(greedy[:50]) != random
+
+
+def test_without_a_target_network_nothing_is_copied(watched):
+    run(target_every=None)
+    assert watched.copies == []
+    assert watched.agents.target_parameters is watched.agents.online.parameters
+
+
+def test_rewards_are_scaled_for_learning_and_raw_in_records(watched):
+    settings = {"discount": 0.9, "epsilon": (1.0, 1.0, 1.0)}
+    plain, scaled = run(**settings), run(**settings, reward_scale=0.5)
+    assert {float(value) for *_, reward, _ in watched.added[400:] for value in reward.ravel()} == {0.5}
+    for own, other in zip(plain[:-1], scaled[:-1], strict=True):
+        np.testing.assert_array_equal(own["return"], other["return"])
+    assert watched.agents.q_limit == pytest.approx(10 * 0.5 / (1 - 0.9))
+
+
+def test_observations_are_standardized_by_all_that_were_acted_on(watched):
+    """By those of training alone: the statistics are those of what was stored, though an evaluation came last."""
+    run(normalize_observations=True, envs=3, steps=600)
+    met = np.concatenate([observation for observation, *_ in watched.added], axis=1)
+    assert watched.agents.observations is not None
+    own = watched.agents.observations.buffers.views
+    np.testing.assert_allclose(own["running_mean"], met.mean(1), atol=1e-4)
+    np.testing.assert_allclose(own["running_var"], met.var(1), rtol=1e-3, atol=1e-4)
+    assert own["running_count"].flatten().tolist() == pytest.approx([600, 600])
+    x = torch.from_numpy(met[:, :50])
+    standard = (x - own["running_mean"].unsqueeze(1)) / own["running_var"].unsqueeze(1).sqrt()
+    expected = watched.agents.online(standard.clamp(-10, 10)).argmax(-1)
+    assert torch.equal(watched.agents.greedy(x), expected)

@@ -50,6 +50,7 @@ class Watched:
         self.added: list[tuple[np.ndarray, ...]] = []
         self.updates: list[int] = []
         self.copies: list[int] = []
+        self.order: list[str] = []
         self.greedy: list[np.ndarray] = []
         self.agents: Agents
         self.step = 0
@@ -69,12 +70,14 @@ class Watched:
 
                 def watched_update(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
                     watched.updates.append(watched.step)
+                    watched.order.append("update")
                     return update(rows)
 
                 self.update = watched_update
 
             def update_target(self) -> None:
                 watched.copies.append(watched.step)
+                watched.order.append("copy")
                 super().update_target()
 
         monkeypatch.setattr(loop, "Replay", WatchedReplay)
