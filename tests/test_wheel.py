@@ -66,3 +66,6 @@ def test_installs_and_runs_in_an_empty_environment(wheel: Path, tmp_path: Path):
     (overall, part) = json.loads((tmp_path / "out" / "verdicts.json").read_text())
     assert (overall["part"], part["part"], part["n"], part["steps"]) == ("overall", "layer against none", 2, 1_200)
     assert "<svg" in (tmp_path / "out" / "report.html").read_text()
+    run(python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", f"{wheel}[minatar]", folder=tmp_path)
+    options[1], options[-1] = "MinAtar/Breakout-v1", "games"
+    assert "[2/2] finished" in run(rlnorm, "train", *options, folder=tmp_path)

@@ -12,6 +12,7 @@ import torch
 
 from rlnorm.dqn.agents import FROZEN, Agents
 from rlnorm.dqn.errors import errors
+from rlnorm.dqn.images import ImageReplay
 from rlnorm.dqn.recipes import resolve
 from rlnorm.dqn.records import EVALUATION_EPISODES, Window, evaluate
 from rlnorm.dqn.replay import Replay
@@ -92,7 +93,12 @@ def train(
     env_seed, eval_seed, sample_seed = (int(x) for x in block.generate_state(3))
     generator = torch.Generator().manual_seed(sample_seed)
     members, use = len(seeds), resolve(recipe, modes)
-    replay = Replay(members, buffer, shape)
+    environments = make(env, members * envs)
+    observation = environments.reset(env_seed).reshape(members, envs, *shape)
+    if len(shape) > 1:
+        replay = ImageReplay(members, buffer, shape, observation.dtype, envs)
+    else:
+        replay = Replay(members, buffer, shape)
     agents = Agents(
         lambda: network(
             shape,
@@ -122,8 +128,6 @@ def train(
         q_limit=10 * SCALES[env].reward_max * reward_scale / (1 - discount) if env in SCALES else float("inf"),
         compile=compile,
     )
-    environments = make(env, members * envs)
-    observation = environments.reset(env_seed).reshape(members, envs, *shape)
     window = Window(members, envs)
     coins = 1 if use.sb3_loop else envs
     period = target_every and (max(target_every // envs, 1) * envs if use.sb3_loop else target_every)

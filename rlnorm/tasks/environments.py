@@ -4,10 +4,13 @@ gymnasium's vector environments reset on the *next* step by default, and the tra
 learn from. Here every environment gives one valid transition per step: `step` returns the observation to act on next
 and, apart from it, the successor to learn from (they differ where an episode ended). `terminated` stops bootstrapping,
 `truncated` does not.
+
+Vectors are observed as float32. Images are observed in their own dtype with the channels first.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
 import gymnasium as gym
@@ -16,6 +19,7 @@ from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 from gymnasium.error import Error as GymnasiumError
 from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers import TimeLimit
 
 from rlnorm.errors import unknown
 
@@ -46,8 +50,12 @@ SCALES: dict[str, Scale] = {
 }
 
 
+# A greedy policy can play some games for ever (MinAtar's Breakout is one) unless they are cut.
+MOST_STEPS = 10_000
+
+
 class Step(NamedTuple):
-    """One step of n environments. observation, successor: (n, *shape) float32; the others (n,)."""
+    """One step of n environments. observation, successor: (n, *shape); the others (n,)."""
 
     observation: np.ndarray
     successor: np.ndarray
@@ -98,22 +106,53 @@ class Looped:
     """n environments of any id, stepped one after another by gymnasium's SyncVectorEnv."""
 
     def __init__(self, env_id: str, count: int):
-        self._env = SyncVectorEnv([lambda: gym.make(env_id)] * count, autoreset_mode=AutoresetMode.SAME_STEP)
+        self._env = SyncVectorEnv([lambda: _make_one(env_id)] * count, autoreset_mode=AutoresetMode.SAME_STEP)
+        self._axis = _channel_axis(self._env.single_observation_space.shape or ())
 
     def reset(self, seed: int) -> np.ndarray:
         """-> observations (n, *shape)."""
-        return self._env.reset(seed=seed)[0].astype(np.float32, copy=False)
+        return self._observed(self._env.reset(seed=seed)[0])
 
     def step(self, actions: np.ndarray) -> Step:
         """actions (n,) int -> Step."""
         observation, reward, terminated, truncated, info = self._env.step(actions)
-        observation = observation.astype(np.float32, copy=False)
+        observation = self._observed(observation)
         successor = observation
         if "final_obs" in info:
             successor = observation.copy()
             ended = info["_final_obs"]
-            successor[ended] = np.stack(info["final_obs"][ended])
+            successor[ended] = self._observed(np.stack(info["final_obs"][ended]))
         return Step(observation, successor, reward, terminated, truncated)
+
+    def _observed(self, raw: np.ndarray) -> np.ndarray:
+        if self._axis is None:
+            return raw.astype(np.float32, copy=False)
+        return np.ascontiguousarray(np.moveaxis(raw, 1 + self._axis, 1))
+
+
+def _channel_axis(shape: tuple[int, ...]) -> int | None:
+    """Which axis of an image are the channels: the last, unless the first is shorter; None for what is no image."""
+    if len(shape) != 3:
+        return None
+    return 0 if shape[0] < shape[2] else 2
+
+
+def _register(env_id: str) -> None:
+    """Let gymnasium know MinAtar's games if `env_id` is one. Raises ImportError where MinAtar is not installed."""
+
+    def of_minatar(name: str) -> bool:
+        return name.lower().startswith("minatar/")
+
+    if of_minatar(env_id) and not any(map(of_minatar, gym.registry)):
+        import_module("minatar.gym").register_envs()
+
+
+def _make_one(env_id: str) -> gym.Env[Any, Any]:
+    """One environment, cut after `MOST_STEPS` where it has no limit of its own."""
+    _register(env_id)
+    env: gym.Env[Any, Any] = gym.make(env_id)
+    limited = env.spec is not None and env.spec.max_episode_steps is not None
+    return env if limited else TimeLimit(env, MOST_STEPS)
 
 
 def make(env_id: str, count: int) -> Environments:
@@ -122,23 +161,29 @@ def make(env_id: str, count: int) -> Environments:
 
 
 def spaces(env_id: str) -> tuple[tuple[int, ...], int]:
-    """-> (shape of one observation, number of actions)."""
-    env = gym.make(env_id)
+    """-> (shape of one observation, of an image with the channels first; number of actions)."""
+    env = _make_one(env_id)
     observation, action = env.observation_space, env.action_space
     env.close()
     assert isinstance(observation, Box)
     assert isinstance(action, Discrete)
-    return observation.shape, int(action.n)
+    shape = observation.shape
+    return (shape[-1], *shape[:-1]) if _channel_axis(shape) == 2 else shape, int(action.n)
 
 
 def environment_errors(env_id: str) -> Iterator[str]:
-    """One sentence for each reason why a DQN with an MLP cannot be trained on `env_id`."""
+    """One sentence for each reason why DQN cannot be trained on `env_id`."""
+    try:
+        _register(env_id)
+    except ImportError as error:
+        yield f"environment {env_id!r} needs MinAtar ({error}): pip install 'rlnorm[minatar]'."
+        return
     # An id without its version is refused: what it names changes with gymnasium. "module:id" imports the module.
     if ":" not in env_id and env_id not in gym.registry:
         yield unknown("environment", env_id, gym.registry, "a gymnasium id such as CartPole-v1 or Acrobot-v1")
         return
     try:
-        env: gym.Env[Any, Any] = gym.make(env_id)
+        env = _make_one(env_id)
     except (GymnasiumError, ImportError) as error:
         yield f"environment {env_id!r} cannot be made here: {error}"
         return
@@ -148,8 +193,11 @@ def environment_errors(env_id: str) -> Iterator[str]:
         yield f"DQN needs a finite set of actions, but {env_id!r} has {action} (expected a Discrete space)."
     elif int(action.start) != 0:
         yield f"actions must be numbered from 0, but {env_id!r} has {action}."
-    if not isinstance(observation, Box) or len(observation.shape) != 1:
-        yield f"the network reads vectors, but {env_id!r} observes {observation} (expected a Box of one dimension)."
+    if not isinstance(observation, Box) or len(observation.shape) not in (1, 3):
+        yield (
+            f"the network reads vectors or images, but {env_id!r} observes {observation} (expected a Box of one "
+            "dimension, or of three: height, width, channels)."
+        )
 
 
 def measure_random(env_id: str, episodes: int, seed: int) -> float:

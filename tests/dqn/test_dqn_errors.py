@@ -44,7 +44,7 @@ UNKNOWN_ENVIRONMENT = "unknown environment 'CartPol-v1'. Did you mean 'CartPole-
 CASES = [
     ({"env": "CartPol-v1"}, UNKNOWN_ENVIRONMENT),
     ({"env": "Pendulum-v1"}, "DQN needs a finite set of actions, but 'Pendulum-v1' has Box("),
-    ({"env": "Blackjack-v1"}, "the network reads vectors, but 'Blackjack-v1' observes Tuple("),
+    ({"env": "Blackjack-v1"}, "the network reads vectors or images, but 'Blackjack-v1' observes Tuple("),
     ({"norm": "bacth"}, "unknown norm 'bacth'. Did you mean 'batch'?"),
     ({"norm": "instance"}, "norm 'instance' has no form for 0 spatial dimensions"),
     ({"place": "afer"}, "unknown place 'afer'. Did you mean 'after'?"),

@@ -1,5 +1,8 @@
+import sys
 from collections.abc import Callable, Iterator
 from itertools import count as count_from
+from types import ModuleType
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -7,6 +10,7 @@ import pytest
 from gymnasium.error import DependencyNotInstalled
 
 from rlnorm.tasks.environments import (
+    MOST_STEPS,
     SCALES,
     BatchedCartPole,
     Looped,
@@ -17,6 +21,7 @@ from rlnorm.tasks.environments import (
     spaces,
 )
 
+BOOL: Any = np.bool_  # which gymnasium's annotations leave out
 Policy = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
@@ -50,21 +55,57 @@ class Shifted(Drift):
     action_space = gym.spaces.Discrete(2, start=1)
 
 
-class Images(Drift):
-    """Neither observations nor actions suit a DQN with an MLP."""
+class Sights(gym.Env[np.ndarray, np.int64]):
+    """Observes a pixel that walks; ends after a random number of steps."""
 
-    observation_space = gym.spaces.Box(0, 255, (8, 8, 3), np.uint8)
+    observation_space = gym.spaces.Box(0, 255, (5, 4, 3), np.uint8)
+    action_space = gym.spaces.Discrete(2)
+
+    def _seen(self) -> np.ndarray:
+        image = np.zeros(self.observation_space.shape or (), self.observation_space.dtype)
+        image[self.steps % image.shape[0], 1, 2] = 1
+        return image
+
+    def reset(self, *, seed: int | None = None, options: dict[str, object] | None = None):
+        super().reset(seed=seed)
+        self.steps, self.last = 0, int(self.np_random.integers(2, 9))
+        return self._seen(), {}
+
+    def step(self, action: np.int64):
+        self.steps += 1
+        return self._seen(), 1.0, self.steps == self.last, False, {}
+
+
+class Bits(Sights):
+    """Bools, with the channels first: they are the fewest."""
+
+    observation_space = gym.spaces.Box(0, 1, (3, 4, 5), BOOL)
+
+
+class Images(Drift):
+    """Neither observations nor actions suit DQN."""
+
+    observation_space = gym.spaces.Box(0, 255, (8, 8), np.uint8)
     action_space = gym.spaces.Box(-1, 1, (2,))
 
 
-OWN = (Drift, Needy, Shifted, Images)
+class Endless(Drift):
+    """Never ends by itself, and is registered without a limit."""
+
+    def step(self, action: np.int64):
+        return np.zeros(2), 1.0, False, False, {}
+
+
+OWN = (Drift, Needy, Shifted, Sights, Bits, Images)
 
 
 @pytest.fixture(autouse=True)
 def _own_environments() -> Iterator[None]:
     for env in OWN:
         gym.register(f"{env.__name__}-v0", entry_point=f"{__name__}:{env.__name__}", max_episode_steps=7)
+    gym.register("Endless-v0", entry_point=f"{__name__}:Endless")
     yield
+    del gym.registry["Endless-v0"]
     for env in OWN:
         del gym.registry[f"{env.__name__}-v0"]
 
@@ -169,6 +210,73 @@ def test_looped_is_each_environment_stepped_by_hand(env_id: str, policy: Policy,
     assert truncations >= 4
 
 
+@pytest.mark.parametrize(("env_id", "axis", "dtype"), [("Sights-v0", 2, np.uint8), ("Bits-v0", 0, np.bool_)])
+def test_images_are_observed_channels_first_in_their_own_dtype(env_id: str, axis: int, dtype: type):
+    looped, singles = Looped(env_id, 3), [gym.make(env_id) for _ in range(3)]
+
+    def turned(image: np.ndarray) -> np.ndarray:
+        return np.moveaxis(image, axis, 0)
+
+    observation, ends = looped.reset(seed=10), 0
+    assert spaces(env_id) == ((3, *observation.shape[2:]), 2)
+    assert observation.shape[1:] == spaces(env_id)[0]
+    for i, single in enumerate(singles):
+        np.testing.assert_array_equal(observation[i], turned(single.reset(seed=10 + i)[0]))
+    for _ in range(30):
+        step = looped.step(np.zeros(3, dtype=np.int64))
+        for image in (step.observation, step.successor):
+            assert image.dtype == dtype
+            assert image.flags.c_contiguous
+        for i, single in enumerate(singles):
+            successor, _, terminated, truncated, _ = single.step(0)
+            begins = single.reset()[0] if terminated or truncated else successor
+            np.testing.assert_array_equal(step.successor[i], turned(successor))
+            np.testing.assert_array_equal(step.observation[i], turned(begins))
+            ends += terminated or truncated
+    assert ends > 8
+
+
+def test_an_environment_without_a_limit_is_cut():
+    looped = Looped("Endless-v0", 1)
+    looped.reset(seed=0)
+    lengths = [n for n in range(1, MOST_STEPS + 1) if looped.step(np.zeros(1, dtype=np.int64)).truncated.any()]
+    assert lengths == [MOST_STEPS]
+
+
+class Minatar(ModuleType):
+    """Stands in for `minatar.gym`, which is no dependency: registers a game of the layout of MinAtar's Breakout."""
+
+    def register_envs(self) -> None:
+        assert "MinAtar/Breakout-v1" not in gym.registry, "registered twice"
+        gym.register("MinAtar/Breakout-v1", entry_point=f"{__name__}:Breakout")
+
+
+class Breakout(Sights):
+    observation_space = gym.spaces.Box(0, 1, (10, 10, 4), BOOL)
+    action_space = gym.spaces.Discrete(3)
+
+
+def test_games_of_minatar_are_registered_when_they_are_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "minatar", ModuleType("minatar"))
+    monkeypatch.setitem(sys.modules, "minatar.gym", Minatar("minatar.gym"))
+    try:
+        assert not list(environment_errors("MinAtar/Breakout-v1"))
+        assert spaces("MinAtar/Breakout-v1") == ((4, 10, 10), 3)
+        assert make("MinAtar/Breakout-v1", 2).reset(0).shape == (2, 4, 10, 10)
+        (error,) = environment_errors("MinAtar/Brakout-v1")
+        assert error.startswith("unknown environment 'MinAtar/Brakout-v1'. Did you mean 'MinAtar/Breakout-v1'?")
+    finally:
+        gym.registry.pop("MinAtar/Breakout-v1", None)
+
+
+@pytest.mark.parametrize("env_id", ["MinAtar/Breakout-v1", "minatar/breakout"])
+def test_minatar_is_named_where_it_is_missing(env_id, monkeypatch):
+    monkeypatch.setitem(sys.modules, "minatar", None)
+    (error,) = environment_errors(env_id)
+    assert error.startswith(f"environment {env_id!r} needs MinAtar (")
+    assert error.endswith("): pip install 'rlnorm[minatar]'.")
+
+
 def test_make_takes_the_batched_computation_where_there_is_one():
     assert isinstance(make("CartPole-v1", 2), BatchedCartPole)
     assert isinstance(make("Acrobot-v1", 2), Looped)
@@ -221,10 +329,10 @@ def test_scale_maps_random_to_0_and_solved_to_1():
         ("Needy-v0", ["environment 'Needy-v0' cannot be made here: the walrus library is missing"]),
         ("Pendulum-v1", ["DQN needs a finite set of actions, but 'Pendulum-v1' has Box("]),
         ("Shifted-v0", ["actions must be numbered from 0, but 'Shifted-v0' has Discrete(2, start=1)."]),
-        ("Blackjack-v1", ["the network reads vectors, but 'Blackjack-v1' observes Tuple("]),
+        ("Blackjack-v1", ["the network reads vectors or images, but 'Blackjack-v1' observes Tuple("]),
         (
             "Images-v0",
-            ["DQN needs a finite set of actions", "the network reads vectors, but 'Images-v0' observes Box("],
+            ["DQN needs a finite set of actions", "the network reads vectors or images, but 'Images-v0' observes Box("],
         ),
     ],
 )
@@ -235,4 +343,5 @@ def test_each_reason_against_an_environment_is_a_sentence(env_id, sentences):
 
 
 def test_an_environment_of_ones_own_has_no_errors():
-    assert not list(environment_errors("Drift-v0"))
+    for env_id in ("Drift-v0", "Sights-v0", "Bits-v0", "Endless-v0"):
+        assert not list(environment_errors(env_id))
