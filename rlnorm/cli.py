@@ -80,10 +80,9 @@ def run(
     """Test claims: train what is missing, judge, write report and verdicts.
 
     Args:
-        claims: Their ids (see `rlnorm list`), or paths of files with claims of your own. None with --kind: all of that
-            kind.
+        claims: Their ids (see `rlnorm list`), or paths of files with claims of your own. None with --kind: all.
         part: Only this part, or this group of parts (may be given several times).
-        kind: Only claims of this kind: exact, cost or effect.
+        kind: Only parts of this kind: exact, cost or effect (see `rlnorm show`).
         preset: Size of the runs: smoke, quick or full.
         seeds: Judged seeds per arm; the preset's number where not given.
         jobs: Units at work at the same time; one per core where not given.
@@ -103,9 +102,9 @@ def _asked(
     seeds: int | None,
     available: Mapping[str, Found],
 ) -> list[Asked]:
-    chosen = [found for found in find_named(claims or list(available), available) if kind in (None, found.claim.kind)]
-    asked = [Asked(found, preset, tuple(part), seeds) for found in chosen]  # pyright: ignore[reportArgumentType]
-    return asked if claims else [one for one in asked if one.chosen()]
+    found = find_named(claims or list(available), available)
+    asked = [Asked(each, preset, tuple(part), seeds) for each in found]  # pyright: ignore[reportArgumentType]
+    return asked if kind is None else [one for each in asked if (one := each.of_kind(kind))]  # pyright: ignore[reportArgumentType]
 
 
 def _run_errors(
@@ -134,11 +133,11 @@ def _run_errors(
     if preset not in PRESETS or kind not in (None, *KINDS) or not (good or (kind and not claims)):
         yield from out_errors(out)
         return
-    asked = _asked(good, part, kind, preset, None, available)
-    if not asked:
+    wrong = list(errors(_asked(good, part, None if claims else kind, preset, None, available), out))
+    if not wrong and not _asked(good, part, kind, preset, None, available):
         which = "of the claims named" if claims else "of the claims"
-        yield f"none {which} is of kind {kind!r}; `rlnorm list` shows their kinds."
-    yield from errors(asked, out)
+        yield f"none {which} has parts of kind {kind!r} here; `rlnorm show CLAIM` shows a claim's parts."
+    yield from wrong
 
 
 @app.command

@@ -55,7 +55,7 @@ BAD_INPUT = {
         ["unknown preset 'fast'.", "Expected one of: full, quick, smoke"],
     ),
     "kind": (["run", "--kind", "exakt"], ["unknown kind 'exakt'. Did you mean 'exact'?"]),
-    "kind of the claims": (["run", "bn-forward", "--kind", "effect"], ["none of the claims named is of kind 'effect'"]),
+    "kind of the claims": (["run", "bn-forward", "--kind", "effect"], ["none of the claims named has parts of kind"]),
     "zero seeds": (["run", "dqn-ln", "--seeds", "0"], ["--seeds must be at least 1, got 0."]),
     "negative seeds": (["run", "dqn-ln", "--seeds", "-3"], ["--seeds must be at least 1, got -3."]),
     "zero jobs": (["run", "dqn-ln", "--jobs", "0"], ["--jobs must be at least 1, got 0."]),

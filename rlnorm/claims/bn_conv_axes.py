@@ -12,7 +12,7 @@ from rlnorm.textbook import BatchNorm
 
 def draw(rng: np.random.Generator, side: int = 8) -> Case:
     """Maps x (m, c, h, w) with at least two values a channel, dL/dy, gamma and beta (c,), eps > 0."""
-    shape = size(rng, 2, 128), size(rng, 1, 4), size(rng, 1, side), size(rng, 1, side)
+    shape = size(rng), size(rng, 1, 4), size(rng, 1, side), size(rng, 1, side)
     return {
         "x": values(rng, *shape),
         "dy": rng.normal(size=shape),

@@ -12,7 +12,7 @@ from rlnorm.textbook import BatchNorm
 
 def batches(rng: np.random.Generator) -> Case:
     """k batches of m rows, (k, m, 1), and a momentum p from 0.001 to 0.9."""
-    return {"x": values(rng, size(rng, 2, 128), size(rng, 2, 8), 1), "p": log_uniform(rng, 1e-3, 0.9)}
+    return {"x": values(rng, size(rng, 2, 128), size(rng), 1), "p": log_uniform(rng, 1e-3, 0.9)}
 
 
 def kept(case: Case) -> BatchNorm:
@@ -65,7 +65,7 @@ def expected(case: Case) -> Array:
 
 def impulse(rng: np.random.Generator) -> Case:
     """k batches for each of k features, of which feature i has mean 1 in batch i and 0 else: (k, 2, k)."""
-    k = size(rng, 1, 64)
+    k = size(rng, 1, 128)
     return {"x": np.repeat(np.eye(k)[:, None, :], 2, axis=1), "p": log_uniform(rng, 1e-3, 0.9)}
 
 

@@ -16,7 +16,7 @@ LAYERS = {0: F.linear, 1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 def draw(rng: np.random.Generator, dims: int) -> Case:
     """A Linear layer (dims = 0) or a convolution over that many dimensions, and running statistics of any scale."""
-    m, inputs, outputs = size(rng, 1, 512 >> 2 * dims), size(rng, 1, 4), size(rng, 1, 4)
+    m, inputs, outputs = size(rng, 1, 512 >> dims), size(rng, 1, 4), size(rng, 1, 4)
     window = [size(rng, 1, 3) for _ in range(dims)]
     spread = scale(rng)
     return {

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rlnorm.study.cases import Array, Case, log_uniform, size
+from rlnorm.study.cases import Array, Case, log_uniform, scale, size
 from rlnorm.study.claim import Claim
 from rlnorm.study.exact import Exact
 from rlnorm.textbook import Linear, Network, ReLU, Sigmoid, Tanh
@@ -13,6 +13,11 @@ WIDTH, ROWS = 64, 8
 def far_out(rng: np.random.Generator) -> Case:
     """A place from 20 to 1e6."""
     return {"x": log_uniform(rng, 20, 1e6)}
+
+
+def positive(rng: np.random.Generator) -> Case:
+    """A place from 1e-6 to 1e6."""
+    return {"x": scale(rng)}
 
 
 def slope(activation: type[ReLU | Sigmoid | Tanh], x: float) -> float:
@@ -55,8 +60,10 @@ def one(case: Case) -> float:
 
 
 CLAIM = Claim(
-    statement="ReLU, like tanh, saturates on both sides and so loses gradient (N1); ReLU has no vanishing gradient "
-    "(N0): its slope is 1, no unit's gradient is 0, and the gradient keeps its size through 50 layers.",
+    statement="N1: ReLU, like tanh, saturates on both sides, so that its slope is 0 far out. N0: ReLU has no vanishing "
+    "gradient: its slope is 1 where x > 0, no gradient before it is exactly 0, and through up to 50 layers of He's "
+    "weights the gradient's norm falls by a fifth a layer at most. Each note has a verdict of its own; overall both "
+    "must hold.",
     source="study notes N1 and N0",
     notes=("N1", "N0"),
     parts={
@@ -78,7 +85,7 @@ CLAIM = Claim(
             says="where x > 0 ReLU's slope is 1",
             formula=lambda case: 1.0,
             truth=lambda case: slope(ReLU, case["x"]),
-            draw=far_out,
+            draw=positive,
             scale=one,
         ),
         "N0, every unit": Exact(
@@ -89,15 +96,15 @@ CLAIM = Claim(
             scale=one,
         ),
         "N0, through depth": Exact(
-            says="the gradient's norm falls by a factor of 0.8 a layer at worst, from 2 to 50 layers of ReLU",
+            says="the gradient's norm is at least 0.8 of the layer's above, on average over 2 to 50 layers of ReLU",
             formula=lambda case: factor_per_layer(case, ReLU),
             truth=lambda case: 0.8,
             draw=deep,
             scale=one,
             relation=">=",
         ),
-        "N0, sigmoid beside it": Exact(
-            says="with sigmoid it falls by a factor of 0.5 a layer at least",
+        "sigmoid beside it": Exact(
+            says="with sigmoid it is at most 0.5 of the layer's above: there it vanishes",
             formula=lambda case: factor_per_layer(case, Sigmoid),
             truth=lambda case: 0.5,
             draw=deep,
@@ -105,4 +112,5 @@ CLAIM = Claim(
             relation="<=",
         ),
     },
+    decisive=("N1, right side", "N1, left side", "N0, slope", "N0, every unit", "N0, through depth"),
 )

@@ -5,7 +5,7 @@ import inspect
 import io
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from rlnorm.errors import unknown
 from rlnorm.study import cost, exact
-from rlnorm.study.claim import PRESETS, Claim, Effect, Experiment, Part, Preset, Settings
+from rlnorm.study.claim import PRESETS, Claim, Effect, Experiment, Kind, Part, Preset, Settings
 from rlnorm.study.cost import Cost
 from rlnorm.study.discover import Found
 from rlnorm.study.engines import TRAINING, Engine
@@ -49,10 +49,26 @@ class Asked:
             if self.preset in part.presets and (not self.parts or any(_matches(name, asked) for asked in self.parts))
         }
 
+    def of_kind(self, kind: Kind) -> "Asked | None":
+        """The same of the parts of one kind alone; None where there is none."""
+        chosen = self.chosen()
+        names = [name for name in self.claim.parts_of(kind) if name in chosen]
+        if not names:
+            return None
+        return self if len(names) == len(chosen) else replace(self, parts=tuple(names))
+
     def decisive(self) -> list[str]:
         """The parts that the overall verdict needs at this preset, whether asked for or not."""
         named = self.claim.decisive or self.claim.parts
         return [name for name, part in self.claim.parts.items() if name in named and self.preset in part.presets]
+
+    def groups(self) -> dict[str, list[str]]:
+        """Group -> what decides it at this preset: its decisive parts, or all its parts where none is."""
+        decisive, found = self.decisive(), dict[str, list[str]]()
+        for name, part in self.claim.parts.items():
+            if self.preset in part.presets:
+                found.setdefault(_group(name), []).append(name)
+        return {group: [name for name in names if name in decisive] or names for group, names in found.items()}
 
     @property
     def command(self) -> str:
@@ -73,7 +89,7 @@ class Asked:
         if self.preset not in PRESETS:
             yield unknown("preset", self.preset, PRESETS)
             return
-        names = dict.fromkeys(name for full in self.claim.parts for name in (full, full.split(",")[0]))
+        names = dict.fromkeys(name for full in self.claim.parts for name in (full, _group(full)))
         for asked in self.parts:
             parts = [part for name, part in self.claim.parts.items() if _matches(name, asked)]
             if not parts:
@@ -91,7 +107,12 @@ class Asked:
 
 
 def _matches(name: str, asked: str) -> bool:
-    return name == asked or name.split(",")[0] == asked
+    return asked in (name, _group(name))
+
+
+def _group(name: str) -> str:
+    """What stands before the first comma of a part's name."""
+    return name.split(",")[0]
 
 
 def setting_errors(
@@ -174,16 +195,22 @@ def assess(asked: Asked, store: Store) -> ClaimResult:
         for name, part in asked.chosen().items()
     )
     found: dict[str, Outcome] = {part.name: part.verdict.verdict for part in parts}
-    outcomes: list[Outcome] = [found.get(name, "insufficient") for name in asked.decisive()]
-    outcome = overall(outcomes, asked.claim.overall)
-    rows = [f"{part.name}: {part.verdict.verdict}" for part in parts]
-    return ClaimResult(
+
+    def decided(names: Sequence[str]) -> Outcome:
+        return overall([found.get(name, "insufficient") for name in names], asked.claim.overall)
+
+    asked_for = {_group(part.name) for part in parts}
+    groups = {group: decided(names) for group, names in asked.groups().items() if group in asked_for}
+    reason = "; ".join(f"{group}: {outcome}" for group, outcome in groups.items()) + "."
+    verdict = Verdict(
         asked.found.id,
-        asked.claim,
-        parts,
-        Verdict(asked.found.id, "overall", outcome, preset=asked.preset, reason="; ".join(rows) + "."),
-        asked.command,
+        "overall",
+        decided(asked.decisive()),
+        preset=asked.preset,
+        reason=reason,
+        details={"groups": groups},
     )
+    return ClaimResult(asked.found.id, asked.claim, parts, verdict, asked.command)
 
 
 def _effect(asked: Asked, name: str, part: Effect, store: Store) -> PartResult:

@@ -83,10 +83,11 @@ class Claim:
     statement  what was tested, in plain words (where the notes are vague: how it was made precise)
     source     the paper or note it is taken from
     notes      the study notes that make it, `N0` ... `N4`
-    parts      name -> part; "group, rest" names are chosen together by `--part group`
+    parts      name -> part; "group, rest" names are chosen together by `--part group`, and get a verdict together
     overall    "all": supported if every part is, refuted if any is. "any": the other way round.
     decisive   the parts that the overall verdict is made of (none named: all); the others are judged and shown
     literature what published work found, shown beside our verdict and never given to the judge
+    filed_as   the kind of a claim that is not what its first part is
     """
 
     statement: str
@@ -102,3 +103,10 @@ class Claim:
     def kind(self) -> Kind:
         """What the claim is in the main: what it is `filed_as`, else the kind of its first part."""
         return self.filed_as or next(iter(self.parts.values())).kind
+
+    def parts_of(self, kind: Kind) -> list[str]:
+        """The parts of one kind; exact ones count as what the claim is `filed_as`."""
+        return [name for name, part in self.parts.items() if self._counted_as(part) == kind]
+
+    def _counted_as(self, part: Part) -> Kind:
+        return self.filed_as or part.kind if part.kind == "exact" else part.kind

@@ -35,6 +35,6 @@ _ALGEBRA = ("nn", "textbook.py", "textbook")
 SOURCES: Mapping[str, tuple[str, ...]] = {
     "dqn": (*_BODY, "dqn"),
     "supervised": (*_BODY, "supervised"),
-    "exact": (*_ALGEBRA, "study/exact.py", "study/cases.py"),
+    "exact": (*_ALGEBRA, "study/exact.py", "study/cases.py", "study/short_formula.py"),
     "cost": (*_BODY, *_ALGEBRA, "supervised", "study/cost.py"),
 }

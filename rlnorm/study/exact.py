@@ -132,8 +132,10 @@ def page(claims: Mapping[str, Claim], verdicts: Iterable[Verdict]) -> str:
     sections = []
     for claim_id, claim in claims.items():
         own = [row for row in rows if row.claim == claim_id]
-        overall = "".join(f": {row.verdict.upper()}" for row in own if row.part == "overall")
-        lines = [f"{claim_id}{overall}", "=" * len(f"{claim_id}{overall}"), fill(claim.statement, 80)]
+        overall = next(row for row in own if row.part == "overall")
+        head = f"{claim_id}: {overall.verdict.upper()}"
+        lines = [head, "=" * len(head), fill(claim.statement, 80)]
+        lines += [fill(overall.reason, 80)] if len(own) > 2 else []
         lines.append(f"Said by {', '.join(claim.notes) or 'no note'}. Source: {claim.source}")
         lines += [told(row) for row in own if row.part != "overall"]
         sections.append("\n".join(lines))

@@ -1,7 +1,8 @@
 """Running units: one supervised process each, as many at a time as `jobs`.
 
 A process that dies fails its own unit only, and the unit is begun anew once. Ctrl-C ends all work within seconds; what
-was finished stays. No process outlives the one that started it. Timing units run alone, after the others.
+was finished stays. No process outlives the one that started it. Exact units are shorter than the start of a process, so
+each process does one after the other. Timing units run alone, after the others.
 """
 
 import multiprocessing
@@ -18,7 +19,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from threading import Thread
 from types import ModuleType
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
@@ -32,7 +33,6 @@ from rlnorm.study.plan import Unit
 from rlnorm.study.store import Record, Store
 
 ATTEMPTS = 2
-ALONE = ("cost",)
 # Importing torch's compiler takes each process longer than many a unit; imported once, it is there in all.
 COMPILER = ("torch._dynamo", "torch._inductor.compile_fx")
 
@@ -69,30 +69,42 @@ class Watcher(Protocol):
         ...
 
 
+class _Pool(NamedTuple):
+    """How many processes, how many units each of them does (0: any number), and what is imported before they start."""
+
+    processes: int
+    units_each: int
+    modules: Sequence[str]
+
+
 def run(units: Sequence[Unit], store: Store, jobs: int, watcher: Watcher) -> dict[Unit, str]:
     """Do every unit that is not finished. -> the units that failed, with the reason in a sentence.
 
     Raises KeyboardInterrupt on Ctrl-C, after the processes have ended.
     """
     store.clear_partial()
-    missing = unfinished(units, store)
-    together = sorted((u for u in missing if u.engine not in ALONE), key=_weight, reverse=True)
+    missing = sorted(unfinished(units, store), key=_weight, reverse=True)
+    kinds: dict[str, list[Unit]] = {"exact": [], "training": [], "cost": []}
+    for unit in missing:
+        kinds["training" if unit.engine in TRAINING else unit.engine].append(unit)
+    modules = COMPILER if any(unit.settings.get("compile") for unit in missing) else ()
+    pools = {"exact": _Pool(jobs, 0, modules), "training": _Pool(jobs, 1, modules), "cost": _Pool(1, 1, modules)}
     failed: dict[Unit, str] = {}
     try:
-        for batch, workers in ((together, jobs), ([u for u in missing if u.engine in ALONE], 1)):
+        for kind, batch in kinds.items():
             for attempt in range(1, ATTEMPTS + 1):
-                batch = _attempt(batch, store, workers, watcher, failed, last=attempt == ATTEMPTS)
+                batch = _attempt(batch, store, pools[kind], watcher, failed, last=attempt == ATTEMPTS)
     finally:
         store.clear_partial()
     return failed
 
 
 def _attempt(
-    units: Sequence[Unit], store: Store, jobs: int, watcher: Watcher, failed: dict[Unit, str], last: bool
+    units: Sequence[Unit], store: Store, pool: _Pool, watcher: Watcher, failed: dict[Unit, str], last: bool
 ) -> list[Unit]:
     """Do `units` and add to `failed`. -> those whose processes died, unless this was the last attempt."""
     again: list[Unit] = []
-    with closing(_errors(units, store, jobs, watcher)) as ended:
+    with closing(_errors(units, store, pool, watcher)) as ended:
         for unit, error in ended:
             if isinstance(error, DIED) and not last:
                 again.append(unit)
@@ -115,13 +127,12 @@ DIED = (ProcessExpired, BrokenProcessPool)
 
 
 def _errors(
-    units: Sequence[Unit], store: Store, jobs: int, watcher: Watcher
+    units: Sequence[Unit], store: Store, wanted: _Pool, watcher: Watcher
 ) -> Generator[tuple[Unit, BaseException | None], None, None]:
     """Each unit as it ends, with what went wrong."""
     if not units:
         return
-    compiles = any(unit.settings.get("compile") for unit in units)
-    with _pool(min(jobs, len(units)), COMPILER if compiles else ()) as pool:
+    with _pool(wanted._replace(processes=min(wanted.processes, len(units)))) as pool:
         pending = {pool.schedule(execute, args=(unit, store.directory)): unit for unit in units}
         while pending:
             done, _ = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
@@ -163,16 +174,16 @@ class _Context(ForkServerContext):
 
 
 @contextmanager
-def _pool(jobs: int, modules: Sequence[str]) -> Iterator[ProcessPool]:
-    """A process a unit (`max_tasks=1`), forked from a server that has imported everything but run nothing."""
+def _pool(wanted: _Pool) -> Iterator[ProcessPool]:
+    """Processes forked from a server that has imported everything but run nothing."""
     own = _Context()
-    own.set_forkserver_preload([__name__, *modules])
+    own.set_forkserver_preload([__name__, *wanted.modules])
     # Ctrl-C reaches the whole process group; only this process acts on it, and ends the others.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     forkserver.ensure_running()
     signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     # pebble's annotation knows only the plain contexts.
-    pool = ProcessPool(max_workers=jobs, max_tasks=1, initializer=_begin, context=own)  # pyright: ignore[reportArgumentType]
+    pool = ProcessPool(wanted.processes, wanted.units_each, initializer=_begin, context=own)  # pyright: ignore[reportArgumentType]
     try:
         yield pool
         pool.close()

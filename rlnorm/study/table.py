@@ -64,6 +64,8 @@ def _claim(result: ClaimResult) -> Iterator[RenderableType]:
     head.add_row(Text(result.id, "bold"), _outcome(result.overall.verdict))
     yield head
     yield Text(result.claim.statement)
+    if words.has_groups(result):
+        yield _reason(words.sentence(result.overall.reason), indent=4)
     for part in result.parts:
         yield from _part(result, part)
 

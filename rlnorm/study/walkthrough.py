@@ -11,19 +11,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.datasets import load_digits
 
-from rlnorm.textbook import (
-    BatchNorm,
-    Linear,
-    Network,
-    ReLU,
-    SoftmaxCrossEntropy,
-    accuracy,
-    input_gradient,
-    short_input_gradient,
-    train,
-)
+from rlnorm.study.short_formula import last_term, learning, mended, xhat_term
+from rlnorm.textbook import BatchNorm, input_gradient, short_input_gradient
 from rlnorm.textbook.arrays import Array
 
 X, DY = np.array([1.0, 7.0, 9.0, 15.0]), np.array([1.0, 0.0, -1.0, 2.0])
@@ -54,8 +44,7 @@ def tables() -> dict[str, str]:
     """Name -> Markdown: the tables of the document, as its markers name them."""
     bn, short = worked_example(), worked_example(short_input_gradient)
     through = {"dxhat/std": bn.dxhat / bn.std, "dvar 2(x-mu)/m": bn.dvar * 2 * (bn.x - bn.mu) / bn.m}
-    lacking = bn.gamma / bn.std * bn.dgamma * bn.xhat / bn.m
-    last = bn.dbeta / bn.m * np.ones_like(bn.x)
+    last = last_term(bn) * np.ones_like(bn.x)
     return {
         "forward": table({"x": bn.x, "x - mu": bn.x - bn.mu, "xhat": bn.xhat, "y": bn.y}),
         "statistics": scalars(bn, "mu", "var", "std", "running_mean", "running_var"),
@@ -66,10 +55,10 @@ def tables() -> dict[str, str]:
         "short": table(
             {
                 "short dx": short.dx,
-                "gamma/std dgamma xhat/m": lacking,
+                "gamma/std dgamma xhat/m": xhat_term(bn),
                 "dbeta/m": last,
                 "gamma/std dbeta/m": bn.gamma / bn.std * last,
-                "mended dx": short.dx - lacking + last - bn.gamma / bn.std * last,
+                "mended dx": mended(bn),
             }
         ),
         "training": training_table(),
@@ -106,19 +95,10 @@ class Run:
 
 @cache
 def trained(formula: str, rate: float, seed: int) -> Run:
-    """Linear(64, 32) - BN - ReLU - Linear(32, 10) on 1437 digits, tested on 360, with one formula for dL/dx."""
-    pixels, classes = load_digits(return_X_y=True)
-    rng = np.random.default_rng(seed)
-    rows = rng.permutation(len(pixels))
-    seen, unseen = rows[:1437], rows[1437:]
-    first = Linear(64, 32, rng)
-    network = Network(first, BatchNorm(32, dx=FORMULAS[formula]), ReLU(), Linear(32, 10, rng))
-    epochs = train(
-        network, SoftmaxCrossEntropy(), pixels[seen] / 16, classes[seen], epochs=EPOCHS, batch=32, lr=rate, rng=rng
-    )
+    """One network on digits, with one formula for dL/dx."""
     found = [
-        (accuracy(network, pixels[unseen] / 16, classes[unseen]), np.abs(first.W).max(), np.abs(first.b).max())
-        for _ in epochs
+        (score, np.abs(first.W).max(), np.abs(first.b).max())
+        for score, first in learning(FORMULAS[formula], rate, seed, epochs=EPOCHS, batch=32)
     ]
     return Run(*np.array(found).T)
 

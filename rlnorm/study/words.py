@@ -54,6 +54,12 @@ def rule(claim: Claim) -> str:
     return f"{said}; these {few}: {'; '.join(names)}"
 
 
+def has_groups(result: ClaimResult) -> bool:
+    """Whether some of a claim's parts share a verdict of their own: the overall row's reason tells it."""
+    groups = result.overall.details.get("groups")
+    return isinstance(groups, Mapping) and len(groups) < len(result.parts)
+
+
 def metric(name: str) -> str:
     """What a score is, in words, and which way is better."""
     scored = METRICS.get(name)

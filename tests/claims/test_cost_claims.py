@@ -1,31 +1,105 @@
-"""The declared costs: every arm can be built and run; what is timed is what is said."""
+"""Laws of the declared costs: every arm can be built and run, what is timed is what is said, and times decide alone."""
 
-import importlib
-import pkgutil
+from collections.abc import Iterator
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
-import rlnorm.claims
+from rlnorm.api import find_claims
 from rlnorm.claims import bn_cost
-from rlnorm.study.cost import Cost
+from rlnorm.study.claim import PRESETS
+from rlnorm.study.cost import Cost, judge
+from rlnorm.study.judge import FEWEST, Question
 
+CLAIMS = find_claims()
 PARTS = {
-    f"{found.name}: {name}": part
-    for found in pkgutil.iter_modules(rlnorm.claims.__path__)
-    for name, part in importlib.import_module(f"rlnorm.claims.{found.name}").CLAIM.parts.items()
+    f"{claim}: {name}": part
+    for claim, found in CLAIMS.items()
+    for name, part in found.claim.parts.items()
     if isinstance(part, Cost)
 }
+LARGEST_RATIO = 1.25  # rule 3 of the rules of evidence
+
+
+def wrongs(part: Cost) -> Iterator[str]:
+    """Everything that is wrong with the arms, the margin and the sizes of a declaration."""
+    question = part.question
+    if {question.treatment, question.reference} != set(part.arms) or len(part.arms) != 2:
+        yield "the arms are not the two that are asked about"
+    if question.scale != "ratio":
+        yield "times are not compared as a ratio"
+    if not 1 < question.margin <= LARGEST_RATIO:
+        yield "the margin lies outside (1, 1.25]"
+    if part.repetitions < FEWEST:
+        yield "fewer repetitions than the judge needs"
+    if part.chunk <= 0:
+        yield "a turn takes no time"
+    if not part.presets or set(part.presets) - set(PRESETS):
+        yield "the presets are none"
+
+
+def outcome(part: Cost, ratio: float) -> str:
+    """The verdict where the treatment takes `ratio` times as long as the reference, to a hundredth."""
+    rng = np.random.default_rng(0)
+    seconds = {part.question.treatment: ratio, part.question.reference: 1.0}
+    noisy = [{name: s * rng.lognormal(0, 0.01) for name, s in seconds.items()} for _ in range(part.repetitions)]
+    return judge(part, [{"step": i, "seconds": row} for i, row in enumerate(noisy)]).outcome
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_declarations_hold_the_rules(name: str):
+    assert list(wrongs(PARTS[name])) == []
+
+
+GOOD = next(iter(PARTS.values()))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (replace(GOOD, arms={**GOOD.arms, "third": next(iter(GOOD.arms.values()))}), "not the two"),
+        (replace(GOOD, question=Question("superior", "none", "lyer", 1.25, "ratio")), "not the two"),
+        (replace(GOOD, question=replace(GOOD.question, scale="difference")), "not compared as a ratio"),
+        (replace(GOOD, question=replace(GOOD.question, margin=1.3)), "outside (1, 1.25]"),
+        (replace(GOOD, repetitions=7), "fewer repetitions"),
+        (replace(GOOD, chunk=0.0), "takes no time"),
+        (replace(GOOD, presets=()), "presets are none"),
+    ],
+)
+def test_every_law_can_fail(wrong: Cost, said: str):
+    assert list(wrongs(GOOD)) == []
+    assert any(said in sentence for sentence in wrongs(wrong))
+
+
+# asked -> the ratio of times that supports it, the ratio that refutes it
+TURNS = {"superior": (0.5, 1.0), "not better": (1.0, 0.5), "equivalent": (1.0, 2.0), "non-inferior": (1.0, 2.0)}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_other_times_turn_the_verdict(name: str):
+    supports, refutes = TURNS[PARTS[name].question.asks]
+    assert outcome(PARTS[name], supports) == "supported"
+    assert outcome(PARTS[name], refutes) == "refuted"
+
+
+# A work that is never the same is a whole training: the smallest stands for all of them.
+RUN = [name for name, part in PARTS.items() if part.alike or name.startswith("bn-relu: depth 2,")]
 
 
 @pytest.mark.parametrize("name", PARTS)
 def test_every_arm_can_be_built_and_run(name: str):
-    part = PARTS[name]
-    assert {part.question.treatment, part.question.reference} <= set(part.arms)
-    assert part.question.scale == "ratio"
-    for build in part.arms.values():
+    for build in PARTS[name].arms.values():
         work = build()
-        work()
+        assert name not in RUN or work() is None
+
+
+def test_norms_and_folded_bn_are_each_asked_about_in_every_size():
+    asked = {frozenset(part.arms) for part in bn_cost.PARTS.values()}
+    assert asked == {frozenset({"none", norm}) for norm in ("batch", "layer", "weight", "folded")}
+    works = 2 * len(bn_cost.NAMES) + 1
+    assert len(bn_cost.PARTS) == works * len(bn_cost.SIZES)
 
 
 @pytest.mark.parametrize("name", bn_cost.SHAPES)
