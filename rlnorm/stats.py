@@ -148,14 +148,6 @@ def iqm(x: Array) -> float:
     return float(distributions.trim_mean(_checked(x), 0.25))
 
 
-def iqm_interval(x: Array, rng: np.random.Generator, level: float = 0.95, resamples: int = RESAMPLES) -> Interval:
-    """`iqm` of scores (n,) with the percentile bootstrap interval published with it. For display; narrow at small n."""
-    x = _checked(x)
-    drawn = np.sort(x[rng.integers(len(x), size=(resamples, len(x)))], axis=1)
-    low, high = np.quantile(distributions.trim_mean(drawn, 0.25, axis=1), [(1 - level) / 2, (1 + level) / 2])
-    return Interval(iqm(x), float(low), float(high))
-
-
 def wilson(count: int, n: int, level: float = 0.95) -> Interval:
     """Share count/n with Wilson's score interval (1927, JASA 22:209). ValueError unless 0 <= count <= n and n > 0."""
     if not 0 <= count <= n or n == 0:

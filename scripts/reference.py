@@ -10,10 +10,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from rlnorm.study.plan import commit
 from rlnorm.study.reference import REFERENCES, reference_units, table
 from rlnorm.study.run import Bars, run, unfinished
 from rlnorm.study.store import Store
-from rlnorm.study.study import commit
 
 
 def main() -> int:

@@ -4,7 +4,7 @@ import csv
 import inspect
 import io
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -63,12 +63,16 @@ class Asked:
         return [name for name, part in self.claim.parts.items() if name in named and self.preset in part.presets]
 
     def groups(self) -> dict[str, list[str]]:
-        """Group -> what decides it at this preset: its decisive parts, or all its parts where none is."""
-        decisive, found = self.decisive(), dict[str, list[str]]()
+        """Group (a part alone: its name) -> what decides it: its decisive parts, or all its parts where none is."""
+        found = dict[str, list[str]]()
         for name, part in self.claim.parts.items():
             if self.preset in part.presets:
                 found.setdefault(_group(name), []).append(name)
-        return {group: [name for name in names if name in decisive] or names for group, names in found.items()}
+        deciding = set(self.decisive())
+        return {
+            group if len(names) > 1 else names[0]: [name for name in names if name in deciding] or names
+            for group, names in found.items()
+        }
 
     @property
     def command(self) -> str:
@@ -199,8 +203,11 @@ def assess(asked: Asked, store: Store) -> ClaimResult:
     def decided(names: Sequence[str]) -> Outcome:
         return overall([found.get(name, "insufficient") for name in names], asked.claim.overall)
 
-    asked_for = {_group(part.name) for part in parts}
-    groups = {group: decided(names) for group, names in asked.groups().items() if group in asked_for}
+    groups = {
+        group: decided(names)
+        for group, names in asked.groups().items()
+        if any(_matches(part.name, group) for part in parts)
+    }
     reason = "; ".join(f"{group}: {outcome}" for group, outcome in groups.items()) + "."
     verdict = Verdict(
         asked.found.id,
@@ -216,12 +223,13 @@ def assess(asked: Asked, store: Store) -> ClaimResult:
 def _effect(asked: Asked, name: str, part: Effect, store: Store) -> PartResult:
     found = needs(asked, name, part, store)
     arms = {arm: _arm(part, arm, need, store) for arm, need in found.items()}
-    metric = METRICS[part.metric].metric
+    metric = METRICS[part.metric].within(part.experiment.steps[asked.preset])
     samples = {arm: Sample(result.scores, result.diverged) for arm, result in arms.items()}
     judgement = judge(part.question, samples, metric)
     ids = tuple(unit.id for need in found.values() for unit in (*need.select, *(need.judge or ())))
     verdict = _verdict(asked, name, judgement, part.question.margin, part.experiment.steps[asked.preset])
-    return PartResult(name, part.kind, verdict, metric.name, arms, ids)
+    judged = (unit for need in found.values() for unit in need.judge or ())
+    return PartResult(name, part.kind, verdict, metric.name, arms, ids, _commits(judged, store))
 
 
 def _own(asked: Asked, name: str, part: Part, store: Store) -> PartResult:
@@ -230,9 +238,15 @@ def _own(asked: Asked, name: str, part: Part, store: Store) -> PartResult:
     records = store.read(unit).records if store.finished(unit) else ()
     if isinstance(part, Exact):
         verdict = _verdict(asked, name, exact.judge(part, records), part.tolerance, None)
-        return PartResult(name, part.kind, verdict, "largest error", {}, (unit.id,))
+        return PartResult(name, part.kind, verdict, "largest error", {}, (unit.id,), _commits([unit], store))
     verdict = _verdict(asked, name, cost.judge(part, records), part.question.margin, None)
-    return PartResult(name, part.kind, verdict, cost.SECONDS.unit, {}, (unit.id,))
+    return PartResult(name, part.kind, verdict, cost.SECONDS.unit, {}, (unit.id,), _commits([unit], store))
+
+
+def _commits(units: Iterable[Unit], store: Store) -> tuple[str, ...]:
+    """Of the checkouts that computed what is finished of these units, each once."""
+    found = (store.read(unit).header.get("commit") for unit in units if store.finished(unit))
+    return tuple(dict.fromkeys(commit for commit in found if commit))
 
 
 def _verdict(asked: Asked, name: str, judgement: Judgement, margin: float, steps: int | None) -> Verdict:

@@ -12,7 +12,6 @@ rounding is relative to those and not to their sum (at m = 2 and eps = 0 the ter
 Supported if the largest error of all cases is within `tolerance`, refuted if it is not: one counterexample is enough.
 """
 
-import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -23,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from rlnorm.study import words
 from rlnorm.study.cases import Case
 from rlnorm.study.claim import PRESETS, Claim, Kind, Preset
 from rlnorm.study.judge import Divergence, Judgement, Outcome, Verdict
@@ -148,10 +148,9 @@ def told(row: Verdict) -> str:
     lines += [wrapped(str(row.details["says"]))] if "says" in row.details else []
     lines += [wrapped(row.reason)]
     lines += [wrapped(f"Tolerance {row.margin:.0e}: {row.details['because']}.")] if "because" in row.details else []
-    found = row.details.get("counterexample")
-    if isinstance(found, Mapping):
-        lines += ["  Smallest counterexample:"]
-        lines += [wrapped(f"{name} = {json.dumps(number)}", "    ") for name, number in found.items()]
+    numbers = words.counterexample(row)
+    lines += ["  Smallest counterexample:"] if numbers else []
+    lines += [wrapped(f"{name} = {number}", "    ") for name, number in numbers]
     return "\n".join(lines)
 
 

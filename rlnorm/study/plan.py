@@ -8,6 +8,7 @@ compiled. Not the claim: claims share arms, and a finished unit is used by all t
 import hashlib
 import inspect
 import json
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -68,7 +69,7 @@ class Unit:
 
     def header(self) -> dict[str, object]:
         """The first line of the unit's file."""
-        head = {"unit": self.id, "label": self.label, "question": self.question}
+        head = {"unit": self.id, "label": self.label, "question": self.question, "commit": commit()}
         return {**head, **self._body(self.settings), **self._made_by()}
 
     def _body(self, settings: Mapping[str, Any]) -> dict[str, object]:
@@ -98,6 +99,16 @@ def digest(value: object) -> str:
 def versions() -> dict[str, str]:
     """Of the libraries that a row depends on."""
     return {"torch": torch.__version__, "numpy": np.__version__, "gymnasium": gymnasium.__version__}
+
+
+@cache
+def commit() -> str | None:
+    """The commit of the checkout that the package runs from, "-dirty" with changes; None outside of one."""
+    command = ["git", "-C", str(Path(rlnorm.__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 @cache

@@ -28,7 +28,7 @@ class ArmResult:
     settings  everything the engine was given, resolved        seeds     n judged seeds
     rate      the learning rate judged (None: not one)         scores    (n,) the judged score of each run
     diverged  (n,) bool                                        final     (n,) final greedy return, or None
-    curves    "return", "loss", "q", "epsilon" from DQN; "loss", "train_accuracy", "test_accuracy" from supervised
+    curves    "return", "loss", "q", "epsilon" from DQN; "loss", "test_accuracy" from supervised
     """
 
     name: str
@@ -43,7 +43,11 @@ class ArmResult:
 
 @dataclass(frozen=True)
 class PartResult:
-    """One part of a claim with its verdict; `arms` is empty for exact parts, `units` are the ids it was made from."""
+    """One part of a claim with its verdict; `arms` is empty for exact parts.
+
+    units    ids of what it was made from
+    commits  of the checkouts that computed the rows, each once; empty where unknown
+    """
 
     name: str
     kind: str
@@ -51,6 +55,7 @@ class PartResult:
     metric: str
     arms: Mapping[str, ArmResult]
     units: tuple[str, ...]
+    commits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

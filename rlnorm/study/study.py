@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,10 +26,10 @@ from rlnorm.study import adhoc, discover, report, tensorboard
 from rlnorm.study.assess import Asked, assess, scores_csv, units
 from rlnorm.study.discover import Found
 from rlnorm.study.judge import Verdict
-from rlnorm.study.plan import versions
+from rlnorm.study.plan import commit, versions
 from rlnorm.study.results import StudyResult
 from rlnorm.study.run import Bars, run, unfinished
-from rlnorm.study.store import Store, line, write_atomically
+from rlnorm.study.store import Store, line, locked, write_atomically
 
 FIELDS = ("claim", "part", "verdict", "estimate", "low", "high", "margin", "n", "diverged", "preset", "steps")
 
@@ -137,20 +136,21 @@ def _pretty(value: Any) -> str:
 
 def remember(asked: Sequence[Asked], out: Path) -> dict[str, tuple[str, ...]]:
     """Keep what was asked in DIR/study.json, beside what was asked there before -> the parts of each claim kept now."""
-    kept = _remembered(out)
-    for one in asked:
-        old = kept.get(one.found.id, {})
-        same = (old.get("preset"), old.get("seeds")) == (one.preset, one.seeds)
-        # What was run of a claim before stays part of it, unless it is asked anew in another size.
-        parts = _joined(old["parts"], one.parts) if same else one.parts
-        kept[one.found.id] = {
-            "preset": one.preset,
-            "parts": list(parts),
-            "seeds": one.seeds,
-            "recipe": one.recipe,
-            "path": str(one.found.path) if one.found.own else None,
-        }
-    write_atomically(out / "study.json", _pretty({"claims": kept}))
+    with locked(out):
+        kept = _remembered(out)
+        for one in asked:
+            old = kept.get(one.found.id, {})
+            same = (old.get("preset"), old.get("seeds")) == (one.preset, one.seeds)
+            # What was run of a claim before stays part of it, unless it is asked anew in another size.
+            parts = _joined(old["parts"], one.parts) if same else one.parts
+            kept[one.found.id] = {
+                "preset": one.preset,
+                "parts": list(parts),
+                "seeds": one.seeds,
+                "recipe": one.recipe,
+                "path": str(one.found.path) if one.found.own else None,
+            }
+        write_atomically(out / "study.json", _pretty({"claims": kept}))
     return {one.found.id: tuple(kept[one.found.id]["parts"]) for one in asked}
 
 
@@ -189,15 +189,6 @@ def _remembered(out: Path) -> dict[str, dict[str, Any]]:
         return json.loads(file.read_text(encoding="utf-8"))["claims"]
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{str(file)!r} is damaged ({error}); remove it to begin a new study there.") from error
-
-
-def commit() -> str | None:
-    """The commit of the checkout that the package runs from, "-dirty" with changes; None outside of one."""
-    command = ["git", "-C", str(Path(rlnorm.__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
 
 
 def out_errors(out: Path) -> Iterator[str]:

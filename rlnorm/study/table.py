@@ -74,7 +74,7 @@ def _part(result: ClaimResult, part: PartResult) -> Iterator[RenderableType]:
     verdict, scale = part.verdict, words.scale_of(result.claim.parts.get(part.name))
     row = _grid()
     row.add_row(
-        Padding(Text(part.name), (0, 0, 0, 2)),
+        Padding(Text(part.name + words.beside(result.claim, part.name)), (0, 0, 0, 2)),
         words.estimate(verdict, scale),
         words.interval(verdict, scale).replace("[", r"\["),
         words.margin(verdict, scale),
@@ -86,6 +86,10 @@ def _part(result: ClaimResult, part: PartResult) -> Iterator[RenderableType]:
         yield _reason(f"{words.share(verdict.diverged)} of both arms' runs diverged.", indent=4)
     if verdict.reason:
         yield _reason(words.sentence(verdict.reason), indent=4)
+    numbers = words.counterexample(verdict)
+    if numbers:
+        told = "; ".join(f"{name} = {number}" for name, number in numbers)
+        yield _reason(f"Smallest counterexample: {told}.", indent=4)
 
 
 def _outcome(outcome: Outcome) -> Text:

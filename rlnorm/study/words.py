@@ -1,5 +1,6 @@
 """How figures and verdicts are put into words: one wording for the terminal table, the report and TensorBoard."""
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -27,6 +28,7 @@ HOW_TO_READ = (
     "Estimate: mean of the treatment's runs minus mean of the reference's; where marked ×, their ratio.",
     "Interval: 95 % where better or not is asked, 90 % for equivalence and non-inferiority.",
     "Margin: the smallest difference that matters, fixed before the first run; the interval must clear it.",
+    "Parts marked (beside) are judged and shown, and do not count for the overall verdict.",
     "Exact parts are algebra: their estimate is the largest error of all cases, their margin the tolerance.",
 )
 
@@ -35,7 +37,6 @@ CURVES: Mapping[str, str] = {
     "loss": "Loss",
     "q": "Mean Q",
     "epsilon": "Epsilon",
-    "train_accuracy": "Training accuracy",
     "test_accuracy": "Test accuracy",
 }
 
@@ -52,6 +53,11 @@ def rule(claim: Claim) -> str:
         return said
     few, names = ("do not count", others) if len(others) < len(claim.decisive) else ("count", claim.decisive)
     return f"{said}; these {few}: {'; '.join(names)}"
+
+
+def beside(claim: Claim, part: str) -> str:
+    """A mark for a part that does not count for the overall verdict."""
+    return "" if not claim.decisive or part in claim.decisive else " (beside)"
 
 
 def has_groups(result: ClaimResult) -> bool:
@@ -132,6 +138,12 @@ def margin(verdict: Verdict, scale: Scale) -> str:
     """The margin (difference: 0.05, ratio: ×1.25) or, for exact parts, the tolerance."""
     x = finite(verdict.margin)
     return NOTHING if x is None else f"×{x:g}" if scale == "ratio" else f"{x:g}"
+
+
+def counterexample(verdict: Verdict) -> list[tuple[str, str]]:
+    """The numbers of the smallest counterexample, by name; empty where there is none."""
+    found = verdict.details.get("counterexample")
+    return [(str(name), json.dumps(value)) for name, value in found.items()] if isinstance(found, Mapping) else []
 
 
 def seeds(verdict: Verdict, scale: Scale) -> str:

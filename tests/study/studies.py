@@ -42,7 +42,6 @@ def arm(
         },
         "supervised": {
             "loss": 2.3 * np.exp(-3 * runs * rise) + 0.03 * noise[0],
-            "train_accuracy": np.clip(0.1 + 0.9 * runs * rise + 0.01 * noise[1], 0, 1),
             "test_accuracy": np.clip(0.1 + 0.87 * runs * rise + 0.01 * noise[2], 0, 1),
         },
     }[engine]

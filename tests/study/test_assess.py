@@ -14,6 +14,7 @@ from rlnorm.study import plan
 from rlnorm.study.assess import Asked, assess, best_rate, needs, scores_csv, setting_errors, units
 from rlnorm.study.claim import DQN, PRESETS, Arm, Claim, Effect, Supervised
 from rlnorm.study.discover import Found
+from rlnorm.study.exact import Exact
 from rlnorm.study.judge import Question
 from rlnorm.study.store import Store
 
@@ -264,3 +265,28 @@ class TestOverall:
         assert self.of(tmp_path, {"none": 0.4, "layer": 0.7}, decisive=("one",)) == "supported"
         assert self.of(tmp_path / "x", {"none": 0.4, "layer": 0.7}, decisive=("one", "long")) == "supported"
         assert self.of(tmp_path / "y", {"none": 0.4, "layer": 0.7}, decisive=("two",)) == "insufficient"
+
+    def test_groups_of_parts_have_verdicts_of_their_own(self, tmp_path: Path):
+        one = asked()
+        parts = {"A, fine": PART, "A, long": replace(PART, presets=("full",)), "B, one": PART, "B, two": PART}
+        claim = replace(one.claim, parts={**parts, "alone, too": PART}, decisive=("A, fine", "B, one"))
+        one = replace(one, found=replace(one.found, claim=claim), parts=("A", "B, two", "alone"))
+        overall = assess(one, filled(tmp_path, one, none=0.4, layer=0.7)).overall
+        assert overall.details["groups"] == {"A, fine": "supported", "B": "insufficient", "alone, too": "supported"}
+        assert overall.reason == "A, fine: supported; B: insufficient; alone, too: supported."
+
+    def test_the_parts_of_one_kind_are_chosen_by_it(self):
+        exact = Exact("a = b", lambda case: 0, lambda case: 0, lambda rng: {}, lambda case: 1)
+        one = asked()
+        mixed = replace(one.found, claim=replace(one.claim, parts={"algebra": exact, "training": PART}))
+        of_exact, of_effect = (replace(one, found=mixed).of_kind(kind) for kind in ("exact", "effect"))
+        assert of_exact is not None
+        assert of_effect is not None
+        assert (of_exact.parts, of_effect.parts) == (("algebra",), ("training",))
+        assert replace(one, found=mixed).of_kind("cost") is None
+        assert one.of_kind("effect") is one
+        filed = replace(mixed, claim=replace(mixed.claim, filed_as="cost"))
+        as_cost = replace(one, found=filed).of_kind("cost")
+        assert as_cost is not None
+        assert as_cost.parts == ("algebra",)
+        assert replace(one, found=filed).of_kind("exact") is None

@@ -124,3 +124,9 @@ def test_sound_is_whether_a_run_never_diverged():
 def test_every_metric_is_found_by_its_own_name():
     assert all(name == scored.metric.name for name, scored in METRICS.items())
     assert {"return_auc", "plain_return_auc", "final_return", "accuracy", "updates_to_90", "sound"} <= set(METRICS)
+
+
+def test_updates_stand_between_the_whole_budget_and_none_of_it():
+    metric = METRICS["updates_to_90"].within(400)
+    assert [metric.standing(score) for score in (400, 300, 40)] == [0.0, 0.25, 0.9]
+    assert METRICS["accuracy"].within(400) is METRICS["accuracy"].metric

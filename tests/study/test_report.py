@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from studies import (
     EVIL,
+    EXACT,
     all_diverged_claim,
     arm,
     dqn_claim,
@@ -291,3 +292,23 @@ def test_a_curve_without_any_value_is_not_drawn():
     assert figures.curves({"layer": arms["layer"]}, "return", {"layer": "#000000"}, "steps") is None
     assert figures.curves(arms, "return", style.colours(arms), "steps") is not None
     assert figures.curves(arms, "unheard of", style.colours(arms), "steps") is None
+
+
+def test_parts_that_do_not_count_are_marked_in_every_row_and_only_they():
+    whole = exact_claim()
+    parts = (whole.parts[0], replace(whole.parts[0], name="another"))
+    claim = replace(whole.claim, parts=dict.fromkeys((part.name for part in parts), EXACT))
+    all_count = replace(whole, claim=claim, parts=parts)
+    one_counts = replace(all_count, claim=replace(claim, decisive=(parts[0].name,)))
+    (shown,) = view.claims(study(one_counts))
+    assert [part.row.beside for part in shown.parts] == ["", "(beside)"]
+    assert report.render(study(one_counts)).count("(beside)</span>") == 2
+    assert "(beside)</span>" not in report.render(study(all_count))
+
+
+def test_rows_of_another_commit_say_so():
+    whole = exact_claim()
+    old = replace(whole, parts=tuple(replace(part, commits=("abc1234",)) for part in whole.parts))
+    assert "Rows computed at commit" in report.render(study(old))
+    assert "Rows computed at commit" not in report.render(study(old, commit="abc1234"))
+    assert "Rows computed at commit" not in report.render(study(whole))

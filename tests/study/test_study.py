@@ -5,6 +5,7 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import tiny
@@ -15,7 +16,7 @@ from rlnorm.study import adhoc, discover, plan
 from rlnorm.study import study as module
 from rlnorm.study.assess import Asked
 from rlnorm.study.results import StudyResult
-from rlnorm.study.store import Store
+from rlnorm.study.store import Store, locked
 from rlnorm.study.study import (
     FIELDS,
     Failed,
@@ -232,3 +233,26 @@ def test_writing_again_replaces_what_was_there(finished: tuple[Path, StudyResult
     write(result, out, per_seed=True)
     assert rows(out) == first
     assert list((out / "tiny").rglob("seed-8"))
+
+
+def test_what_two_ask_at_once_is_kept_of_both(tmp_path: Path):
+    """While one holds the folder, the other waits, and then adds to what it finds."""
+    out, first, second = tmp_path / "out", asked(tmp_path, "first"), asked(tmp_path, "second")
+    with locked(out):
+        waiting = Thread(target=remember, args=([second], out))
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive()
+    waiting.join(10)
+    remember([first], out)
+    assert [one.found.id for one in asked_before(out, {})[0]] == ["second", "first"]
+
+
+def test_rows_keep_the_commit_that_computed_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    one, out = asked(tmp_path), tmp_path / "out"
+    done([one], out)
+    made = plan.commit()
+    monkeypatch.setattr(module, "commit", lambda: "another")
+    shown = results([(one, Store(out, any_version=True))])
+    assert shown.commit == "another"
+    assert shown.claims[0].parts[0].commits == ((made,) if made else ())

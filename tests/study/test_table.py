@@ -118,3 +118,19 @@ def test_a_verdict_without_figures_has_dashes():
 @pytest.mark.parametrize(("seconds", "said"), [(None, ""), (9.6, "10 s"), (274, "4 min 34 s"), (7300, "2 h 1 min")])
 def test_durations(seconds: float | None, said: str):
     assert words.duration(seconds) == said
+
+
+def test_a_refuted_formula_shows_its_smallest_counterexample():
+    assert "Smallest counterexample: x = [0.0, 1.0]; dy = [1.0, -0.5];" in flat(table.text(study(exact_claim())))
+    assert "counterexample" not in table.text(study(dqn_claim()))
+
+
+def test_groups_and_what_does_not_count_are_told():
+    whole = dqn_claim()
+    first, _ = whole.claim.parts
+    grouped = replace(whole.overall, reason="CartPole-v1: refuted.", details={"groups": {"CartPole-v1": "refuted"}})
+    text = table.text(study(replace(whole, overall=grouped, claim=replace(whole.claim, decisive=(first,)))), 120)
+    assert "CartPole-v1: refuted." in text
+    assert "own best rate (beside)" in text
+    assert text.count("(beside)") == 2  # in its row, and where it is explained
+    assert "CartPole-v1: refuted." not in table.text(study(whole))

@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from rlnorm.study import bands, words
-from rlnorm.study.claim import Effect, Part
+from rlnorm.study.claim import Claim, Effect, Part
 from rlnorm.study.judge import Outcome, Verdict
 from rlnorm.study.report import figures, forest, style
 from rlnorm.study.results import ArmResult, ClaimResult, PartResult, StudyResult
@@ -19,9 +19,10 @@ SETTLED = frozenset({"says", "tolerance", "because", "counterexample"})
 
 @dataclass(frozen=True)
 class Row:
-    """One verdict as strings, and its drawing."""
+    """One verdict as strings, and its drawing; `beside` marks a part that does not count for the overall verdict."""
 
     name: str
+    beside: str
     outcome: Outcome
     estimate: str
     interval: str
@@ -44,6 +45,7 @@ class ArmRow:
     seeds: int
     score: str
     interval: str
+    iqm: str
     final: str
     diverged: str
     missing: int
@@ -66,6 +68,7 @@ class PartView:
     asked: str
     metric: str
     setup: str
+    made: str
     says: str
     because: str
     arms: tuple[ArmRow, ...]
@@ -146,14 +149,15 @@ def _claim(result: ClaimResult, colours: Mapping[str, str], axis: float) -> Clai
         literature=claim.literature,
         rule=words.sentence(words.rule(claim)) if len(result.parts) > 1 else "",
         overall=_row("overall", result.overall, words.overall_scale(result), axis),
-        parts=tuple(_part(part, claim.parts.get(part.name), colours, axis) for part in result.parts),
+        parts=tuple(_part(claim, part, colours, axis) for part in result.parts),
         command=result.command,
     )
 
 
-def _row(name: str, verdict: Verdict, scale: words.Scale, axis: float) -> Row:
+def _row(name: str, verdict: Verdict, scale: words.Scale, axis: float, beside: str = "") -> Row:
     return Row(
         name=name,
+        beside=beside,
         outcome=verdict.verdict,
         estimate=words.estimate(verdict, scale),
         interval=words.interval(verdict, scale),
@@ -166,23 +170,23 @@ def _row(name: str, verdict: Verdict, scale: words.Scale, axis: float) -> Row:
     )
 
 
-def _part(result: PartResult, part: Part | None, colours: Mapping[str, str], axis: float) -> PartView:
-    verdict, details = result.verdict, result.verdict.details
+def _part(claim: Claim, result: PartResult, colours: Mapping[str, str], axis: float) -> PartView:
+    part, verdict, details = claim.parts.get(result.name), result.verdict, result.verdict.details
     drawn = tuple(_figures(result, part, colours))
-    counterexample = details.get("counterexample")
     return PartView(
-        row=_row(result.name, verdict, words.scale_of(part), axis),
+        row=_row(result.name, verdict, words.scale_of(part), axis, words.beside(claim, result.name).strip()),
         asked=words.asked(part.question) if isinstance(part, Effect) else "",
         metric=words.metric(result.metric) if isinstance(part, Effect) else "",
         setup=_setup(result, part),
+        made=", ".join(result.commits),
         says=str(details.get("says", "")),
         because=str(details.get("because", "")),
-        arms=tuple(_arm(arm, part, colours) for arm in result.arms.values()),
+        arms=tuple(_arm(arm, part, colours, details) for arm in result.arms.values()),
         figures=drawn,
         dashed=any(_thins_out(arm) for arm in result.arms.values()),
         effects=tuple(_effects(details)) if isinstance(part, Effect) else (),
         settings=settings_of(result.arms),
-        counterexample=_shown(counterexample) if isinstance(counterexample, Mapping) else (),
+        counterexample=tuple(words.counterexample(verdict)),
         details=() if isinstance(part, Effect) else _shown({k: v for k, v in details.items() if k not in SETTLED}),
     )
 
@@ -257,7 +261,8 @@ def _figures(result: PartResult, part: Part | None, colours: Mapping[str, str]) 
             yield f"{words.CURVES.get(key, key)}{middle}", drawn
 
 
-def _arm(arm: ArmResult, part: Part | None, colours: Mapping[str, str]) -> ArmRow:
+def _arm(arm: ArmResult, part: Part | None, colours: Mapping[str, str], details: Mapping[str, object]) -> ArmRow:
+    judged = _mapping(_mapping(details.get("arms")).get(arm.name))
     found = bands.point(arm.scores)
     question = part.question if isinstance(part, Effect) else None
     roles = {question.treatment: "treatment", question.reference: "reference"} if question else {}
@@ -272,6 +277,7 @@ def _arm(arm: ArmResult, part: Part | None, colours: Mapping[str, str]) -> ArmRo
         seeds=len(arm.seeds),
         score=words.number(found.estimate),
         interval=f"[{words.number(found.low)}, {words.number(found.high)}]" if both else "",
+        iqm=words.number(judged.get("iqm")),
         final=words.NOTHING if arm.final is None else words.number(bands.point(arm.final).estimate),
         diverged=f"{int(arm.diverged.sum())} of {len(arm.diverged)}" if len(arm.diverged) else words.NOTHING,
         missing=int((~np.isfinite(arm.scores)).sum()),
