@@ -12,19 +12,21 @@ from rich.console import Console
 
 from rlnorm import api
 from rlnorm.cli import guarded
+from rlnorm.errors import ConfigError
 from rlnorm.study.assess import Asked
-from rlnorm.study.exact import Exact, page
+from rlnorm.study.exact import page
 from rlnorm.study.study import verdicts
 
 
 def put_to_the_test(claims: list[str], out: Path, jobs: int | None) -> None:
     """Run the exact parts of the exact claims, and print the page."""
     known = api.find_claims()
-    found = api.find_named(claims or [name for name, each in known.items() if each.claim.kind == "exact"], known)
-    parts = [tuple(name for name, part in each.claim.parts.items() if isinstance(part, Exact)) for each in found]
-    asked = [Asked(each, "full", names) for each, names in zip(found, parts)]
+    found = api.find_named(claims or list(known), known)
+    asked = [one for each in found if (one := Asked(each, "full").of_kind("exact"))]
+    if not asked:
+        raise ConfigError(f"none of {', '.join(claims)} is about a formula; `rlnorm run` tests them.")
     result = api.ask(asked, out, jobs, Console(stderr=True, highlight=False))
-    print(page({each.id: each.claim for each in found}, verdicts(result)), end="")
+    print(page({one.found.id: one.claim for one in asked}, verdicts(result)), end="")
 
 
 if __name__ == "__main__":

@@ -234,7 +234,7 @@ class TestStopping:
         done = subprocess.run(
             tiny.command("run", "work.py", "--jobs", 2, "--out", "out"),
             cwd=folder,
-            env={**os.environ, "COLUMNS": "80", "PYTHONPATH": str(folder / "shorter")},
+            env={**os.environ, "COLUMNS": "80", "PYTHONPATH": os.pathsep.join([str(folder / "shorter"), *sys.path])},
             capture_output=True,
             text=True,
             timeout=120,

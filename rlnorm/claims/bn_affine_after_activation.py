@@ -67,7 +67,7 @@ CLAIM = Claim(
     notes=("N0",),
     parts={
         "as functions": Exact(
-            says="gamma f(xhat) + beta = f(gamma xhat + beta), f ReLU, sigmoid or tanh",
+            says="gamma f(xhat) + beta = f(gamma xhat + beta), f ReLU (0), sigmoid (1) or tanh (2)",
             formula=affine_behind,
             truth=affine_before,
             draw=draw,

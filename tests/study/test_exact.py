@@ -10,7 +10,7 @@ import pytest
 from rlnorm.study import cases
 from rlnorm.study.cases import Case, derivative, derivative_by_column
 from rlnorm.study.claim import Claim
-from rlnorm.study.exact import Exact, judge, page, run
+from rlnorm.study.exact import WHY_ROUNDING, Exact, judge, page, run
 from rlnorm.study.judge import Verdict
 
 
@@ -102,11 +102,12 @@ def test_the_page_fits_80_columns_and_tells_all():
         rows.append(
             Verdict("sum", name, found.outcome, margin=part.tolerance, reason=found.reason, details=found.details)
         )
-    text = page({"sum": claim}, rows)
+    text = page({"sum": replace(claim, decisive=("wrong",))}, rows)
     assert max(map(len, text.splitlines())) <= 80
+    assert " ".join(text.split()).count(WHY_ROUNDING) == 1
     for words in (
         "sum: REFUTED",
-        "* right: supported",
+        "* right: supported (beside)",
         "* wrong: refuted",
         WRONG.says,
         "Smallest counterexample",
