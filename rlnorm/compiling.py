@@ -7,7 +7,7 @@ import sysconfig
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,12 +35,20 @@ def get_cpp_compiler() -> str:
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """`function` compiled whole, or an error: no silent fall-back to slow pieces.
 
-    Calls to `torch.autograd.grad` inside it are compiled too. Shapes are fixed at the first call.
+    Calls to `torch.autograd.grad` inside it are compiled too. What the first call meets is fixed: shapes (another one
+    is an AssertionError), dtypes, the gradient mode, and every attribute that is no tensor. Checking these anew at each
+    call would take a third of the time of acting, and more where caches are cold.
     """
     import torch._dynamo
     import torch._inductor.config
 
-    fast = torch.compile(function, fullgraph=True, dynamic=False)
+    def own(*args: P.args, **kwargs: P.kwargs) -> R:
+        return function(*args, **kwargs)
+
+    # Dynamo files what it compiled under the code object. Without guards nothing else keeps two functions apart.
+    own.__code__ = own.__code__.replace()
+    unguarded: Any = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
+    fast = torch.compile(own, fullgraph=True, dynamic=False, options=unguarded)
     traced = False
 
     def call(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -12,6 +12,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
@@ -140,17 +141,13 @@ def gemm_floor(agents: int, batch: int, sizes: Sequence[int]) -> Callable[[], No
     return products
 
 
-def where_time_goes(norm: str, envs: int, agents: int = AGENTS) -> list[dict[str, object]]:
-    """Milliseconds per update of every piece of the loop (10 environment steps per agent), each timed alone."""
+def population(norm: str, agents: int, replay: Any) -> Any:
+    """Compiled agents as the throughput runs have them."""
     from rlnorm.dqn.agents import Agents
     from rlnorm.dqn.recipes import RECIPES
-    from rlnorm.dqn.replay import Replay
     from rlnorm.networks import mlp
-    from rlnorm.tasks.environments import make
 
-    torch.set_num_threads(1)
-    replay, environments = Replay(agents, 10_000, (4,)), make("CartPole-v1", agents * envs)
-    population = Agents(
+    return Agents(
         lambda: mlp(4, 2, hidden=(64, 64), norm=norm),
         range(agents),
         [LR] * agents,
@@ -160,30 +157,88 @@ def where_time_goes(norm: str, envs: int, agents: int = AGENTS) -> list[dict[str
         clip=OURS["clip"],
         compile=True,
     )
-    rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
-    observation = environments.reset(0).reshape(agents, envs, 4)
-    action = rng.integers(2, size=(agents, envs))
+
+
+def filled(agents: int, envs: int) -> tuple[Any, tuple[np.ndarray, ...]]:
+    """A replay of 2000 steps per agent, and the transitions it was given at each."""
+    from rlnorm.dqn.replay import Replay
+
+    replay, rng = Replay(agents, 10_000, (4,)), np.random.default_rng(0)
+    observation = rng.normal(size=(agents, envs, 4)).astype(np.float32)
     ones = np.ones((agents, envs))
+    transitions = (observation, observation, rng.integers(2, size=(agents, envs)), ones, ones)
     for _ in range(2000 // envs):
-        replay.add(observation, observation, action, ones, ones)
-    rows = replay.sample(128, generator)
+        replay.add(*transitions)
+    return replay, transitions
+
+
+def where_time_goes(norm: str, envs: int, agents: int = AGENTS) -> list[dict[str, object]]:
+    """Milliseconds per update of every piece of the loop (10 environment steps per agent), each timed alone.
+
+    An update is compiled whole. Its forward passes, and these with the backward pass, are compiled once more by
+    themselves, so that differences tell the parts.
+    """
+    from rlnorm.compiling import compiled
+    from rlnorm.dqn.losses import chosen, huber, q_learning_target
+    from rlnorm.dqn.records import Window
+    from rlnorm.tasks.environments import make
+
+    torch.set_num_threads(1)
+    generator = torch.Generator().manual_seed(0)
+    replay, transitions = filled(agents, envs)
+    learners, environments = population(norm, agents, replay), make("CartPole-v1", agents * envs)
+    observation, _, action, reward, _ = transitions
+    environments.reset(0)
+    rows, window, ended = replay.sample(128, generator), Window(agents, envs), np.zeros((agents, envs), dtype=bool)
+
+    def losses(leaves: dict[str, torch.Tensor]) -> torch.Tensor:
+        batch, online = replay.unpack(rows), learners.online
+        with torch.no_grad():
+            q_t = online.apply(learners.target_parameters.views, learners.target_buffers.views, batch.s_t, "eval")
+        q_tm1 = online.apply(leaves, online.buffers.views, batch.s_tm1, "train")
+        goal = q_learning_target(batch.r_t, batch.discount_t, q_t)
+        return huber(chosen(q_tm1, batch.a_tm1), goal).mean(-1)
+
+    def backward() -> tuple[torch.Tensor, ...]:
+        leaves = learners.online.leaves()
+        return torch.autograd.grad(losses(leaves).sum(), list(leaves.values()))
+
+    def log() -> None:
+        window.update(rows[:, 0, 0], rows[:, 0, 1])
+        for _ in range(10 // envs):
+            window.episodes(reward, ended)
+
+    passes = timed(partial(compiled(torch.no_grad()(losses)), learners.online.parameters.views))
+    gradients = timed(compiled(backward))
+    whole = timed(lambda: learners.update(rows))
     calls = 10 // envs
     pieces = {
-        "environment": (lambda: environments.step(action.ravel()), calls),
-        "acting": (lambda: population.act(torch.from_numpy(observation)), calls),
-        "random numbers": (
-            lambda: (rng.integers(2, size=(agents, envs)), rng.random((agents, envs))),
-            calls,
-        ),
-        "replay, add": (lambda: replay.add(observation, observation, action, ones, ones), calls),
-        "replay, sample": (lambda: replay.sample(128, generator), 1),
-        "update (both passes, backward, Adam)": (lambda: population.update(rows), 1),
-        "of it, matrix products (floor)": (gemm_floor(agents, 128, (4, 64, 64, 2)), 1),
+        "environment": timed(lambda: environments.step(action.ravel())) * calls,
+        "acting": timed(lambda: learners.act(torch.from_numpy(observation)).numpy()) * calls,
+        "replay, add": timed(lambda: replay.add(*transitions)) * calls,
+        "replay, sample": timed(lambda: replay.sample(128, generator)),
+        "update, forward passes": passes,
+        "update, backward pass": gradients - passes,
+        "update, optimizer": whole - gradients,
+        "logging": timed(log),
+        "sum": 0.0,
     }
+    pieces["sum"] = sum(pieces.values())
     return [
-        {"case": f"ms per update, {envs} envs, {agents} agents, {norm}: {name}", "ours": round(timed(f) * n, 3)}
-        for name, (f, n) in pieces.items()
+        {"case": f"ms per update, {envs} envs, {agents} agents, {norm}: {name}", "ours": round(value, 3)}
+        for name, value in pieces.items()
     ]
+
+
+def update_beside_floor(norm: str, agents: int) -> dict[str, object]:
+    """Milliseconds of one update beside nothing but its matrix products."""
+    torch.set_num_threads(1)
+    replay, _ = filled(agents, 10)
+    learners = population(norm, agents, replay)
+    rows = replay.sample(128, torch.Generator().manual_seed(0))
+    mine, floor = timed(lambda: learners.update(rows)), timed(gemm_floor(agents, 128, (4, 64, 64, 2)))
+    case = f"ms of an update beside its matrix products, {agents} agents, {norm}"
+    return {"case": case, "ours": round(mine, 3), "peer": round(floor, 3), "ratio": round(mine / floor, 2)}
 
 
 def memory() -> dict[str, object]:
@@ -217,6 +272,7 @@ def main() -> None:
         for norm in ("none", "layer", "batch"):
             for envs in (1, 10):
                 rows += pool.apply(where_time_goes, (norm, envs))
+            rows += [pool.apply(update_beside_floor, (norm, agents)) for agents in (AGENTS, 2 * AGENTS)]
     rows.append(memory())
     table = Table("case", "ours", "peer", "ratio")
     for row in rows:

@@ -43,6 +43,33 @@ def test_compiled_gives_the_values_of_eager_and_is_compiled(rng):
         assert (by_eager, by_compiler) == (0, 1)
 
 
+class Scaled:
+    """A method whose tensor and number are its object's own, as an agent's are."""
+
+    def __init__(self, factor: float):
+        self.factor, self.shift = factor, torch.full((2,), factor)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x * self.factor + self.shift
+
+
+def test_two_objects_with_one_code_are_kept_apart():
+    one, two = compiled(Scaled(2.0)), compiled(Scaled(3.0))
+    for _ in range(2):
+        assert one(torch.ones(2)).tolist() == [4, 4]
+        assert two(torch.ones(2)).tolist() == [6, 6]
+
+
+def test_shapes_are_those_of_the_first_call_and_tensors_those_of_the_present_one():
+    scaled = Scaled(2.0)
+    call = compiled(scaled)
+    assert call(torch.ones(2)).tolist() == [4, 4]
+    scaled.shift = torch.zeros(2)
+    assert call(torch.ones(2)).tolist() == [2, 2]
+    with pytest.raises(AssertionError, match="size"):
+        call(torch.ones(1))
+
+
 def test_a_graph_break_is_an_error_and_not_slow_pieces():
     def broken(x: Tensor) -> Tensor:
         torch._dynamo.graph_break()

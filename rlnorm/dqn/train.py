@@ -31,6 +31,15 @@ def epsilon_at(step: int, steps: int, epsilon: tuple[float, float, float]) -> fl
     return start + (end - start) * min(step / (fraction * steps), 1.0)
 
 
+def draws(
+    rng: np.random.Generator, actions: int, members: int, envs: int, coins: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For each step a random action (members, envs) and uniform numbers (members, coins), drawn many steps at once."""
+    ahead = 256
+    while True:
+        yield from zip(rng.integers(actions, size=(ahead, members, envs)), rng.random((ahead, members, coins)))
+
+
 def train(
     *,
     env: str,
@@ -129,14 +138,14 @@ def train(
         compile=compile,
     )
     window = Window(members, envs)
-    coins = 1 if use.sb3_loop else envs
+    drawn = draws(rng, actions, members, envs, coins=1 if use.sb3_loop else envs)
     period = target_every and (max(target_every // envs, 1) * envs if use.sb3_loop else target_every)
     together = envs if FROZEN[use.acting] == "batch" else EVALUATION_EPISODES
 
     for step in range(envs, steps + 1, envs):
         share = epsilon_at(step - envs, steps, epsilon)
-        action = rng.integers(actions, size=(members, envs))
-        greedy = rng.random((members, coins)) >= share
+        action, uniform = next(drawn)
+        greedy = uniform >= share
         if normalize_observations:
             agents.meet(torch.from_numpy(observation))
         if greedy.any() and not (use.sb3_loop and step - envs < starts):

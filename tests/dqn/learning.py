@@ -29,9 +29,9 @@ def agents_of(norm: str, recipe: str = "supervised", modes: dict[str, Any] | Non
     )
 
 
-def transitions(rng: torch.Generator, members: int = len(SEEDS), batch: int = BATCH) -> Tensor:
-    """Packed rows (members, batch, 2 INPUTS + 3); a third of them end an episode."""
-    s = torch.randn(members, batch, 2 * INPUTS, generator=rng) * 2 + 1
+def transitions(rng: torch.Generator, members: int = len(SEEDS), batch: int = BATCH, inputs: int = INPUTS) -> Tensor:
+    """Packed rows (members, batch, 2 inputs + 3); a third of them end an episode."""
+    s = torch.randn(members, batch, 2 * inputs, generator=rng) * 2 + 1
     a = torch.randint(OUTPUTS, (members, batch, 1), generator=rng).float()
     r = torch.randn(members, batch, 1, generator=rng) * 3
     d = 0.9 * (torch.rand(members, batch, 1, generator=rng) > 1 / 3)

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from functools import partial
+from math import prod
 from types import SimpleNamespace
 from typing import cast
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from rlnorm.dqn.agents import Agents
 from rlnorm.dqn.recipes import RECIPES
 from rlnorm.dqn.replay import unpack
-from rlnorm.networks import mlp
+from rlnorm.networks import mlp, network
 from rlnorm.nn import NORMS, ObservationNorm
 from tests.alone import INPUTS, MLP_NORMS
 from tests.dqn.learning import BATCH, agents_of, compare, transitions
@@ -81,16 +82,38 @@ def test_the_update_is_stable_baselines3s(rng):
         torch.testing.assert_close(ours, own, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("norm", MLP_NORMS)
-def test_the_target_takes_all_state_to_the_bit(norm, rng):
-    agents, x = agents_of(norm), torch.randn(3, 9, INPUTS, generator=rng)
+IMAGE = (2, 5, 5)
+
+
+def image_agents(norm: str) -> Agents:
+    return Agents(
+        lambda: network(IMAGE, 3, hidden=(8,), channels=(4,), norm=norm, sites=sites_of(norm)),
+        [0, 1, 2],
+        [1e-2] * 3,
+        unpack=partial(unpack, shape=IMAGE),
+        recipe=RECIPES["supervised"],
+    )
+
+
+def sites_of(norm: str) -> tuple[str, ...]:
+    """Every hidden layer, or the convolution alone for a norm that cannot stand on features."""
+    return ("hidden",) if norm in MLP_NORMS else ("first",)
+
+
+@pytest.mark.parametrize(("norm", "image"), [*((norm, False) for norm in MLP_NORMS), *((norm, True) for norm in NORMS)])
+def test_the_target_takes_all_state_to_the_bit(norm, image, rng):
+    agents, shape = (image_agents(norm), IMAGE) if image else (agents_of(norm), (INPUTS,))
+    x = torch.randn(3, 9, *shape, generator=rng)
+
+    def rows() -> Tensor:
+        return transitions(rng, inputs=prod(shape))
 
     def target() -> Tensor:
         with torch.no_grad():
             return agents.online.apply(agents.target_parameters.views, agents.target_buffers.views, x, "eval")
 
     for _ in range(3):
-        agents.update(transitions(rng))
+        agents.update(rows())
     before = target()
     assert not torch.equal(before, agents.online(x))
     agents.update_target()
@@ -102,7 +125,7 @@ def test_the_target_takes_all_state_to_the_bit(norm, rng):
         assert own.views.keys() == copy.views.keys()
         assert all(torch.equal(view, copy.views[name]) for name, view in own.views.items())
     copied = target()
-    agents.update(transitions(rng))
+    agents.update(rows())
     assert torch.equal(target(), copied), "the target moved with the online network"
 
 
