@@ -44,7 +44,9 @@ BAD_INPUT = {
     "claim file": (["run", "nowhere.py"], ["no claim file at", "nowhere.py"]),
     "part": (
         ["run", "dqn-ln", "--part", "CartPole-v0"],
-        ["unknown part of dqn-ln 'CartPole-v0'. Did you mean 'CartPole-v1'? Expected one of: Acrobot-v1, Acrobot-v1, c"],
+        [
+            "unknown part of dqn-ln 'CartPole-v0'. Did you mean 'CartPole-v1'? Expected one of: Acrobot-v1, Acrobot-v1, c"
+        ],
     ),
     "part of another preset": (
         ["run", "dqn-ln", "--part", "CartPole-v1, own best rate", "--preset", "quick"],

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import torch
 
-from rlnorm.study.cases import Case
+from rlnorm.study.cases import Case, size, values
 from rlnorm.study.claim import Arm, Claim, Part, Settings
 from rlnorm.study.exact import Exact
 from rlnorm.study.judge import Question
@@ -48,7 +48,7 @@ CLAIM = Claim(
             says="BatchNorm1d of torch in train mode refuses the single observation of one environment",
             formula=refusals,
             truth=lambda case: 1.0,
-            draw=lambda rng: {"x": rng.normal(size=(1, rng.integers(2, 513)))},
+            draw=lambda rng: {"x": values(rng, 1, size(rng))},
             scale=lambda case: 1.0,
             because="it is refused or it is not",
         ),

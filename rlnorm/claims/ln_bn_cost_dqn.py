@@ -36,7 +36,11 @@ def update(norm: str) -> Work:
         loss="squared",
         compile=compiling.available(),
     )
-    return lambda: agents.update(rows)
+
+    def step() -> None:
+        agents.update(rows)
+
+    return step
 
 
 def loop(norm: str) -> Work:
