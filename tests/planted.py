@@ -103,7 +103,7 @@ SMALL = {
     "ppo": {"n_steps": 32, "batch_size": 16},
     "maskableppo": {"n_steps": 32, "batch_size": 16},
     "trpo": {"n_steps": 32, "batch_size": 16},
-    "recurrentppo": {"n_steps": 16},
+    "recurrentppo": {"n_steps": 16, "batch_size": 16, "n_epochs": 1},
     "ars": {},
     "a2c": {},
 }
@@ -134,7 +134,7 @@ def standard(name: str, image: bool = False) -> Any:
     """An algorithm of SB3 or sb3-contrib as it comes, trained for a moment."""
     model = made(name, image)
     # Masked actions need an environment that masks them.
-    return model if name == "maskableppo" else model.learn(40)
+    return model if name == "maskableppo" else model.learn(25)
 
 
 def made(name: str, image: bool = False) -> Any:
@@ -147,7 +147,7 @@ def made(name: str, image: bool = False) -> Any:
 
 def trained(**settings: Any) -> Any:
     """A DQN that has learned and whose statistics are warm."""
-    return agent(steps=120, train_freq=1, target_update_interval=20, **settings)
+    return agent(steps=100, train_freq=1, target_update_interval=20, **settings)
 
 
 def network(make: Make = nn.BatchNorm1d, bias: bool = False) -> nn.Sequential:

@@ -154,12 +154,12 @@ if __name__ == "__main__":
     import body
 
     torch.set_num_threads(1)
-    body.model().learn(100).save("healthy")
-    body.model(bias=True).learn(60).save("hint")
+    body.model().learn(80).save("healthy")
+    body.model(bias=True).learn(30).save("hint")
     lost = body.model(target_update_interval=10)
     norm = lost.q_net.features_extractor.net[1]
     norm.running_mean = norm.running_mean.clone()
-    lost.learn(100).save("lost")
+    lost.learn(40).save("lost")
 """
 
 
