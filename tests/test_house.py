@@ -17,7 +17,8 @@ TESTS = {path.relative_to(ROOT / "tests").as_posix(): path for path in sorted((R
 # From the lowest up; a file imports from its own package and from what stands before it.
 LAYERS = (
     ("errors", "compiling"),
-    ("nn", "textbook", "stats", "probes"),
+    ("nn", "textbook", "stats"),
+    ("probes",),
     ("networks", "optimizers"),
     ("population", "tasks"),
     ("supervised", "dqn", "sb3", "doctor"),
