@@ -124,6 +124,27 @@ def _numbers(sites: Sequence[str], depth: int) -> set[int]:
     return {number for site in sites for number in by_name[site]}
 
 
+def hidden_layer(
+    number: int,
+    layer: nn.Linear | nn.Conv2d,
+    activation: nn.Module,
+    norm: Norm,
+    place: str = "before",
+    kwargs: Mapping[str, object] | None = None,
+) -> Iterator[tuple[str, nn.Module]]:
+    """The modules of one hidden layer with its norm, in their order, named with its number.
+
+    Raises ConfigError where the norm has no form behind such a layer, or takes no such arguments.
+    """
+    width, ndim = layer.weight.shape[0], layer.weight.ndim - 2
+    yield f"{'conv' if ndim else 'linear'}{number}", norm.wrap(layer)
+    normalize = (f"norm{number}", norm.make(width, ndim, **(kwargs or {})))
+    activate = (f"activation{number}", activation)
+    yield from [activate, normalize] if place == "after" else [normalize, activate]
+    if place == "split":
+        yield f"affine{number}", ScaleShift.taken_from(normalize[1], width, ndim)
+
+
 def network(
     shape: Sequence[int],
     outputs: int,
@@ -166,15 +187,8 @@ def network(
             if i in stands:
                 named["norm_output"] = own.make(width, 0, **kwargs)
             break
-        if pixels:
-            named[f"conv{i}"] = own.wrap(nn.Conv2d(inputs, width, kernel, bias=bias))
-        else:
-            named[f"linear{i}"] = own.wrap(nn.Linear(inputs, width, bias=bias))
-        normalize = (f"norm{i}", own.make(width, len(pixels), **kwargs))
-        activate = (f"activation{i}", ACTIVATIONS[activation]())
-        named.update([activate, normalize] if place == "after" else [normalize, activate])
-        if place == "split" and i in stands:
-            named[f"affine{i}"] = ScaleShift.taken_from(normalize[1], width, len(pixels))
+        layer = nn.Conv2d(inputs, width, kernel, bias=bias) if pixels else nn.Linear(inputs, width, bias=bias)
+        named.update(hidden_layer(i, layer, ACTIVATIONS[activation](), own, place if i in stands else "before", kwargs))
     return nn.Sequential(named)
 
 
@@ -206,6 +220,11 @@ def initialize(network: nn.Module, generator: torch.Generator, init: str = "torc
             if module.bias is not None:
                 bound = module.weight[0].numel() ** -0.5 if init == "torch" else 0.0
                 module.bias.uniform_(-bound, bound, generator=generator)
+    renew_wrapped(network)
+
+
+def renew_wrapped(network: nn.Module) -> None:
+    """Let norms around layers start from the weights that these have by now, drawn after the norm was put around."""
     for module in network.modules():
         if isinstance(module, Reparametrized):
             module.load_state_dict(type(module)(module.layer).state_dict())

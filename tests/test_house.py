@@ -112,6 +112,8 @@ TESTED_IN = {
     "nn/dropout.py": "nn/test_self_normalizing.py",
     "nn/functional.py": "nn/test_torch_cases.py",
     "nn/selu.py": "nn/test_self_normalizing.py",
+    "sb3/insert.py": "sb3/test_extractors.py",
+    "sb3/passes.py": "sb3/test_actor_critic.py",
     "study/bands.py": "study/test_tensorboard.py",
     "study/cases.py": "claims/test_exact_claims.py",
     "study/engines.py": "study/test_plan.py",

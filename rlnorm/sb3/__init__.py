@@ -1,0 +1,35 @@
+"""The layers of `rlnorm.nn` inside stable-baselines3's policies.
+
+    model = DQN(DQNPolicy, "CartPole-v1", policy_kwargs=dict(norm="layer"))
+
+`QRDQNPolicy` and `TQCPolicy` need sb3-contrib and are imported when asked for.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from rlnorm.sb3.actor_critic import ActorCriticPolicy, SACPolicy, TD3Policy
+from rlnorm.sb3.dqn import DQNPolicy
+from rlnorm.sb3.extractors import DictExtractor, FlatExtractor, ImageExtractor
+
+if TYPE_CHECKING:
+    from rlnorm.sb3.contrib import QRDQNPolicy, TQCPolicy
+
+__all__ = [
+    "ActorCriticPolicy",
+    "DQNPolicy",
+    "DictExtractor",
+    "FlatExtractor",
+    "ImageExtractor",
+    "QRDQNPolicy",
+    "SACPolicy",
+    "TD3Policy",
+    "TQCPolicy",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("QRDQNPolicy", "TQCPolicy"):
+        from rlnorm.sb3 import contrib
+
+        return getattr(contrib, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,37 @@
+"""Norms put between the layers of a network that somebody else has laid out."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from rlnorm.errors import ConfigError
+from rlnorm.networks import hidden_layer
+from rlnorm.nn import Norm
+
+
+def with_norms(layers: nn.Sequential, hidden: int, norm: Norm, place: str, kwargs: Mapping[str, Any]) -> nn.Sequential:
+    """The same modules, with `norm` on the first `hidden` of the Linear and Conv layers, each before its activation.
+
+    Named as `rlnorm.networks` names them: `linear1, norm1, activation1, ..., output`.
+    Raises ConfigError where the norm cannot stand.
+    """
+    named: OrderedDict[str, nn.Module] = OrderedDict()
+    modules, number = iter(layers), 0
+    for module in modules:
+        if not isinstance(module, nn.Linear | nn.Conv2d):
+            named[type(module).__name__.lower()] = module
+            continue
+        number += 1
+        if number > hidden:
+            named["output"] = module
+            continue
+        try:
+            named.update(hidden_layer(number, module, next(modules), norm, place, kwargs))
+        except ConfigError:
+            raise
+        except (TypeError, ValueError, RuntimeError) as error:
+            width = f"{module.weight.shape[0]} {'features' if isinstance(module, nn.Linear) else 'channels'}"
+            raise ConfigError(f"norm {norm.name!r} cannot stand on {width}: {str(error).rstrip('.')}.") from error
+    return nn.Sequential(named)

@@ -1,0 +1,97 @@
+"""Which norm stands in which part of a policy: `norm`, `place` and `norm_kwargs` as a user writes them, checked.
+
+Each of the three is one value for all parts, or a dict by part, as `net_arch` is:
+
+    norm="layer"                                  every hidden layer of every part
+    norm=dict(pi="layer", qf="batch")             actor and critic apart; a part that is left out has no norm
+    norm_kwargs=dict(qf=dict(momentum=0.01))      by part where `norm` is
+
+Parts: `features` is the features extractor, `pi` the actor, `vf` or `qf` the critic or Q-network. Flat observations
+have no hidden layer in their extractor: a norm named for `features` stands on the observation itself, and only then.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from rlnorm.errors import ConfigError, raise_if_any, unknown
+from rlnorm.networks import PLACES
+from rlnorm.nn import Norm, get_norm
+from rlnorm.sb3.insert import with_norms
+
+Names = str | Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The norm of one part, where it stands and what its modules are given."""
+
+    name: str = "none"
+    place: str = "before"
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def norm(self) -> Norm:
+        """The norm of that name."""
+        return get_norm(self.name)
+
+    def insert(self, layers: nn.Sequential, hidden: int) -> nn.Sequential:
+        """`layers` with this norm on the first `hidden` of their Linear and Conv layers."""
+        return with_norms(layers, hidden, self.norm, self.place, self.kwargs)
+
+    def stands_in(self, network: nn.Module) -> bool:
+        """Whether a norm other than none was put into `network` by this setting."""
+        names = (name.rpartition(".")[2] for name, _ in network.named_modules())
+        return self.name != "none" and any(name.startswith("norm") for name in names)
+
+
+def settings(
+    parts: Sequence[str], norm: Names, place: Names, norm_kwargs: Mapping[str, Any] | None
+) -> dict[str, Setting]:
+    """The setting of each of `parts`. Raises ConfigError with every sentence that `norm`, `place` and kwargs earn."""
+    by_part = isinstance(norm, Mapping)
+    named = {"norm": norm, "place": place, "norm_kwargs": norm_kwargs if by_part else None}
+    raise_if_any(
+        unknown(f"part in {what}", part, parts)
+        for what, given in named.items()
+        if isinstance(given, Mapping)
+        for part in given
+        if part not in parts
+    )
+    chosen = {part: _of(part, norm, place, norm_kwargs or {}, by_part) for part in parts}
+    raise_if_any(dict.fromkeys(sentence for setting in chosen.values() for sentence in _errors(setting)))
+    return chosen
+
+
+def _of(part: str, norm: Names, place: Names, kwargs: Mapping[str, Any], by_part: bool) -> Setting:
+    return Setting(
+        norm.get(part, "none") if isinstance(norm, Mapping) else norm,
+        place.get(part, "before") if isinstance(place, Mapping) else place,
+        kwargs.get(part, {}) if by_part else kwargs,
+    )
+
+
+def setting(norm: str, place: str, norm_kwargs: Mapping[str, Any] | None) -> Setting:
+    """One checked setting."""
+    return settings(("features",), norm, place, norm_kwargs)["features"]
+
+
+def _errors(given: Setting) -> Iterator[str]:
+    if given.place not in PLACES:
+        yield unknown("place", given.place, PLACES)
+    if not isinstance(given.name, str):
+        yield f"norm must be a short name or the path of a norm file, got {given.name!r}."
+        return
+    if not isinstance(given.kwargs, Mapping):
+        yield f"norm_kwargs must be a dict of arguments of norm {given.name!r}, got {given.kwargs!r}."
+        return
+    try:
+        norm = given.norm
+        norm.make(1, next(iter(norm.modules), 0), **given.kwargs)
+    except ConfigError as error:
+        yield from error.sentences
+    except (TypeError, ValueError):
+        # A value that some width may yet allow; where the norm is built, it is refused with the width.
+        pass
