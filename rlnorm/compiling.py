@@ -56,8 +56,10 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
         if traced:
             return fast(*args, **kwargs)
         # Patched for the tracing call alone: a patch costs 0.2 ms. One process per core is how studies use a machine,
-        # so Inductor's own pool of workers would only stand in the way.
-        with torch._dynamo.config.patch(trace_autograd_ops=True), torch._inductor.config.patch(compile_threads=1):
+        # so Inductor's own pool of workers would only stand in the way. A short sum written out is taken into the loops
+        # of its readers, who repeat it: a first layer of 4 inputs would be computed anew for each unit of the second.
+        inductor = torch._inductor.config.patch(compile_threads=1, unroll_reductions_threshold=1)
+        with torch._dynamo.config.patch(trace_autograd_ops=True), inductor:
             result = fast(*args, **kwargs)
         traced = True
         return result
