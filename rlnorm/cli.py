@@ -1,7 +1,7 @@
-"""The command line: `rlnorm list | show | run | report | board | train | check-norm`.
+"""The command line: `rlnorm list | show | run | report | board | train | check-norm | doctor`.
 
-Exit codes: 0 done; 1 some units failed, or a law is broken; 2 bad input, nothing written; 130 interrupted, everything
-finished is kept.
+Exit codes: 0 done; 1 some units failed, a law is broken, or the doctor found a fault; 2 bad input, nothing written;
+130 interrupted, everything finished is kept.
 """
 
 import shlex
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
+import gymnasium as gym
 import tyro
 from rich.console import Console
 
@@ -24,6 +25,7 @@ from rlnorm.study.discover import Found
 from rlnorm.study.results import StudyResult
 from rlnorm.study.store import Store
 from rlnorm.study.study import Failed, Interrupted, asked_before, errors, out_errors, results, write
+from rlnorm.tasks.environments import id_errors
 
 KINDS = ("exact", "cost", "effect")
 app = tyro.extras.SubcommandApp()
@@ -235,6 +237,36 @@ def check_norm(norm: tyro.conf.Positional[Path], /) -> None:
     report = check.check_norm(norm)
     console.print(str(report), markup=False)
     if not report.holds:
+        sys.exit(1)
+
+
+@app.command
+def doctor(
+    model: tyro.conf.Positional[Path],
+    /,
+    *,
+    trust: bool = False,
+    algo: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None,
+    env: Annotated[str | None, tyro.conf.arg(metavar="ID")] = None,
+) -> None:
+    """Find what goes wrong with normalization in a saved model.
+
+    The exit code is 1 where a fault was found; hints do not count.
+
+    Args:
+        model: A zip that a stable-baselines3 model's save() wrote, or a module that torch.save wrote.
+        trust: Load it: loading runs code that the file contains.
+        algo: Algorithm that saved it, such as dqn; told by its settings where not given.
+        env: A gymnasium environment to act in, by id, for data to hold the running statistics against.
+    """
+    # Here, so that no other command waits for stable-baselines3.
+    from rlnorm.doctor import check
+    from rlnorm.doctor.load import load, load_errors
+
+    raise_if_any([*load_errors(model, trust, algo), *([] if env is None else id_errors(env))])
+    report = check(load(model, trust, algo), None if env is None else gym.make(env))
+    console.print(report.text(_width()), markup=False, soft_wrap=True)
+    if not report.healthy:
         sys.exit(1)
 
 

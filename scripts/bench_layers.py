@@ -1,22 +1,30 @@
-"""Times of our norms beside torch.nn's, in one process, repetitions interleaved.
+"""Times of our norms beside torch.nn's, in one process, repetitions in turn.
 
-    python scripts/bench_layers.py [--json PATH] [--threads 1 2] [--repeats 30]
+    python scripts/bench_layers.py                              # everything, about six minutes
+    python scripts/bench_layers.py --only 'compiled' --threads 1 --rows rows.json
+    python scripts/bench_layers.py --rows rows.json --only '^$' --table docs/results/layers.md
 
-One row per case: ours and peer in milliseconds (peak memory: in MiB), and their ratio (below 1: ours is better).
+`--only` takes the cases whose name it is found in; `--rows` adds what was measured to a file, each case replacing its
+earlier self, so that a whole can be measured in pieces; `--table` writes all rows of that file (without one: of this
+run) as a page.
+
+A row is one case: the median of ours and of torch's in milliseconds (peak memory: in MiB), and the median of ours /
+torch's over the repetitions with its 95 % interval (of ranks, so it assumes no distribution). Below 1: ours is better.
 """
 
 import argparse
 import ctypes
 import gc
 import json
-import math
+import re
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from scipy.stats import binom
 from torch import Tensor, nn
 
 import rlnorm.nn as ours
@@ -24,50 +32,84 @@ from rlnorm.nn.group import groups_for
 
 MLP = ((32, 64), (128, 64), (128, 256), (1024, 64), (1024, 256), (4096, 256))
 CONV = ((32, 16, 10, 10), (32, 32, 20, 20), (32, 64, 42, 42), (32, 64, 84, 84))
-LAYERS: dict[str, tuple[Callable[[int], nn.Module], Callable[[int], nn.Module]]] = {
+Pair = tuple[Callable[[int], nn.Module], Callable[[int], nn.Module]]
+FLAT: dict[str, Pair] = {
     "BatchNorm1d": (ours.BatchNorm1d, nn.BatchNorm1d),
     "LayerNorm": (ours.LayerNorm, nn.LayerNorm),
     "RMSNorm": (ours.RMSNorm, nn.RMSNorm),
+}
+MAPS: dict[str, Pair] = {
     "BatchNorm2d": (ours.BatchNorm2d, nn.BatchNorm2d),
     "GroupNorm": (ours.GroupNorm.of_width, lambda width: nn.GroupNorm(groups_for(width), width)),
-    "InstanceNorm2d": (ours.InstanceNorm2d, nn.InstanceNorm2d),
+    "InstanceNorm2d": (
+        lambda width: ours.InstanceNorm2d(width, affine=True),
+        lambda width: nn.InstanceNorm2d(width, affine=True),
+    ),
 }
-FLAT = ("BatchNorm1d", "LayerNorm", "RMSNorm")
+PASSES = ("forward", "backward", "both", "eval", "no gradient")
+KINDS = ("eager", "compiled")
+FEWEST, MOST, SECONDS = 9, 40, 0.4
+"""Repetitions of a case, and about how long they take together."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One case: a time in milliseconds (or memory in MiB) of ours and of the peer, and ours / peer."""
+    """One case: ours and torch's in milliseconds (or MiB), and ours / torch's with its interval."""
 
     case: str
+    threads: int
     ours: float
     peer: float
-    ratio: float
+    ratio: float | None
+    low: float | None
+    high: float | None
 
 
-def interleaved(
-    a: Callable[[], object], b: Callable[[], object], repeats: int, seconds: float = 0.01
-) -> tuple[float, float]:
-    """Median milliseconds of one call of each; blocks of about `seconds`, in turn."""
-    blocks = []
-    for function in (a, b):
-        for _ in range(3):
-            function()
-        start = time.perf_counter()
+@dataclass(frozen=True)
+class Case:
+    """What is measured: its name, and a function that gives (ours, torch's) for each repetition."""
+
+    name: str
+    measure: Callable[[], list[tuple[float, float]]]
+
+
+def in_turn(a: Callable[[], object], b: Callable[[], object], most: int = MOST) -> list[tuple[float, float]]:
+    """Milliseconds of one call of each; blocks of a and of b alternate, and so does which of them goes first."""
+    once = [_fastest(function) for function in (a, b)]
+    repeats = min(most, max(FEWEST, int(SECONDS / sum(once))))
+    block = max(1, int(SECONDS / repeats / sum(once)))
+    seen: list[tuple[float, float]] = []
+    for repeat in range(repeats):
+        first, second = (a, b) if repeat % 2 else (b, a)
+        times = {function: _block(function, block) for function in (first, second)}
+        seen.append((times[a], times[b]))
+    return seen
+
+
+def _fastest(function: Callable[[], object]) -> float:
+    return min(_block(function, 1) for _ in range(4)) / 1e3
+
+
+def _block(function: Callable[[], object], block: int) -> float:
+    start = time.perf_counter()
+    for _ in range(block):
         function()
-        blocks.append(max(1, int(seconds / (time.perf_counter() - start + 1e-9))))
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(repeats):
-        for function, block, seen in zip((a, b), blocks, times, strict=True):
-            start = time.perf_counter()
-            for _ in range(block):
-                function()
-            seen.append((time.perf_counter() - start) / block * 1e3)
-    return statistics.median(times[0]), statistics.median(times[1])
+    return (time.perf_counter() - start) / block * 1e3
+
+
+def row(case: str, pairs: Sequence[tuple[float, float]]) -> Row:
+    """Medians, and the interval of the median ratio; no ratio where torch's figure is zero."""
+    a, b = (statistics.median(side) for side in zip(*pairs, strict=True))
+    threads = torch.get_num_threads()
+    if not all(peer for _, peer in pairs):
+        return Row(case, threads, a, b, None, None, None)
+    ratios = sorted(ours / peer for ours, peer in pairs)
+    rank = int(binom.ppf(0.025, len(ratios), 0.5))
+    return Row(case, threads, a, b, statistics.median(ratios), ratios[max(0, rank - 1)], ratios[-max(1, rank)])
 
 
 def passes(module: nn.Module, x: Tensor, g: Tensor) -> dict[str, Callable[[], object]]:
-    """What is timed of one layer, by name."""
+    """What is timed of one layer, by name; the module is in training mode, but for "eval"."""
     leaf = x.clone().requires_grad_()
     inputs = [leaf, *module.parameters()]
     y = module.train()(leaf)
@@ -81,23 +123,32 @@ def passes(module: nn.Module, x: Tensor, g: Tensor) -> dict[str, Callable[[], ob
     def both() -> object:
         return torch.autograd.grad(module(leaf), inputs, g)
 
-    def evaluate() -> object:
+    def without_gradient() -> object:
         with torch.no_grad():
             return module(x)
 
-    return {"forward": forward, "backward": backward, "both": both, "eval": evaluate}
+    return dict(zip(PASSES, (forward, backward, both, without_gradient, without_gradient), strict=True))
 
 
-def layer_rows(name: str, shape: tuple[int, ...], repeats: int) -> Iterator[Row]:
-    """Forward, backward, both and eval of one layer, eager."""
+def drawn(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """An input and a gradient."""
     rng = torch.Generator().manual_seed(0)
-    x, g = torch.randn(shape, generator=rng), torch.randn(shape, generator=rng)
-    modules = [make(shape[1]) for make in LAYERS[name]]
-    timed = [passes(module, x, g) for module in modules]
-    for what in timed[0]:
+    return torch.randn(shape, generator=rng), torch.randn(shape, generator=rng)
+
+
+def layer_cases(name: str, pair: Pair, shape: tuple[int, ...]) -> Iterator[Case]:
+    """The passes of one layer, eager; "no gradient" only where it is another thing than "eval"."""
+    keeps_statistics = any(True for _ in pair[0](1).buffers())
+
+    def measure(what: str) -> list[tuple[float, float]]:
+        modules = [make(shape[1]) for make in pair]
+        timed = [passes(module, *drawn(shape))[what] for module in modules]
         for module in modules:
             module.train(what != "eval")
-        yield row(f"{name} {'x'.join(map(str, shape))} {what}", *interleaved(timed[0][what], timed[1][what], repeats))
+        return in_turn(timed[0], timed[1])
+
+    for what in PASSES if keeps_statistics else PASSES[:-1]:
+        yield Case(f"{name} {sized(shape)} {what}", lambda what=what: measure(what))
 
 
 def network(make: Callable[[int], nn.Module], width: int) -> nn.Sequential:
@@ -108,17 +159,20 @@ def network(make: Callable[[int], nn.Module], width: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(width, 1))
 
 
-def network_row(name: str, batch: int, width: int, repeats: int, compiled: bool) -> Row:
-    """Forward and backward of a three-layer network."""
-    x = torch.randn(batch, width, generator=torch.Generator().manual_seed(0))
-    steps: list[Callable[[], object]] = []
-    for make in LAYERS[name]:
-        net = network(make, width)
-        function = torch.compile(net, fullgraph=True, dynamic=False) if compiled else net
-        steps.append(step_of(net, function, x))
-    torch._dynamo.reset()
-    kind = "compiled" if compiled else "eager"
-    return row(f"network {name} {batch}x{width} {kind}", *interleaved(steps[0], steps[1], repeats))
+def network_case(name: str, pair: Pair, shape: tuple[int, ...], kind: str) -> Case:
+    """Forward and backward pass of a three-layer network."""
+
+    def measure() -> list[tuple[float, float]]:
+        x, _ = drawn(shape)
+        torch._dynamo.reset()
+        steps: list[Callable[[], object]] = []
+        for make in pair:
+            net = network(make, shape[1])
+            function = torch.compile(net, fullgraph=True, dynamic=False) if kind == "compiled" else net
+            steps.append(step_of(net, function, x))
+        return in_turn(steps[0], steps[1])
+
+    return Case(f"network {name} {sized(shape)} {kind}", measure)
 
 
 def step_of(net: nn.Module, function: Callable[[Tensor], Tensor], x: Tensor) -> Callable[[], object]:
@@ -130,6 +184,16 @@ def step_of(net: nn.Module, function: Callable[[Tensor], Tensor], x: Tensor) -> 
 
     step()
     return step
+
+
+def memory_case(name: str, pair: Pair, shape: tuple[int, ...]) -> Case:
+    """Peak memory of one forward and backward pass."""
+
+    def measure() -> list[tuple[float, float]]:
+        both = [passes(make(shape[1]), *drawn(shape))["both"] for make in pair]
+        return [(peak(both[0]), peak(both[1])) for _ in range(FEWEST)]
+
+    return Case(f"{name} {sized(shape)} memory", measure)
 
 
 def peak(function: Callable[[], object]) -> float:
@@ -149,53 +213,105 @@ def _status(key: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(key))
 
 
-def memory_row(name: str, shape: tuple[int, ...]) -> Row:
-    """Peak memory of one forward and backward pass."""
-    rng = torch.Generator().manual_seed(0)
-    x, g = torch.randn(shape, generator=rng), torch.randn(shape, generator=rng)
-    functions = [passes(make(shape[1]), x, g)["both"] for make in LAYERS[name]]
-    peaks = [statistics.median(peak(function) for _ in range(5)) for function in functions]
-    return row(f"{name} {'x'.join(map(str, shape))} peak memory", peaks[0], peaks[1])
+def sized(shape: tuple[int, ...]) -> str:
+    """(32, 64) -> 32x64."""
+    return "x".join(map(str, shape))
 
 
-def row(case: str, ours: float, peer: float) -> Row:
-    """A row with its ratio; NaN where the peer's figure is zero."""
-    return Row(f"{case} ({torch.get_num_threads()} threads)", ours, peer, ours / peer if peer else math.nan)
+def cases() -> Iterator[Case]:
+    """All cases."""
+    for pairs, shapes in ((FLAT, MLP), (MAPS, CONV)):
+        for name, pair in pairs.items():
+            for shape in shapes:
+                yield from layer_cases(name, pair, shape)
+            yield memory_case(name, pair, shapes[-1])
+    for kind in KINDS:
+        for name, pair in FLAT.items():
+            for shape in MLP:
+                yield network_case(name, pair, shape, kind)
 
 
-def rows(threads: int, repeats: int) -> Iterator[Row]:
-    """All cases at one number of threads."""
-    torch.set_num_threads(threads)
-    for name in LAYERS:
-        for shape in MLP if name in FLAT else CONV:
-            yield from layer_rows(name, shape, repeats)
-        yield memory_row(name, (MLP if name in FLAT else CONV)[-1])
+def show(chosen: Iterable[Case]) -> Iterator[Row]:
+    """Measure, print and give back row after row."""
+    print(f"{'case':<44}{'threads':>8}{'ours':>10}{'torch':>10}{'ratio':>8}  interval")
+    for case in chosen:
+        r = row(case.name, case.measure())
+        print(f"{r.case:<44}{r.threads:>8}{r.ours:>10.4f}{r.peer:>10.4f}  {spread(r)}", flush=True)
+        yield r
+
+
+def spread(r: Row) -> str:
+    """The ratio and its interval."""
+    return "-" if r.ratio is None else f"{r.ratio:.2f} ({r.low:.2f}-{r.high:.2f})"
+
+
+def page(rows: Sequence[Row], command: str) -> str:
+    """All rows as a page of tables."""
+    found = {(r.case, r.threads): r for r in rows}
+    threads = sorted({r.threads for r in rows})
+
+    def cell(case: str, style: Callable[[Row], str]) -> str:
+        return " / ".join(style(found[case, n]) if (case, n) in found else "-" for n in threads)
+
+    def short(r: Row) -> str:
+        return "-" if r.ratio is None else f"{r.ratio:.2f}"
+
+    lines = [
+        "# Layers: time and memory beside torch.nn's",
+        "",
+        f"Made by `{command}`. Ours divided by torch.nn's of the same run,",
+        "repetitions in turn; below 1 ours is better.",
+        f"Float32, CPU, {' / '.join(map(str, threads))} threads, torch {torch.__version__.partition('+')[0]}.",
+        "",
+        "## One layer, eager",
+        "",
+        "Forward records a graph. `eval` (with running statistics where there are any) and `no gradient` (in training",
+        "mode) do not.",
+        "",
+        f"| layer | input | {' | '.join(PASSES)} | peak memory |",
+        f"|---|---|{'---|' * (len(PASSES) + 1)}",
+    ]
+    for pairs, shapes in ((FLAT, MLP), (MAPS, CONV)):
+        for name in pairs:
+            for shape in map(sized, shapes):
+                cells = [cell(f"{name} {shape} {what}", short) for what in (*PASSES, "memory")]
+                lines.append(f"| {name} | {shape} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "## Three-layer network, forward and backward",
+        "",
+        "Linear, norm and ReLU three times and one output; the median ratio and its 95 % interval.",
+        "",
+        "| norm | input | eager | compiled |",
+        "|---|---|---|---|",
+    ]
     for name in FLAT:
-        for batch, width in MLP:
-            for compiled in (False, True):
-                yield network_row(name, batch, width, repeats, compiled)
-
-
-def show(rows: Iterator[Row]) -> list[Row]:
-    """Print rows as they come; returns them."""
-    print(f"{'case':<58}{'ours':>10}{'peer':>10}{'ratio':>8}")
-    seen = []
-    for r in rows:
-        print(f"{r.case:<58}{r.ours:>10.4f}{r.peer:>10.4f}{r.ratio:>8.2f}", flush=True)
-        seen.append(r)
-    return seen
+        for shape in map(sized, MLP):
+            cells = [cell(f"network {name} {shape} {kind}", spread) for kind in KINDS]
+            lines.append(f"| {name} | {shape} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     """Parse, run, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write the rows to this file")
+    parser.add_argument("--only", default="", help="a regular expression: the cases in whose name it is found")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--rows", type=Path, help="add the rows to this file (JSON)")
+    parser.add_argument("--table", type=Path, help="write the rows as a page to this file (Markdown)")
     args = parser.parse_args()
-    seen = [r for threads in args.threads for r in show(rows(threads, args.repeats))]
-    if args.json:
-        args.json.write_text(json.dumps([asdict(r) for r in seen], indent=1) + "\n")
+    known = json.loads(args.rows.read_text()) if args.rows and args.rows.exists() else []
+    rows = {(r["case"], r["threads"]): Row(**r) for r in known}
+    chosen = [case for case in cases() if re.search(args.only, case.name)]
+    for threads in args.threads:
+        torch.set_num_threads(threads)
+        rows |= {(r.case, r.threads): r for r in show(chosen)}
+    if args.rows:
+        args.rows.write_text(json.dumps([asdict(r) for r in rows.values()], indent=1) + "\n")
+    if args.table:
+        args.table.write_text(
+            page(list(rows.values()), "python scripts/bench_layers.py --table docs/results/layers.md")
+        )
 
 
 if __name__ == "__main__":

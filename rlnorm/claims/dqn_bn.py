@@ -1,23 +1,59 @@
-"""BatchNorm in DQN."""
+"""BatchNorm in DQN, in the three ways it is used: as in supervised learning, with joint batches, and naively."""
 
-from rlnorm.study.claim import DQN, Arm, Claim, Effect
+from collections.abc import Iterator
+
+import torch
+
+from rlnorm.study.cases import Case, size, values
+from rlnorm.study.claim import Arm, Claim, Part, Settings
+from rlnorm.study.exact import Exact
 from rlnorm.study.judge import Question
-from rlnorm.study.settings import DQN_STUDY, RATES
+from rlnorm.study.settings import BUDGETS, PLANTED, at_both_rates
 
-CARTPOLE = DQN(env="CartPole-v1", steps={"smoke": 3_000, "quick": 100_000, "full": 200_000}, **DQN_STUDY)
-ARMS = {"none": Arm(), "batch": Arm(norm="batch"), "planted": Arm(train_every=50)}
-USELESS = Question("not better", treatment="batch", reference="none", margin=0.05, planted="planted")
+RECIPES = ("supervised", "joint", "naive")
+
+
+def refusals(case: Case) -> float:
+    """Whether torch's BatchNorm1d in train mode refuses the one row x (1, width): 1, or 0."""
+    norm = torch.nn.BatchNorm1d(case["x"].shape[1], dtype=torch.float64)
+    try:
+        norm(torch.from_numpy(case["x"]))
+    except ValueError:
+        return 1.0
+    return 0.0
+
+
+def comparisons() -> Iterator[tuple[str, Part]]:
+    """BN under each recipe against no norm, per environment."""
+    for env in BUDGETS:
+        for recipe in RECIPES:
+            batch: Settings = Arm(norm="batch", recipe=recipe)
+            arms = {"none": Arm(), "batch": batch, "planted": PLANTED}
+            useless = Question("not better", treatment="batch", reference="none", margin=0.05, planted="planted")
+            yield from at_both_rates(env, arms, useless, recipe).items()
+
 
 CLAIM = Claim(
-    statement="BatchNorm is useless in DQN: with it before every hidden activation (batch statistics in updates, "
-    "running ones elsewhere), agents score no better than without, by a margin of 0.05 of the normalized area under "
-    "the training-return curve.",
+    statement="BatchNorm is useless in DQN: with it before every hidden activation, agents score no better than "
+    "without, by a margin of 0.05 of the normalized area under the training-return curve, in any of the environments "
+    "and in whichever of three ways it is used: with batch statistics in updates and running ones elsewhere "
+    "(supervised; stable-baselines3's modes), with s and s' through one batch (joint), and with batch statistics "
+    "everywhere and only parameters copied to the target (naive). Apart: with one environment per agent the naive way "
+    "ends in an error at its first greedy action.",
     source="note N0; batch normalization: Ioffe & Szegedy 2015, arXiv:1502.03167",
     notes=("N0",),
     parts={
-        "CartPole-v1, common rate": Effect(CARTPOLE, ARMS, "return_auc", USELESS),
-        "CartPole-v1, own best rate": Effect(CARTPOLE, ARMS, "return_auc", USELESS, rates=RATES, presets=("full",)),
+        **dict(comparisons()),
+        "naive with one environment": Exact(
+            says="BatchNorm1d of torch in train mode refuses the single observation of one environment",
+            formula=refusals,
+            truth=lambda case: 1.0,
+            draw=lambda rng: {"x": values(rng, 1, size(rng))},
+            scale=lambda case: 1.0,
+            because="it is refused or it is not",
+        ),
     },
+    decisive=tuple(name for name, _ in comparisons()),
     literature="Bhatt et al. 2024 (CrossQ, arXiv:1902.05605) make batch normalization work in off-policy actor-critic "
     "learning by passing s and s' through one batch; SLM-Lab's discrete CrossQ scores 335 on CartPole-v1, its DQN 240; "
     "they differ in more than the norm (no target network, batch renormalization), so this is no measure of BN alone.",

@@ -5,10 +5,10 @@ A kernel is two functions of tensors:
     forward(*tensors, *constants) -> (y, intermediates...)
     backward(grads, saved, *constants) -> one gradient per tensor
 
-`grads` has one entry per output, None where nothing flows back. `saved` is what forward returned (`save="outputs"`) or
-the tensors it was given (`save="inputs"`), and nothing else. So everything backward uses is itself an input or an
-output of the Function, with a gradient of its own, and the derivative of backward is right too: a Function that keeps a
-hidden intermediate passes `gradcheck` and silently returns a wrong second derivative.
+`grads` has one entry per output, None where nothing flows back. `saved` is what `save` takes of the tensors forward was
+given and of those it returned, and nothing else. So everything backward uses is itself an input or an output of the
+Function, with a gradient of its own, and the derivative of backward is right too: a Function that keeps a hidden
+intermediate passes `gradcheck` and silently returns a wrong second derivative.
 
 In forward mode torch differentiates the bare kernel: of a Function with a `jvp` of its own, torch (2.13) silently
 returns zero as the second forward-mode derivative, and `torch.compile` refuses to trace it.
@@ -21,7 +21,7 @@ changes nothing, and the kernel runs on the stacked tensor as it is.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,13 +31,23 @@ Outputs = tuple[Tensor, ...]
 Grads = Sequence[Tensor | None]
 
 
+def the_outputs(inputs: Outputs, outputs: Outputs) -> Outputs:
+    """Keep for backward what forward returned."""
+    return outputs
+
+
+def the_inputs(inputs: Outputs, outputs: Outputs) -> Outputs:
+    """Keep for backward what forward was given."""
+    return inputs
+
+
 @dataclass(frozen=True)
 class Kernel:
     """A forward pass and its hand-derived backward pass, both pure; see the module's docstring for their shapes."""
 
     forward: Callable[..., Outputs]
     backward: Callable[..., Outputs]
-    save: Literal["outputs", "inputs"] = "outputs"
+    save: Callable[[Outputs, Outputs], Outputs] = the_outputs
 
 
 def join(kernel: Kernel) -> Callable[..., Outputs]:
@@ -55,7 +65,7 @@ def join(kernel: Kernel) -> Callable[..., Outputs]:
         @staticmethod
         def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Outputs) -> None:
             tensors, ctx.constants = _split(inputs)
-            ctx.save_for_backward(*(output if kernel.save == "outputs" else tensors))
+            ctx.save_for_backward(*kernel.save(tensors, output))
             ctx.set_materialize_grads(False)
 
         @staticmethod
@@ -83,9 +93,8 @@ def join(kernel: Kernel) -> Callable[..., Outputs]:
 
         @staticmethod
         def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-            saved = ctx.saved_tensors
-            if kernel.save == "outputs":
-                saved = kernel.forward(*saved, *ctx.constants)
+            tensors = ctx.saved_tensors
+            saved = kernel.save(tensors, kernel.forward(*tensors, *ctx.constants))
             of_y = (grads[0], *(None for _ in grads[1:]))
             return *kernel.backward(of_y, saved, *ctx.constants), *(None for _ in ctx.constants)
 

@@ -14,6 +14,13 @@ Whoever uses mu and var too adds their gradients g_mu, g_var (var's with c = xha
 
     dx_j += g_mu / n + g_var 2 xhat_j / (r n)
 
+With y = gamma xhat + beta and a gamma that is constant over `axes`, as a channel's is for batch and instance
+normalization, y = gamma r c + beta takes one pass over c, and gamma comes out of the means: with g = dL/dy,
+
+    dbeta = sum g,   dgamma = r sum g c,   dx = gamma r (g - <g> - c r^2 <g c>),
+
+and whoever uses c, mu and var too adds  g_c_j - <g_c> + g_mu / n + g_var 2 c_j / n.
+
 The variance is biased (divided by n). The mean is taken off before squaring: <x^2> - <x>^2 returns a variance of 0.0
 for mean 1e4 and standard deviation 1 in float32.
 
@@ -45,25 +52,93 @@ def backward(grads: Grads, saved: Sequence[Tensor], axes: Axes, eps: float) -> t
     """Gradients of (xhat, mu, var) -> dx, same shape as xhat."""
     g, g_mu, g_var = grads
     xhat, _, var = saved
-    r = (var + eps).rsqrt()
-    n = max(1, prod([xhat.shape[axis] for axis in axes]))
+    r, share = (var + eps).rsqrt(), _share(xhat, axes)
     if g is None:
         dx = torch.zeros_like(xhat)
     else:
-        # Times 1/n rather than mean: compiled, mean's division is repeated for each element of g.
-        along_ones = g.sum(axes, keepdim=True) * (1 / n)
-        along_xhat = (g * xhat).sum(axes, keepdim=True) * (1 / n)
-        # r (g - <g> - xhat <g xhat>), in one new tensor: large ones cost more in page faults than in arithmetic.
-        dx = torch.addcmul(along_ones, xhat, along_xhat).sub_(g).mul_(-r)
+        sum_g, g_along_xhat = _sums(g, xhat, axes)
+        dx = _project(g, xhat, r, sum_g * share, g_along_xhat * share)
     if g_mu is not None:
-        dx = dx + g_mu / n
+        dx = dx + g_mu * share
     if g_var is not None:
-        dx = dx + xhat * (g_var * (2 / n) / r)
+        dx = dx + xhat * (g_var * (2 * share) / r)
     return (dx,)
 
 
-KERNEL = Kernel(forward, backward)
-standardize = join(KERNEL)
+def scaled_forward(
+    x: Tensor, weight: Tensor, bias: Tensor, axes: Axes, eps: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """x -> y = gamma r c + beta, c, mu, var. weight and bias have x's rank, and size 1 along `axes`."""
+    mu = x.mean(axes, keepdim=True)
+    centred = x - mu
+    var = centred.square().mean(axes, keepdim=True)
+    return scale_shift(centred, weight * (var + eps).rsqrt(), bias), centred, mu, var
+
+
+def scaled_backward(grads: Grads, saved: Sequence[Tensor], axes: Axes, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of (y, c, mu, var) -> (dx, dgamma, dbeta)."""
+    g, g_c, g_mu, g_var = grads
+    weight, centred, var = saved
+    r, share = (var + eps).rsqrt(), _share(centred, axes)
+    if g is None:
+        dx, dgamma, dbeta = torch.zeros_like(centred), torch.zeros_like(weight), torch.zeros_like(weight)
+    else:
+        dbeta, g_along_c = _sums(g, centred, axes)
+        dgamma = r * g_along_c
+        dx = _project(g, centred, weight * r, dbeta * share, r.square() * g_along_c * share)
+        # Instance normalization: one gamma for all samples.
+        rest = tuple(axis for axis in range(-g.ndim, 0) if weight.shape[axis] < dbeta.shape[axis])
+        if rest:
+            dgamma, dbeta = dgamma.sum(rest, keepdim=True), dbeta.sum(rest, keepdim=True)
+    if g_c is not None:
+        dx = dx + g_c - g_c.mean(axes, keepdim=True)
+    if g_mu is not None:
+        dx = dx + g_mu * share
+    if g_var is not None:
+        dx = dx + centred * (g_var * (2 * share))
+    return dx, dgamma, dbeta
+
+
+def _sums(g: Tensor, along: Tensor, axes: Axes) -> tuple[Tensor, Tensor]:
+    return g.sum(axes, keepdim=True), (g * along).sum(axes, keepdim=True)
+
+
+def _project(g: Tensor, along: Tensor, scale: Tensor, of_ones: Tensor, of_along: Tensor) -> Tensor:
+    """scale (g - of_ones - along of_along).
+
+    In one new tensor: large ones cost more in page faults than in arithmetic.
+    """
+    if torch.compiler.is_compiling():
+        return scale * (g - of_ones - along * of_along)
+    return torch.addcmul(of_ones, along, of_along).sub_(g).mul_(-scale)
+
+
+def _share(x: Tensor, axes: Axes) -> float:
+    """1/n, n the number of elements along `axes`; 1 for none.
+
+    Sums are multiplied by it rather than means taken: compiled, mean's division is repeated for each element of x.
+    """
+    return 1 / max(1, prod([x.shape[axis] for axis in axes]))
+
+
+standardize = join(Kernel(forward, backward))
+_scaled = join(
+    Kernel(scaled_forward, scaled_backward, save=lambda inputs, outputs: (inputs[1], outputs[1], outputs[3]))
+)
+
+
+def standardize_channels(
+    x: Tensor, axes: Axes, eps: float, weight: Tensor | None, bias: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """x (N, C, ...) -> y = gamma xhat + beta of its shape, mu and var; weight and bias (C,), `axes` without C's."""
+    axis = 1 - x.ndim
+    # The variance of no samples is NaN, which must not reach gamma's gradient through r.
+    if weight is None or bias is None or not x.numel():
+        xhat, mu, var = standardize(x, axes, eps)
+        return scale_shift(xhat, weight, bias, axis), mu, var
+    shape = (1, -1, *(1,) * (x.ndim - 2))
+    y, _, mu, var = _scaled(x, weight.to(x.dtype).reshape(shape), bias.to(x.dtype).reshape(shape), axes, eps)
+    return y, mu, var
 
 
 def scale_shift(xhat: Tensor, weight: Tensor | None, bias: Tensor | None, axis: int = -1) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from rlnorm.nn._channels import ChannelNorm
-from rlnorm.nn._standardize import scale_shift, standardize, working
+from rlnorm.nn._standardize import standardize_channels, working
 from rlnorm.nn.norm import Norm
 
 
@@ -24,9 +24,8 @@ def normalize_with_instance(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """x (N, C, ...) -> y of the same shape, and batch means of the instances' mean and biased variance, (C,) each."""
-    xhat, mu, var = standardize(working(x), tuple(range(2 - x.ndim, 0)), eps)
-    y = scale_shift(xhat, weight, bias, 1 - x.ndim).to(x.dtype)
-    return y, mu.detach().flatten(1).mean(0), var.detach().flatten(1).mean(0)
+    y, mu, var = standardize_channels(working(x), tuple(range(2 - x.ndim, 0)), eps, weight, bias)
+    return y.to(x.dtype), mu.detach().flatten(1).mean(0), var.detach().flatten(1).mean(0)
 
 
 def several_pixels(x: Tensor, name: str) -> None:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from rlnorm.nn import _require as require
-from rlnorm.nn._autograd import Grads, Kernel, join
+from rlnorm.nn._autograd import Grads, Kernel, join, the_inputs
 
 ALPHA = 1.6732632423543772
 LAMBDA = 1.0507009873554805
@@ -38,7 +38,7 @@ def backward(grads: Grads, saved: Sequence[Tensor]) -> tuple[Tensor]:
     return (g * LAMBDA * torch.where(x > 0, 1, ALPHA * x.clamp(max=0).exp()),)
 
 
-KERNEL = Kernel(forward, backward, save="inputs")
+KERNEL = Kernel(forward, backward, save=the_inputs)
 _selu = join(KERNEL)
 
 

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from rlnorm.nn._autograd import Grads, Kernel, join
+from rlnorm.nn._autograd import Grads, Kernel, join, the_inputs
 from rlnorm.nn._channels import before_update
 from rlnorm.nn._wrap import Reparametrized
 from rlnorm.nn.norm import Norm
@@ -46,7 +46,7 @@ def backward(grads: Grads, saved: Sequence[Tensor]) -> tuple[Tensor, Tensor, Ten
     return g / sigma + slope * (u @ v.mT), slope * along_u, slope * (matrix.mT @ u)
 
 
-KERNEL = Kernel(forward, backward, save="inputs")
+KERNEL = Kernel(forward, backward, save=the_inputs)
 divide_by_sigma = join(KERNEL)
 
 

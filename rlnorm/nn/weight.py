@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from rlnorm.nn._autograd import Grads, Kernel, join
+from rlnorm.nn._autograd import Grads, Kernel, join, the_inputs
 from rlnorm.nn._channels import channel_axes
 from rlnorm.nn._standardize import Axes
 from rlnorm.nn._wrap import Reparametrized, apply_layer
@@ -43,7 +43,7 @@ def backward(grads: Grads, saved: Sequence[Tensor], axes: Axes) -> tuple[Tensor,
     return (g / n) * (grad - v * (dg / n)), dg
 
 
-KERNEL = Kernel(forward, backward, save="inputs")
+KERNEL = Kernel(forward, backward, save=the_inputs)
 normalize_weight = join(KERNEL)
 
 

@@ -36,5 +36,5 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
     "dqn": (*_BODY, "dqn"),
     "supervised": (*_BODY, "supervised"),
     "exact": (*_ALGEBRA, "study/exact.py", "study/cases.py", "study/short_formula.py"),
-    "cost": (*_BODY, *_ALGEBRA, "supervised", "study/cost.py"),
+    "cost": (*_BODY, *_ALGEBRA, "supervised", "dqn", "study/cost.py"),
 }

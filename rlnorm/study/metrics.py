@@ -63,6 +63,11 @@ def plain_return_auc(records: Records, settings: Mapping[str, Any], member: int)
     return float(curve.mean())
 
 
+def learned(records: Records, settings: Mapping[str, Any], member: int) -> float:
+    """1 if the area under the training-return curve is a quarter of the way from random to solved or more, else 0."""
+    return float(return_auc(records, settings, member) >= 0.25)
+
+
 def final_return(records: Records, settings: Mapping[str, Any], member: int) -> float:
     """Mean return of the greedy episodes at the last step; a diverged run's is the random policy's."""
     if diverged_at(records, member) < len(records) and settings["env"] in SCALES:
@@ -114,6 +119,7 @@ METRICS: Mapping[str, Scored] = {
     for scored in (
         Scored(Metric("return_auc", "higher", "normalized return", 0.0, 1.0), return_auc),
         Scored(Metric("plain_return_auc", "higher", "return"), plain_return_auc),
+        Scored(Metric("learned", "higher", "share of rates at which agents learn", 0.0, 1.0), learned),
         Scored(Metric("final_return", "higher", "greedy return"), final_return),
         Scored(Metric("accuracy", "higher", "test accuracy", 0.1, 1.0), accuracy),
         Scored(Metric("updates_to_90", "lower", "updates to 90 % test accuracy"), updates_to(0.9), of_budget=True),

@@ -171,8 +171,8 @@ def spaces(env_id: str) -> tuple[tuple[int, ...], int]:
     return (shape[-1], *shape[:-1]) if _channel_axis(shape) == 2 else shape, int(action.n)
 
 
-def environment_errors(env_id: str) -> Iterator[str]:
-    """One sentence for each reason why DQN cannot be trained on `env_id`."""
+def id_errors(env_id: str) -> Iterator[str]:
+    """The sentence for an environment that does not exist or cannot be made here."""
     try:
         _register(env_id)
     except ImportError as error:
@@ -183,10 +183,18 @@ def environment_errors(env_id: str) -> Iterator[str]:
         yield unknown("environment", env_id, gym.registry, "a gymnasium id such as CartPole-v1 or Acrobot-v1")
         return
     try:
-        env = _make_one(env_id)
+        gym.make(env_id).close()
     except (GymnasiumError, ImportError) as error:
         yield f"environment {env_id!r} cannot be made here: {error}"
+
+
+def environment_errors(env_id: str) -> Iterator[str]:
+    """One sentence for each reason why DQN cannot be trained on `env_id`."""
+    unmade = list(id_errors(env_id))
+    if unmade:
+        yield from unmade
         return
+    env = _make_one(env_id)
     observation, action = env.observation_space, env.action_space
     env.close()
     if not isinstance(action, Discrete):

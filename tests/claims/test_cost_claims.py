@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from rlnorm import compiling
 from rlnorm.api import find_claims
-from rlnorm.claims import bn_cost
+from rlnorm.claims import bn_cost, ln_bn_cost_dqn
 from rlnorm.study.claim import PRESETS
 from rlnorm.study.cost import Cost, judge
 from rlnorm.study.judge import FEWEST, Question
@@ -21,6 +22,15 @@ PARTS = {
     if isinstance(part, Cost)
 }
 LARGEST_RATIO = 1.25  # rule 3 of the rules of evidence
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_training() -> Iterator[None]:
+    """An agent's training timed in pieces of 20 steps, eager: that it runs is shown, not how fast."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ln_bn_cost_dqn, "STEPS", 2_000)
+        patch.setattr(compiling, "available", lambda: False)
+        yield
 
 
 def wrongs(part: Cost) -> Iterator[str]:

@@ -96,7 +96,7 @@ CATALOGUE = """
     bn-forward bn-affine-moments bn-grad-affine bn-grad-variance bn-grad-mean bn-grad-input bn-grad-input-short
     linear-grad bn-bias-redundant bn-identity bn-folds bn-weight-scale bn-affine-after-activation bn-conv-axes
     bn-ema bn-permutation bn-coupling bn-gaussian bn-zero-one relu-saturates ln-batch-free wn-decouples wn-mean
-    selu-fixed-point bn-memory
+    selu-fixed-point bn-memory dqn-bn
 """
 # Parts of which a case is one or more whole networks, trained or fifty layers deep: they say so.
 FEW = ("bn-grad-input-short: training", "selu-fixed-point: networks")

@@ -35,11 +35,11 @@ def test_weight_norm_equals_torchs(rng):
 
 
 def test_gradient_of_the_direction_is_orthogonal_to_it(rng):
-    norm = WeightNorm(nn.Linear(5, 3))
-    norm(torch.randn(4, 5, generator=rng)).square().sum().backward()
+    norm = WeightNorm(nn.Linear(5, 3)).double()
+    norm(torch.randn(4, 5, generator=rng, dtype=torch.float64)).square().sum().backward()
     v = norm.layer.weight
     assert v.grad is not None
-    torch.testing.assert_close((v.grad * v).sum(1), torch.zeros(3), rtol=0, atol=1e-6)
+    torch.testing.assert_close((v.grad * v).sum(1), torch.zeros(3, dtype=torch.float64), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -11,6 +11,7 @@ from rlnorm.study.metrics import (
     carried,
     diverged_at,
     final_return,
+    learned,
     plain_return_auc,
     return_auc,
     series,
@@ -72,6 +73,12 @@ class TestAreaUnderTheReturnCurve:
 
     def test_divergence_takes_nothing_away_that_a_run_did_not_have(self):
         assert return_auc(records("return", level(0.5), [True]), CARTPOLE, 0) == 0
+
+
+class TestLearned:
+    @pytest.mark.parametrize(("score", "expected"), [(0.24, 0.0), (0.26, 1.0)])
+    def test_a_quarter_of_the_way_to_solved(self, score, expected):
+        assert learned(records("return", level(score)), CARTPOLE, 0) == expected
 
 
 class TestPlainReturns:

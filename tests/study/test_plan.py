@@ -183,7 +183,8 @@ class TestSources:
 class TestSharing:
     def test_ln_and_bn_in_dqn_share_their_reference_and_their_planted_arm(self, tmp_path: Path):
         claims = find_claims()
-        asked = [Asked(claims[name], "smoke", ("CartPole-v1, common rate",)) for name in ("dqn-ln", "dqn-bn")]
+        parts = {"dqn-ln": "CartPole-v1, common rate", "dqn-bn": "CartPole-v1, supervised, common rate"}
+        asked = [Asked(claims[name], "smoke", (part,)) for name, part in parts.items()]
         alone = [{unit.id: unit for unit in units([one], Store(tmp_path))} for one in asked]
         shared = [alone[0][each].settings for each in alone[0].keys() & alone[1].keys()]
         assert [len(found) for found in alone] == [3, 3]
@@ -192,9 +193,9 @@ class TestSharing:
 
     def test_a_question_of_ones_own_shares_with_claims(self, tmp_path: Path):
         claims = find_claims()
-        own = adhoc.compare("CartPole-v1", ["none", "layer"], 16, 100_000)
+        own = adhoc.compare("Acrobot-v1", ["none", "layer"], 16, 50_000)
         ours = {unit.id for unit in units([own], Store(tmp_path))}
-        theirs = {unit.id for unit in units([Asked(claims["dqn-ln"], "quick")], Store(tmp_path))}
+        theirs = {unit.id for unit in units([Asked(claims["dqn-ln"], "full")], Store(tmp_path))}
         assert len(ours) == 2
         assert ours <= theirs
 

@@ -1,0 +1,6 @@
+"""What normalization is said to change, measured on any torch module and a batch."""
+
+from rlnorm.probes.formulas import PROBES, Moments, Probe, overestimation
+from rlnorm.probes.measure import NETWORK, Probed, State, measure, plain, probe
+
+__all__ = ["NETWORK", "PROBES", "Moments", "Probe", "Probed", "State", "measure", "overestimation", "plain", "probe"]

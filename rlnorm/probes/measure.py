@@ -1,0 +1,245 @@
+r"""Probes taken on any torch module: with norms of `rlnorm.nn` or torch's, Linear and convolutions, vectors or images.
+
+Two passes over one batch: one with running statistics, as agents act, where activities, inputs and outputs are looked
+at; and, where there are running statistics, one with the batch's own, as in training. In the second every norm's share
+of the new is 1, so that what its running statistics then hold is its own notion of the batch's. Both work on copies of
+the buffers; modes, hooks and torch's random numbers are put back: a model is afterwards what it was, to the bit.
+
+The effective learning rate is the measured |w' - w| / |w| of an update from w to w', of any optimizer. Weights before a
+norm are scale invariant: their gradient at w is that at w/|w| divided by |w|, so a step of gradient descent turns them
+by (lr / |w|^2) |dL/d(w/|w|)|, and lr / |w|^2 is the rate on the unit sphere (van Laarhoven 2017, eq. 8 ff.; Hoffer et
+al. 2018, sec. 2).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.modules.conv import _ConvNd
+
+from rlnorm.nn import SELU, Mode, Moded, Reparametrized, set_mode
+from rlnorm.nn.statistics import Averaging
+from rlnorm.probes import formulas
+from rlnorm.probes.formulas import Moments
+
+Tensors = Mapping[str, Tensor]
+Values = dict[str, dict[str, Tensor]]
+"""Layer -> probe -> its value, a tensor without dimensions."""
+
+NETWORK = "network"
+"""The layer that what belongs to the whole network is filed under."""
+
+WEIGHTED = (nn.Linear, _ConvNd, Reparametrized)
+RECTIFIERS = (nn.ReLU, nn.ReLU6)
+ACTIVATIONS = (
+    *RECTIFIERS, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus, nn.Sigmoid,
+    nn.Tanh, nn.Hardtanh, SELU,
+)  # fmt: skip
+
+
+class State(NamedTuple):
+    """Parameters and buffers of a network by name."""
+
+    parameters: Tensors
+    buffers: Tensors
+
+    @classmethod
+    def of(cls, network: nn.Module) -> "State":
+        """The network's own, without gradients; in memory that is the network's."""
+        return cls({n: p.detach() for n, p in network.named_parameters()}, dict(network.named_buffers()))
+
+
+class Probed(NamedTuple):
+    """What was measured, and the moments of each layer's inputs, from which a later time tells how they drifted."""
+
+    values: Values
+    inputs: dict[str, Moments]
+
+
+def measure(
+    network: nn.Module,
+    *inputs: Any,
+    target: nn.Module | None = None,
+    gradients: Tensors | None = None,
+    before: Tensors | None = None,
+    earlier: Mapping[str, Moments] | None = None,
+) -> dict[str, dict[str, float]]:
+    """Every probe that what is given suffices for -> layer -> probe -> value. `PROBES` says what they are.
+
+    inputs     what the network is called with: at least 2 examples where norms take batch statistics
+    target     a network of the same architecture
+    gradients  of parameters, by name
+    before     parameters before the last update, by name
+    earlier    moments of the layers' inputs at an earlier time, from `probe`
+
+    Layers have their names in `network.named_modules()`; a layer used several times shows its last use.
+    """
+    targets = None if target is None else State.of(target)
+    found = probe(
+        network, State.of(network), *inputs, target=targets, gradients=gradients, before=before, earlier=earlier
+    )
+    return plain(found.values)
+
+
+def plain(values: Values) -> dict[str, dict[str, Any]]:
+    """The same with numbers in place of tensors, or lists of them in place of tensors with a member axis."""
+    rows = [value for probes in values.values() for value in probes.values()]
+    numbers = iter(torch.stack(rows).tolist() if rows else ())
+    return {layer: {name: next(numbers) for name in probes} for layer, probes in values.items()}
+
+
+@torch.no_grad()
+def probe(
+    network: nn.Module,
+    state: State,
+    *inputs: Any,
+    target: State | None = None,
+    gradients: Tensors | None = None,
+    before: Tensors | None = None,
+    earlier: Mapping[str, Moments] | None = None,
+) -> Probed:
+    """As `measure`, of `network` with the values in `state` in place of its own; can be run under `vmap`."""
+    values: Values = {}
+
+    def note(layer: str, **probes: Tensor) -> None:
+        values.setdefault(layer or NETWORK, {}).update(probes)
+
+    norms = {n: m for n, m in network.named_modules() if isinstance(m, Averaging) and m.running_mean is not None}
+    seen = _Seen(network, norms)
+    output, _ = _run(network, state, inputs, "eval", seen.hooks())
+    for layer, x in seen.inputs.items():
+        if earlier is not None and layer not in norms:
+            now, then = x, earlier[layer]
+            note(layer, mean_drift=formulas.mean_gap(now, then), spread_drift=formulas.spread_gap(now, then))
+    for layer, h in seen.activities.items():
+        if isinstance(network.get_submodule(layer), RECTIFIERS):
+            note(layer, dead=formulas.dead(h))
+        note(layer, dormant=formulas.dormant(h), rank=formulas.rank(h))
+
+    if norms:
+        own = _Seen(network, norms)
+        own_output, buffers = _run(network, state, inputs, "train", own.hooks())
+        note("", mode_gap=formulas.distance([own_output], [output]))
+        for layer in seen.outputs:
+            note(layer, mode_gap=formulas.distance([own.outputs[layer]], [seen.outputs[layer]]))
+            note(layer, **_gaps(layer, state.buffers, buffers, seen.inputs[layer].var))
+    for layer, names in _weights(network).items():
+        weights = [state.parameters[name] for name in names]
+        note(layer, weight_norm=formulas.length(weights))
+        if gradients is not None and all(name in gradients for name in names):
+            note(layer, gradient_norm=formulas.length(gradients[name] for name in names))
+        if before is not None:
+            note(layer, effective_rate=formulas.distance(weights, [before[name] for name in names]))
+        if target is not None:
+            note(layer, target_distance=formulas.distance(weights, [target.parameters[name] for name in names]))
+    if target is not None:
+        note("", target_q_gap=formulas.distance([output], [_run(network, target, inputs, "eval", {})[0]]))
+    return Probed(values, {layer: x for layer, x in seen.inputs.items() if layer not in norms})
+
+
+def _gaps(layer: str, running: Tensors, batch: Tensors, var: Tensor) -> dict[str, Tensor]:
+    """Gaps of one norm, whose batch statistics stand where running ones do. Mean-only norms: in the inputs' `var`."""
+
+    def of(buffers: Tensors) -> tuple[Moments, bool]:
+        mean = buffers[_join(layer, "running_mean")]
+        for name, power in (("running_var", 1), ("running_std", 2)):
+            if _join(layer, name) in buffers:
+                return Moments(mean, buffers[_join(layer, name)] ** power), True
+        return Moments(mean, var), False
+
+    (now, spreads), (then, _) = of(batch), of(running)
+    gaps = {"mean_gap": formulas.mean_gap(now, then)}
+    return gaps | {"spread_gap": formulas.spread_gap(now, then)} if spreads else gaps
+
+
+def _weights(network: nn.Module) -> dict[str, list[str]]:
+    """Layer -> names of its parameters of two dimensions or more; gains, biases, gamma and beta are left out."""
+    inner = {id(m.layer) for m in network.modules() if isinstance(m, Reparametrized)}
+    return {
+        layer: [_join(layer, name) for name, parameter in module.named_parameters() if parameter.ndim > 1]
+        for layer, module in network.named_modules()
+        if isinstance(module, WEIGHTED) and id(module) not in inner
+    }
+
+
+class _Seen:
+    """What hooks see in a pass: moments of the inputs of layers and norms, outputs of norms, (n, units) of activations.
+
+    Units of an activation are on the axis where the layer before it has its own: last for a Linear, second for a map.
+    """
+
+    def __init__(self, network: nn.Module, norms: Mapping[str, nn.Module]):
+        self.inputs: dict[str, Moments] = {}
+        self.outputs: dict[str, Tensor] = {}
+        self.activities: dict[str, Tensor] = {}
+        self._network, self._norms, self._axis = network, norms, -1
+
+    def hooks(self) -> dict[nn.Module, Callable[..., None]]:
+        """A forward hook for every module of interest."""
+
+        def hook(layer: str, module: nn.Module) -> Callable[..., None]:
+            return lambda _, inputs, output: self._look(layer, module, inputs[0], output)
+
+        kinds = (*WEIGHTED, *ACTIVATIONS)
+        found = self._network.named_modules()
+        return {m: hook(name, m) for name, m in found if isinstance(m, kinds) or name in self._norms}
+
+    def _look(self, layer: str, module: nn.Module, x: Tensor, output: Tensor) -> None:
+        if isinstance(module, ACTIVATIONS):
+            self.activities[layer] = formulas.by_unit(output, self._axis)
+        elif layer in self._norms:
+            self.inputs[layer] = formulas.moments(formulas.by_unit(x, 1))
+            self.outputs[layer] = output
+        else:
+            own = module.layer if isinstance(module, Reparametrized) else module
+            self._axis = -1 if isinstance(own, nn.Linear) else 1
+            self.inputs[layer] = formulas.moments(formulas.by_unit(x, self._axis))
+
+
+def _run(
+    network: nn.Module,
+    state: State,
+    inputs: tuple[Any, ...],
+    mode: Mode,
+    hooks: Mapping[nn.Module, Callable[..., None]],
+) -> tuple[Tensor, Tensors]:
+    """One pass in a mode -> the output (several as one), and the buffers after it, which are copies."""
+    buffers = {name: buffer.clone() for name, buffer in state.buffers.items()}
+    devices = {p.device for p in state.parameters.values() if p.is_cuda}
+    with torch.random.fork_rng(devices), _posing(network, mode):
+        handles = [module.register_forward_hook(hook) for module, hook in hooks.items()]
+        try:
+            output = functional_call(network, (dict(state.parameters), buffers), inputs)
+        finally:
+            for handle in handles:
+                handle.remove()
+    return output if isinstance(output, Tensor) else torch.cat([x.flatten(1) for x in output], 1), buffers
+
+
+@contextmanager
+def _posing(network: nn.Module, mode: Mode) -> Iterator[None]:
+    """Within, norms are in `mode` and take all of a batch for their running statistics; the rest is in eval mode."""
+    modes = [(module, module.training) for module in network.modules()]
+    own: list[tuple[Moded, Mode]] = [(norm, norm.mode) for norm in network.modules() if isinstance(norm, Moded)]
+    shares = [(norm, norm.__dict__["momentum"]) for norm in network.modules() if isinstance(norm, Averaging)]
+    try:
+        for module, _ in modes:
+            module.training = False
+        for norm, _ in shares:
+            norm.__dict__["momentum"] = 1.0
+        set_mode(network, mode)
+        yield
+    finally:
+        for norm, share in shares:
+            norm.__dict__["momentum"] = share
+        for module, training in modes:
+            module.training = training
+        for norm, before in own:
+            norm.mode = before
+
+
+def _join(layer: str, name: str) -> str:
+    return f"{layer}.{name}" if layer else name

@@ -1,0 +1,200 @@
+"""A norm for every law that breaks it, and what the law says: that each law can fail, and for its own reason.
+
+Each is one of ours with one thing wrong.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function
+
+from rlnorm.nn import BatchNorm1d, BatchNorm2d, LayerNorm, Norm, WeightNorm
+from rlnorm.nn._autograd import Kernel, join
+from rlnorm.nn._standardize import backward, forward
+from rlnorm.nn.laws import Case, ScaledBackward
+
+
+def layer(change: Callable[[Tensor], Tensor]) -> Callable[[int], nn.Module]:
+    """A layer norm by a formula of its own, with no parameters."""
+
+    class Changed(nn.Module):
+        def __init__(self, width: int):
+            super().__init__()
+            self.width = width
+
+        def forward(self, x: Tensor) -> Tensor:
+            return change(x)
+
+    return Changed
+
+
+def standardized(x: Tensor, axes: tuple[int, ...] = (-1,)) -> Tensor:
+    return (x - x.mean(axes, keepdim=True)) * (x.var(axes, correction=0, keepdim=True) + 1e-5).rsqrt()
+
+
+def forgets_the_means_gradient(x: Tensor) -> Tensor:
+    return (x - x.mean(-1, keepdim=True).detach()) * (x.var(-1, correction=0, keepdim=True) + 1e-5).rsqrt()
+
+
+class WrongForwardMode(Function):
+    """2x, whose forward-mode derivative alone is wrong."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return 2 * x
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        return 2 * grads[0]
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        return 2.1 * tangents[0]
+
+
+class HiddenIntermediate(Function):
+    """x^2 with a right backward pass that takes what it kept as a constant."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> tuple[Tensor, Tensor]:
+        return x.square(), 2 * x
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        return grads[0] * ctx.saved_tensors[0]
+
+
+class OneDirectionOfVmap(Function):
+    """The identity, which under vmap takes the first axis for the members' wherever it is."""
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        return grads[0]
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
+        return OneDirectionOfVmap.apply(*args), 0
+
+
+class BatchIsEval(BatchNorm1d):
+    @property
+    def uses_batch(self) -> bool:
+        return self.mode == "train"
+
+
+class Rebinds(BatchNorm1d):
+    def update(self, mean: Tensor, var: Tensor) -> None:
+        self.running_mean = mean
+
+
+class CountsEmptyBatches(BatchNorm1d):
+    def forward(self, x: Tensor) -> Tensor:
+        y = super().forward(x)
+        if self.training and not x.numel() and self.running_mean is not None:
+            self.running_mean.mul_(0.9)
+        return y
+
+
+class UpdatesFirst(BatchNorm1d):
+    def check_input(self, x: Tensor) -> None:
+        if self.updates_running and self.running_mean is not None:
+            self.running_mean.mul_(0.9)
+        super().check_input(x)
+
+
+class AnotherEps(LayerNorm):
+    def __init__(self, width: int):
+        super().__init__(width, eps=1e-3)
+
+
+class KeptOutsideOfTheState(LayerNorm):
+    def __init__(self, width: int):
+        super().__init__(width)
+        self.shift = torch.rand(1).item()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + self.shift
+
+
+class LosesItsLayout(BatchNorm2d):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).contiguous()
+
+
+axes_from_the_front = join(
+    Kernel(lambda x: forward(x, (0,), 1e-5), lambda grads, saved: backward(grads, saved, (0,), 1e-5))
+)
+
+
+def norm(make: Callable[..., nn.Module], ndim: int = 0, **facts: Any) -> Case:
+    return Case(Norm("broken", {ndim: make}, **facts), ndim)
+
+
+BROKEN: dict[str, tuple[Case, str]] = {
+    "backward_is_the_adjoint_of_the_derivative": (
+        norm(layer(forgets_the_means_gradient)),
+        r"<g, Jt> = .* but <J'g, t>",
+    ),
+    "a_backward_off_by_one_in_a_thousand_is_caught": (
+        norm(lambda width: ScaledBackward(LayerNorm(width), 1 / 1.001)),
+        "a backward scaled by 1.001 passes the adjoint test",
+    ),
+    "first_derivatives_are_right": (norm(layer(WrongForwardMode.apply)), "mode train, x: Jacobian"),
+    "second_derivatives_are_right": (norm(layer(lambda x: HiddenIntermediate.apply(x)[0])), "mode train: Jacobian"),
+    "invariant_as_declared": (norm(LayerNorm), "sample shift: declared False, found True"),
+    "invariant_to_the_weights_scale_as_declared": (
+        Case(Norm("broken", wrap_layer=WeightNorm), 0),
+        "found True",
+    ),
+    "couples_the_batch_as_declared": (norm(BatchNorm1d), "mode train: declared False, found True"),
+    "statistics_are_updated_in_place": (norm(Rebinds), "mode train: running_mean was re-bound"),
+    "modes_are_two_switches": (norm(BatchIsEval), "batch against train: off by"),
+    "single_precision_is_near_double": (
+        norm(
+            layer(lambda x: x * (x.square().mean(-1, keepdim=True) - x.mean(-1, keepdim=True).square() + 1e-5).rsqrt())
+        ),
+        "mean 10000.0 std: off by",
+    ),
+    "half_precision_takes_statistics_in_single": (
+        norm(layer(lambda x: standardized(x.float()))),
+        "float16 in, torch.float32 out",
+    ),
+    "layouts_give_the_same": (norm(LosesItsLayout, 2), "mode train: channels_last in, not out"),
+    "an_empty_batch_passes": (norm(CountsEmptyBatches), "mode train: running_mean changed"),
+    "bad_input_is_refused_before_anything_changes": (norm(UpdatesFirst), "mode train: int64 changed the state"),
+    "equals_its_reference": (norm(AnotherEps, reference={0: nn.LayerNorm}), "training True, step 0: off by"),
+    "members_stacked_are_members_alone": (
+        norm(layer(lambda x: axes_from_the_front(x)[0])),
+        "train: output of member 0: off by",
+    ),
+    "inputs_stacked_are_inputs_alone": (norm(layer(OneDirectionOfVmap.apply)), "train: batch 0: off by"),
+    "compiled_is_eager": (
+        norm(layer(lambda x: x * 2 if torch.compiler.is_compiling() else x)),
+        "train: output: off by",
+    ),
+    "copies_are_equal": (norm(KeptOutsideOfTheState), "state dict: off by"),
+}
+"""Law -> a norm that breaks it, and what the law then says (a regular expression)."""
