@@ -18,6 +18,7 @@ from rlnorm.study.judge import Question
 MARGIN = 1.25
 SHAPES = {"MLP": (64,), "conv": (3, 16, 16)}
 BATCHES = {"MLP": (32, 256), "conv": (8, 64)}
+CHUNK = 0.1  # seconds a turn: a disturbance that lasts as long is rare, and the fastest call of a turn counts
 
 Layers = list[nn.Module]
 
@@ -89,6 +90,7 @@ def costs(what: str, name: str, batch: int, norm: str) -> Cost:
         says=f"{WORKS[what][0]} with {NAMES[norm]} takes at least {MARGIN} times as long as without",
         arms={arm: partial(WORKS[what][1], name, batch, arm) for arm in ("none", norm)},
         question=Question("superior", "none", norm, margin=MARGIN, scale="ratio"),
+        chunk=CHUNK,
     )
 
 
@@ -98,6 +100,7 @@ def free(name: str, batch: int) -> Cost:
         says=f"inference with folded BN takes at most {MARGIN} times as long as without",
         arms={arm: partial(inference, name, batch, arm) for arm in ("none", "folded")},
         question=Question("non-inferior", "folded", "none", margin=MARGIN, scale="ratio"),
+        chunk=CHUNK,
     )
 
 

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from rlnorm.study import bands, words
 from rlnorm.study.claim import Claim, Effect, Part
+from rlnorm.study.cost import Cost
 from rlnorm.study.judge import Outcome, Verdict
 from rlnorm.study.report import figures, forest, style
 from rlnorm.study.results import ArmResult, ClaimResult, PartResult, StudyResult
@@ -175,11 +176,11 @@ def _part(claim: Claim, result: PartResult, colours: Mapping[str, str], axis: fl
     drawn = tuple(_figures(result, part, colours))
     return PartView(
         row=_row(result.name, verdict, words.scale_of(part), axis, words.beside(claim, result.name).strip()),
-        asked=words.asked(part.question) if isinstance(part, Effect) else "",
-        metric=words.metric(result.metric) if isinstance(part, Effect) else "",
+        asked=words.asked(part.question) if isinstance(part, Effect | Cost) else "",
+        metric=words.metric(result.metric) if isinstance(part, Effect | Cost) else "",
         setup=_setup(result, part),
         made=", ".join(result.commits),
-        says=str(details.get("says", "")),
+        says=part.says if isinstance(part, Cost) else str(details.get("says", "")),
         because=str(details.get("because", "")),
         arms=tuple(_arm(arm, part, colours, details) for arm in result.arms.values()),
         figures=drawn,
