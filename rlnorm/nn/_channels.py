@@ -35,11 +35,10 @@ def inference_terms(mean: Tensor, r: Tensor, weight: Tensor | None, bias: Tensor
     return scale, torch.addcmul(torch.zeros_like(mean) if bias is None else bias.to(r.dtype), scale, mean, value=-1)
 
 
-@torch.no_grad()
 def update_running(running: Tensor, new: Tensor, share: float | Tensor) -> None:
     """running <- (1 - share) running + share new, both (C,), in place; `share` a number or a tensor of one element.
 
-    Without `lerp_`, which `torch.vmap` cannot batch.
+    No gradient may flow into `new`. Without `lerp_`, which `torch.vmap` cannot batch.
     """
     running.mul_(1 - share).add_((new * share).to(running.dtype))
 
@@ -162,7 +161,6 @@ class ChannelNorm(Moded):
             self.update(own[0], unbiased(own[1], self.values_per_statistic(x)))
         return y
 
-    @torch.no_grad()
     def update(self, mean: Tensor, var: Tensor) -> None:
         """Let a batch's mean and (unbiased) variance, (C,) each, enter the running statistics in place."""
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
@@ -179,13 +177,14 @@ class ChannelNorm(Moded):
 
     def check_input(self, x: Tensor) -> None:
         """Refuse a wrong rank, width, dtype or device, before any state changes."""
-        name = type(self).__name__
-        require.rank(x, self.ranks, name)
-        require.floating(x, name)
-        require.channels(x, self.num_features, name)
-        for what, vector in (("weight", self.weight), ("running_mean", self.running_mean)):
-            if vector is not None:
-                require.alike(x, vector, name, what)
+        require.mapped(
+            x,
+            self.ranks,
+            self.num_features,
+            type(self).__name__,
+            weight=self.weight,
+            running_mean=self.running_mean,
+        )
 
     def extra_repr(self) -> str:
         """What the constructor was given."""

@@ -28,6 +28,16 @@ def channels(x: Tensor, width: int, name: str) -> None:
         raise RuntimeError(f"{name}: expected {width} channels (axis 1), got {got} in {tuple(x.shape)}")
 
 
+def mapped(x: Tensor, ranks: tuple[int, ...], width: int, name: str, **named: Tensor | None) -> None:
+    """Refuse an input of another rank, of integers, of another width, or that does not fit the module's tensors."""
+    rank(x, ranks, name)
+    floating(x, name)
+    channels(x, width, name)
+    for what, vector in named.items():
+        if vector is not None:
+            alike(x, vector, name, what)
+
+
 def vectors(x: Tensor, width: int, name: str, **named: Tensor | None) -> None:
     """Refuse a weight, bias or statistic that has not `width` elements, x's device, or x's dtype (or float32)."""
     for what, vector in named.items():

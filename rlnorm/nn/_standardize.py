@@ -41,9 +41,7 @@ Axes = tuple[int, ...]
 
 def forward(x: Tensor, axes: Axes, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """x -> xhat of the same shape, mu and var with `axes` kept as size 1. `axes` are negative."""
-    mu = x.mean(axes, keepdim=True)
-    centred = x - mu
-    var = centred.square().mean(axes, keepdim=True)
+    centred, mu, var = _moments(x, axes)
     r = (var + eps).rsqrt()
     return (centred * r if torch.is_grad_enabled() else centred.mul_(r)), mu, var
 
@@ -69,10 +67,8 @@ def scaled_forward(
     x: Tensor, weight: Tensor, bias: Tensor, axes: Axes, eps: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """x -> y = gamma r c + beta, c, mu, var. weight and bias have x's rank, and size 1 along `axes`."""
-    mu = x.mean(axes, keepdim=True)
-    centred = x - mu
-    var = centred.square().mean(axes, keepdim=True)
-    return scale_shift(centred, weight * (var + eps).rsqrt(), bias), centred, mu, var
+    centred, mu, var = _moments(x, axes)
+    return torch.addcmul(bias, centred, weight * (var + eps).rsqrt()), centred, mu, var
 
 
 def scaled_backward(grads: Grads, saved: Sequence[Tensor], axes: Axes, eps: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -97,6 +93,12 @@ def scaled_backward(grads: Grads, saved: Sequence[Tensor], axes: Axes, eps: floa
     if g_var is not None:
         dx = dx + centred * (g_var * (2 * share))
     return dx, dgamma, dbeta
+
+
+def _moments(x: Tensor, axes: Axes) -> tuple[Tensor, Tensor, Tensor]:
+    mu = x.mean(axes, keepdim=True)
+    centred = x - mu
+    return centred, mu, centred.square().mean(axes, keepdim=True)
 
 
 def _sums(g: Tensor, along: Tensor, axes: Axes) -> tuple[Tensor, Tensor]:
@@ -137,22 +139,36 @@ def standardize_channels(
         xhat, mu, var = standardize(x, axes, eps)
         return scale_shift(xhat, weight, bias, axis), mu, var
     shape = (1, -1, *(1,) * (x.ndim - 2))
-    y, _, mu, var = _scaled(x, weight.to(x.dtype).reshape(shape), bias.to(x.dtype).reshape(shape), axes, eps)
+    weight, bias = weight.to(x.dtype).reshape(shape), bias.to(x.dtype).reshape(shape)
+    if _overwritable():
+        centred, mu, var = _moments(x, axes)
+        return scale_shift(centred, weight * (var + eps).rsqrt(), bias), mu, var
+    y, _, mu, var = _scaled(x, weight, bias, axes, eps)
     return y, mu, var
 
 
 def scale_shift(xhat: Tensor, weight: Tensor | None, bias: Tensor | None, axis: int = -1) -> Tensor:
-    """gamma xhat + beta, with gamma and beta of shape (C,) along the negative `axis`, or of xhat's trailing shape."""
+    """gamma xhat + beta, with gamma and beta of shape (C,) along the negative `axis`, or of xhat's trailing shape.
+
+    xhat must be the caller's own: where that is allowed, it is overwritten.
+    """
     weight = None if weight is None else along(weight, axis)
     bias = None if bias is None else along(bias, axis)
     if weight is None:
         return xhat if bias is None else xhat + bias.to(xhat.dtype)
     if bias is None:
         return xhat * weight.to(xhat.dtype)
+    if _overwritable():
+        return xhat.mul_(weight).add_(bias)
     if torch.compiler.is_compiling():
         return xhat * weight.to(xhat.dtype) + bias.to(xhat.dtype)
     # One pass over xhat, where nobody fuses two.
     return torch.addcmul(bias.to(xhat.dtype), xhat, weight.to(xhat.dtype))
+
+
+def _overwritable() -> bool:
+    """Whether nobody else needs a tensor of one's own: no graph is recorded, no transform or compiler looks on."""
+    return not (torch.is_grad_enabled() or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active())
 
 
 def along(vector: Tensor, axis: int) -> Tensor:

@@ -112,7 +112,7 @@ class BatchRenorm(Moded):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, ...) -> same shape."""
-        self._check_input(x)
+        require.mapped(x, self.ranks, self.num_features, type(self).__name__, running_mean=self.running_mean)
         axis = 1 - x.ndim
         work = working(x)
         updates = self.updates_running
@@ -151,13 +151,6 @@ class BatchRenorm(Moded):
         share = (self.momentum if self.momentum is not None else 1 / self.running_updates.clamp(min=1)) * seen
         update_running(self.running_mean, mu, share)
         update_running(self.running_std, sigma, share)
-
-    def _check_input(self, x: Tensor) -> None:
-        name = type(self).__name__
-        require.rank(x, self.ranks, name)
-        require.floating(x, name)
-        require.channels(x, self.num_features, name)
-        require.alike(x, self.running_mean, name, "running_mean")
 
     def extra_repr(self) -> str:
         """What the constructor was given."""

@@ -70,10 +70,7 @@ class MeanOnlyBatchNorm(Moded):
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, ...) -> same shape."""
         name, axis = type(self).__name__, 1 - x.ndim
-        require.rank(x, self.ranks, name)
-        require.floating(x, name)
-        require.channels(x, self.num_features, name)
-        require.alike(x, self.running_mean, name, "running_mean")
+        require.mapped(x, self.ranks, self.num_features, name, running_mean=self.running_mean)
         work = working(x)
         updates = self.updates_running
         if updates or self.uses_batch:

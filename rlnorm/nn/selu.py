@@ -8,7 +8,7 @@ have mean 0 and variance 1 again, and deviations from that shrink: alpha and lam
 
 Backward. dx = g lambda for x > 0, else g lambda alpha e^x. At 0 the left derivative is taken, as in torch.
 
-Source: Klambauer et al. 2017, arXiv:1706.02515, eqs. 2 and 14.
+Source: Klambauer et al. 2017, arXiv:1706.02515.
 """
 
 from collections.abc import Sequence

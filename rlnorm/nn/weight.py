@@ -12,7 +12,7 @@ So |v| can only grow under gradient steps, and the direction is learned at a rat
 Initialization from data (the paper's sec. 3): with t = v x / |v| over one batch, g = 1/std(t) and b = -mean(t)/std(t),
 so that every unit starts with mean 0 and variance 1.
 
-Source: Salimans & Kingma 2016, arXiv:1602.07868, eqs. 2 and 3, and 5 to 7.
+Source: Salimans & Kingma 2016, arXiv:1602.07868, secs. 2 and 3.
 """
 
 from collections.abc import Sequence

@@ -20,6 +20,24 @@ def test_law(case, law):
     law(case)
 
 
+COMPILED = [
+    pytest.param(case, mode, id=f"{case}-{mode}")
+    for case in CASES
+    for mode in (case.modes() if case.first else ("train",))
+]
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(("case", "mode"), COMPILED)
+def test_code_generated_by_inductor_is_eager(case, mode):
+    transforms.assert_compiled_is_eager(case, mode, "inductor")
+
+
+def test_code_generated_for_the_norm_with_most_state_is_eager():
+    """The others: under the marker `nightly`, and as populations in `test_members.py`."""
+    transforms.assert_compiled_is_eager(Case(NORMS["batch_renorm"], 0), "track", "inductor")
+
+
 def test_every_file_with_a_norm_is_found_under_its_own_name():
     folder = Path(rlnorm.nn.__file__).parent
     files = {path.stem for path in folder.glob("*.py") if "\nNORM = Norm(" in path.read_text()}
@@ -31,7 +49,7 @@ def test_every_function_that_looks_like_a_law_is_one():
         public = {
             n: f for n, f in vars(module).items() if isinstance(f, FunctionType) and f.__module__ == module.__name__
         }
-        takes_a_case = {n for n, f in public.items() if list(f.__annotations__.values())[:1] == [Case]}
+        takes_a_case = {n for n, f in public.items() if list(f.__annotations__.values()) == [Case, None]}
         assert {n for n in takes_a_case if not n.startswith("_")} <= set(LAWS)
 
 

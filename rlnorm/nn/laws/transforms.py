@@ -8,7 +8,7 @@ import torch
 from torch.func import functional_call, stack_module_state, vmap
 
 from rlnorm.nn.laws.case import Case, call, close, law
-from rlnorm.nn.modes import set_mode
+from rlnorm.nn.modes import Mode, set_mode
 
 
 @law
@@ -55,21 +55,27 @@ def inputs_stacked_are_inputs_alone(case: Case) -> None:
 def compiled_is_eager(case: Case) -> None:
     """`torch.compile(fullgraph=True)` gives the same outputs, gradients and statistics.
 
-    In every mode at the norm's fewest spatial dimensions, in training at the others.
+    In every mode at the norm's fewest spatial dimensions, in training at the others; without code generation, which
+    takes seconds for each: `assert_compiled_is_eager` does it with.
     """
     for mode in case.modes() if case.first else ("train",):
-        eager, traced = (set_mode(case.module(), mode) for _ in range(2))
-        torch._dynamo.reset()
-        compiled = torch.compile(traced, fullgraph=True, backend="aot_eager", dynamic=False)
-        results = []
-        for function in (eager, compiled):
-            x = case.input().requires_grad_()
-            y = function(x)
-            results.append((y.detach(), torch.autograd.grad(y.square().sum(), x)[0]))
-        close(results[1][0], results[0][0], 1e-12, f"{mode}: output")
-        close(results[1][1], results[0][1], 1e-12, f"{mode}: gradient")
-        for name, buffer in traced.named_buffers():
-            close(buffer, dict(eager.named_buffers())[name], 1e-12, f"{mode}: {name}")
+        assert_compiled_is_eager(case, mode, "aot_eager")
+
+
+def assert_compiled_is_eager(case: Case, mode: Mode, backend: str) -> None:
+    """Compiled by `backend` ("inductor" is torch's own, "aot_eager" the same without its code generation) and eager."""
+    eager, traced = (set_mode(case.module(), mode) for _ in range(2))
+    torch._dynamo.reset()
+    compiled = torch.compile(traced, fullgraph=True, backend=backend, dynamic=False)
+    results = []
+    for function in (eager, compiled):
+        x = case.input().requires_grad_()
+        y = function(x)
+        results.append((y.detach(), torch.autograd.grad(y.square().sum(), x)[0]))
+    close(results[1][0], results[0][0], 1e-12, f"{mode}: output")
+    close(results[1][1], results[0][1], 1e-12, f"{mode}: gradient")
+    for name, buffer in traced.named_buffers():
+        close(buffer, dict(eager.named_buffers())[name], 1e-12, f"{mode}: {name}")
 
 
 @law
