@@ -53,6 +53,29 @@ class Rows:
             matrix.copy_(other.matrices[dtype])
 
 
+class _Patches(nn.Conv2d):
+    """A convolution as one product of the weights with all patches of a batch.
+
+    What `vmap` makes of torch's, a convolution with a group per member, takes two to three times as long on a CPU
+    (8 members, 32 images 10 x 10 x 4, 16 channels, forward: 0.55 ms against 1.4).
+    """
+
+    @classmethod
+    def put_into(cls, network: nn.Module) -> nn.Module:
+        """Let every convolution without padding, dilation and groups be computed so; returns `network`."""
+        for module in network.modules():
+            if type(module) is nn.Conv2d and (module.padding, module.dilation, module.groups) == ((0, 0), (1, 1), 1):
+                module.__class__ = cls
+        return network
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        (tall, wide), (down, right) = self.kernel_size, self.stride
+        patches = input.unfold(-2, tall, down).unfold(-2, wide, right)  # (B, channels, height, width, tall, wide)
+        columns = patches.permute(1, 4, 5, 0, 2, 3).flatten(3).flatten(0, 2)
+        y = weight.flatten(1) @ columns if bias is None else bias.unsqueeze(1) + weight.flatten(1) @ columns
+        return y.unflatten(1, (len(input), *patches.shape[2:4])).transpose(0, 1)
+
+
 class Population:
     """The members' parameters and buffers, and how to run them.
 
@@ -84,7 +107,8 @@ class Population:
             self.buffers.set_row(i, dict(network.named_buffers()))
         self._network = network
         # The architecture in each mode, without values: what `apply` runs the rows through.
-        self._templates = {mode: set_mode(deepcopy(network).to("meta"), mode) for mode in MODES}
+        template = _Patches.put_into(deepcopy(network).to("meta"))
+        self._templates = {mode: set_mode(deepcopy(template), mode) for mode in MODES}
 
     @property
     def flat(self) -> Tensor:

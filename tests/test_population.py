@@ -84,7 +84,26 @@ CONV_NORMS = tuple(name for name, norm in NORMS.items() if norm.wrap_layer or 2 
 def read_images(norm: str) -> nn.Sequential:
     """A small network of images. `instance` has no form for vectors, and so stands on the convolution alone."""
     sites = ("hidden",) if 0 in NORMS[norm].modules or NORMS[norm].wrap_layer else ("first",)
-    return network(IMAGE, OUTPUTS, channels=(4,), hidden=(8,), norm=norm, sites=sites)
+    return network(IMAGE, OUTPUTS, channels=(4, 3), kernel=2, hidden=(8,), norm=norm, sites=sites)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"stride": 2},
+        {"kernel_size": (2, 3), "stride": (1, 2), "bias": False},
+        {"padding": 1},
+        {"dilation": 2},
+        {"groups": 3},
+    ],
+    ids=str,
+)
+def test_convolutions_of_any_kind_are_torchs(options, rng):
+    population = Population(lambda: nn.Conv2d(3, 6, **{"kernel_size": 3, **options}), [0, 1])
+    x = torch.randn(2, 4, 3, 7, 6, generator=rng)
+    for i, outputs in enumerate(population(x)):
+        torch.testing.assert_close(outputs, population.member(i)(x[i]).detach(), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("mode", MODES)
