@@ -89,7 +89,7 @@ OFF_POLICY = {"buffer_size": 500, "learning_starts": 20, "batch_size": 16}
 
 def agent(algorithm: Any = DQN, make: Make | None = nn.BatchNorm1d, steps: int = 0, **settings: Any) -> Any:
     """A real model with norms in its features extractor, trained for `steps`."""
-    env = "CartPole-v1" if algorithm in (DQN, PPO) else "Pendulum-v1"
+    env = settings.pop("env", "CartPole-v1" if algorithm in (DQN, PPO) else "Pendulum-v1")
     extractor = {"features_extractor_class": Body, "features_extractor_kwargs": {"make": make}} if make else {}
     kwargs = {**extractor, "net_arch": [16], **settings.pop("policy_kwargs", {})}
     if algorithm is not PPO:

@@ -83,6 +83,9 @@ FAULTS: dict[str, dict[str, Case]] = {
         "DQN, bound anew, ours": lambda: rebound(trained(make=ours.BatchRenorm1d)),
         "DQN, other names": sb3("DQN", make=ContribBatchRenorm),
         "DQN, spectral": sb3("DQN", make=None, policy_kwargs=on_extractor(SpectralBody, {})),
+        "DQN, spectral by hooks": sb3(
+            "DQN", make=None, policy_kwargs=on_extractor(SpectralBody, {"wrap": nn.utils.spectral_norm})
+        ),
         "SAC, other names": sb3("SAC", make=ContribBatchRenorm),
         "TD3, other names": sb3("TD3", make=ContribBatchRenorm),
         "TD3, cast": lambda: changed(agent(TD3), lambda model: model.critic_target.double().float()),
@@ -151,6 +154,8 @@ HEALTHY: dict[str, dict[str, Case]] = {
         "acting": lambda: (fresh_cartpole_statistics(network()), "CartPole-v1"),
         "norms frozen in training": lambda: ours.set_mode(network().train(), "eval"),
         "PPO": sb3("PPO"),
+        "SAC, exploration that depends on the state": lambda: agent(SAC, steps=30, use_sde=True),
+        "DQN, compiled": lambda: changed(agent(), lambda model: setattr(model, "policy", torch.compile(model.policy))),
     },
     "left-in-training": {
         "layer": lambda: network(nn.LayerNorm).train(),

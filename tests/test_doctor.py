@@ -14,6 +14,9 @@ import planted
 import pytest
 import torch
 from planted_cases import FAULTS, HEALTHY
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import VecNormalize
 from torch import nn
 
 import rlnorm.nn as ours
@@ -178,6 +181,16 @@ class TestSilence:
         report = check(planted.standard(algorithm))
         assert report.findings == (), report
         assert set(report.unchecked) <= {"statistics-far"}, report
+
+    def test_of_a_norm_by_itself(self):
+        assert check(nn.LayerNorm(4)).findings == ()
+
+    def test_of_observations_normalized_by_the_environment(self):
+        env = VecNormalize(make_vec_env("CartPole-v1", 2))
+        model = planted.agent(PPO, env=env, steps=128, n_steps=64, batch_size=16)
+        for given in (None, gym.make("CartPole-v1")):
+            report = check(model, given)
+            assert (report.findings, dict(report.unchecked)) == ((), {})
 
     @pytest.mark.parametrize("algorithm", ["dqn", "ppo", "sac"])
     def test_of_image_policies(self, algorithm: str):

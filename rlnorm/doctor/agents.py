@@ -30,7 +30,8 @@ Observations = Mapping[str, np.ndarray]
 
 def of_agent(model: BaseAlgorithm, env: gym.Env | VecEnv | None) -> Subject:
     """An SB3 model, acting as its policy's `predict` sets it and learning as its `train` does."""
-    policy = model.policy
+    # SB3 lets a policy be compiled; what is examined is the one inside.
+    policy = getattr(model.policy, "_orig_mod", model.policy)
     acting, updating = _copied(policy, training=False), _copied(policy, training=True)
     data = _stored(model) if env is None else _played(model, _copied(policy, training=False), env)
     observations = _invented(model.observation_space) if data is None else data

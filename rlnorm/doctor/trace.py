@@ -132,7 +132,9 @@ def watch(network: nn.Module, forward: Forward) -> Trace:
             handle.remove()
     biased = {path: weights[node] for path, node in into.items() if node in weights}
     biased = {path: layer for path, layer in biased.items() if _has_bias(network.get_submodule(layer))}
-    return Trace(seen.inputs, biased, tuple(_last(outputs, weights, leaving)), error)
+    # A norm by itself is no network with one on its output.
+    last = tuple(_last(outputs, weights, leaving)) if weights else ()
+    return Trace(seen.inputs, biased, last, error)
 
 
 def _has_bias(layer: nn.Module) -> bool:
