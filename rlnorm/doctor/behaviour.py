@@ -1,9 +1,12 @@
 """What a norm does, found out by running copies of it: names and classes do not say it."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from rlnorm.doctor.trace import Args, duplicate
+from rlnorm.probes import formulas
 
 ROUNDING = 1e-3
 """Differences of outputs, in standard deviations, from which on they are no rounding: float32 leaves about 1e-6,
@@ -75,21 +78,23 @@ def one_row(norm: nn.Module, args: Args) -> str:
 
 @torch.no_grad()
 def gap(norm: nn.Module, x: Tensor) -> tuple[float, float]:
-    """Medians over channels: distance of means in running standard deviations, ratio of standard deviations (>= 1).
+    """Medians over units: distance of means in running standard deviations, ratio of standard deviations (>= 1).
 
-    Both 0 and 1 for a norm without running mean, or with statistics of another shape than x has channels.
+    0 and 1 for a norm without running mean, or with statistics of another shape than x has units. Medians, because a
+    few units that hardly ever vary say little of a network and weigh much in a mean.
     """
     mean, var, std = (getattr(norm, f"running_{name}", None) for name in ("mean", "var", "std"))
     if not isinstance(mean, Tensor):
         return 0.0, 1.0
-    rows = x.flatten(1) if x.shape[1:] == mean.shape else x.transpose(0, 1).flatten(1).T
-    if rows.shape[1] != mean.numel():
+    now = formulas.moments(x.flatten(1) if x.shape[1:] == mean.shape else formulas.by_unit(x, 1))
+    if now.mean.shape != mean.flatten().shape:
         return 0.0, 1.0
-    spread = (rows.var(0) + getattr(norm, "eps", 1e-5)).sqrt()
-    std = (var.flatten() + getattr(norm, "eps", 1e-5)).sqrt() if isinstance(var, Tensor) else std
-    std = std if isinstance(std, Tensor) else spread
-    apart = ((rows.mean(0) - mean.flatten()).abs() / std).median().item()
-    return apart, (spread / std).log().abs().median().exp().item()
+    var = std.square() if isinstance(std, Tensor) else var
+    then = formulas.Moments(mean.flatten(), var.flatten() if isinstance(var, Tensor) else now.var)
+    # Their root mean squares over units, for one unit at a time.
+    each = [formulas.Moments(*(moment.unsqueeze(1) for moment in moments)) for moments in (now, then)]
+    apart, ratio = (torch.vmap(probe)(*each).median().item() for probe in (formulas.mean_gap, formulas.spread_gap))
+    return apart, math.exp(ratio)
 
 
 def difference(one: Tensor, other: Tensor) -> float:

@@ -14,7 +14,10 @@ from rlnorm.nn import Norm
 def with_norms(layers: nn.Sequential, hidden: int, norm: Norm, place: str, kwargs: Mapping[str, Any]) -> nn.Sequential:
     """The same modules, with `norm` on the first `hidden` of the Linear and Conv layers, each before its activation.
 
-    Named as `rlnorm.networks` names them: `linear1, norm1, activation1, ..., output`.
+    Named as `rlnorm.networks` names them: `linear1, norm1, activation1, ..., output`. A layer right before a norm that
+    takes off each channel's mean loses its bias, which would do nothing (Ioffe & Szegedy 2015, arXiv:1502.03167,
+    sec. 3.2).
+
     Raises ConfigError where the norm cannot stand.
     """
     named: OrderedDict[str, nn.Module] = OrderedDict()
@@ -27,6 +30,8 @@ def with_norms(layers: nn.Sequential, hidden: int, norm: Norm, place: str, kwarg
         if number > hidden:
             named["output"] = module
             continue
+        if place != "after" and "channel shift" in norm.invariant_to:
+            module.register_parameter("bias", None)
         try:
             named.update(hidden_layer(number, module, next(modules), norm, place, kwargs))
         except ConfigError:

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from rlnorm.doctor import check
 from rlnorm.errors import ConfigError
 from rlnorm.sb3 import DQNPolicy
 from tests.sb3.learning import (
@@ -239,3 +241,31 @@ def test_evaluation_callbacks_and_vectorized_environments_work_as_ever(tmp_path:
     assert evaluate_policy(model, env, n_eval_episodes=3, warn=False) == (15.0, 0.0)
     assert evaluation.last_mean_reward == 15
     assert same(before, statistics(model))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "norm"),
+    sorted({*product(ALGORITHMS, ("batch", "batch_renorm")), *product(("dqn", "ppo"), FLAT_NORMS)}),
+)
+def test_the_doctor_finds_nothing(algorithm, norm):
+    report = check(learned(algorithm, norm))
+    assert report.findings == (), report
+    assert set(report.unchecked) <= {"statistics-far"}
+
+
+@pytest.mark.parametrize("observation", [DICT, MINATAR], ids=["dict", "image"])
+@pytest.mark.parametrize("place", ["before", "after", "split"])
+def test_nor_in_images_and_dicts(observation, place):
+    report = check(make("dqn", observation, {"norm": "batch", "place": place}).learn(16))
+    assert report.findings == (), report
+    assert report.norms
+    assert set(report.unchecked) <= {"statistics-far"}
+
+
+@pytest.mark.parametrize(
+    ("norm", "place", "bias"), [("batch", "before", False), ("batch", "after", True), ("layer", "before", True)]
+)
+def test_no_bias_stands_where_a_norm_takes_it_off_again(norm, place, bias):
+    network = make("dqn", policy={"norm": norm, "place": place}).q_net.q_net
+    layers = [layer for layer in network if isinstance(layer, torch.nn.Linear)]
+    assert [layer.bias is not None for layer in layers] == [bias, bias, True]

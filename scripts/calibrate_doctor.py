@@ -1,0 +1,69 @@
+"""How far running statistics of sound agents are from the data: what the doctor's thresholds stand on.
+
+`python scripts/calibrate_doctor.py` trains agents with batch norms and prints the largest gaps of each, on what it has
+stored and on new steps in its environment (a few minutes).
+"""
+
+import gymnasium as gym
+import torch
+from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from torch import Tensor, nn
+
+from rlnorm.doctor import behaviour, trace
+from rlnorm.doctor.agents import of_agent
+from rlnorm.nn import BatchNorm1d, BatchRenorm1d
+
+DQN_SETTINGS = {"learning_starts": 100, "learning_rate": 1e-3, "target_update_interval": 250, "buffer_size": 20_000}
+AGENTS = (
+    (DQN, "CartPole-v1", BatchNorm1d, (300, 1000, 3000, 10_000), DQN_SETTINGS),
+    (DQN, "CartPole-v1", BatchRenorm1d, (3000, 10_000), DQN_SETTINGS),
+    (DQN, "LunarLander-v3", BatchNorm1d, (300, 1000, 3000, 10_000), DQN_SETTINGS),
+    (DQN, "LunarLander-v3", BatchRenorm1d, (3000, 10_000), DQN_SETTINGS),
+    (SAC, "Pendulum-v1", BatchNorm1d, (300, 1000, 3000), {}),
+    (TD3, "Pendulum-v1", BatchNorm1d, (300, 1000, 3000), {}),
+    (PPO, "CartPole-v1", BatchNorm1d, (2048, 8192, 20_480), {}),
+    (A2C, "CartPole-v1", BatchNorm1d, (500, 5000, 10_000), {}),
+)
+
+
+class Body(BaseFeaturesExtractor):
+    """Two hidden layers with a norm each."""
+
+    def __init__(self, space: gym.Space, make: type[nn.Module]):
+        super().__init__(space, 64)
+        assert space.shape is not None
+        self.net = nn.Sequential(
+            nn.Linear(space.shape[0], 64, False), make(64), nn.ReLU(), nn.Linear(64, 64, False), make(64), nn.ReLU()
+        )
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """(B, n) -> (B, 64)."""
+        return self.net(observations)
+
+
+def largest(model: BaseAlgorithm, env: gym.Env | None) -> str:
+    """The largest gaps of means and ratios of standard deviations over norms, targets left out."""
+    subject = of_agent(model, env)
+    if not subject.data:
+        return "nothing stored"
+    norms = [(path, norm) for path, norm in trace.norms(subject.acting) if "_target" not in path]
+    gaps = [behaviour.gap(norm, subject.trace.inputs[path][0]) for path, norm in norms]
+    return f"{max(gap for gap, _ in gaps):.2f} {max(ratio for _, ratio in gaps):.2f}"
+
+
+def main() -> None:
+    """Train, measure, print."""
+    torch.set_num_threads(1)
+    for algorithm, env, make, stops, settings in AGENTS:
+        kwargs = {"features_extractor_class": Body, "features_extractor_kwargs": {"make": make}}
+        model = algorithm("MlpPolicy", env, seed=0, device="cpu", policy_kwargs=kwargs, **settings)
+        for steps in stops:
+            model.learn(steps - model.num_timesteps, reset_num_timesteps=False)
+            told = f"stored {largest(model, None)}, new {largest(model, gym.make(env))}"
+            print(f"{algorithm.__name__} {env} {make.__name__} {steps}: {told}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
