@@ -40,7 +40,7 @@ def dropout(
 
 
 def alpha_dropout(
-    input: Tensor, p: float = 0.5, training: bool = True, *, generator: torch.Generator | None = None
+    input: Tensor, p: float = 0.5, training: bool = False, *, generator: torch.Generator | None = None
 ) -> Tensor:
     """input -> each element SELU's lower limit with probability p, all rescaled; as it is where not training.
 
@@ -66,7 +66,7 @@ def _mask(x: Tensor, keep: float, generator: torch.Generator | None) -> Tensor:
 class Dropout(nn.Module):
     """Dropout in training, the identity in eval mode. Draws from `generator`, or from torch's global one."""
 
-    def __init__(self, p: float = 0.5, generator: torch.Generator | None = None):
+    def __init__(self, p: float = 0.5, *, generator: torch.Generator | None = None):
         super().__init__()
         require.probability(p, type(self).__name__)
         self.p, self.generator = p, generator

@@ -8,6 +8,9 @@ EARLIER = "a setting without a meaning is refused where it is given: by the cons
 NO_BATCH = "an empty batch is no batch: it is not counted, so that a cumulative average is not thinned by it"
 NO_CHANNELS = "an input without a channel axis is refused; torch lets it pass if it is empty"
 
+LEFT_OUT = {"inplace": "it overwrites what a backward pass may need, ours or a neighbour's"}
+"""Parameter of torch's functions and modules -> why ours have none of that name."""
+
 BATCH_NORMS = ("nn.BatchNorm1d", "nn.BatchNorm2d", "nn.BatchNorm3d")
 
 MODULE_INPUTS: dict[tuple[str, str], str] = {(name, "zero_batch"): NO_BATCH for name in BATCH_NORMS}

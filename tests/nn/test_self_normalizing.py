@@ -52,7 +52,7 @@ def test_dropout_drops_a_share_p_and_keeps_the_mean(rng):
 
 
 def test_alpha_dropout_keeps_mean_and_variance(rng):
-    y = functional.alpha_dropout(torch.randn(200_000, generator=rng), 0.3, generator=rng)
+    y = functional.alpha_dropout(torch.randn(200_000, generator=rng), 0.3, True, generator=rng)
     assert y.mean().item() == pytest.approx(0, abs=0.02)
     assert y.var().item() == pytest.approx(1, abs=0.02)
 

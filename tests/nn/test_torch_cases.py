@@ -1,5 +1,6 @@
 """PyTorch's own cases, every one of them, against ours: modules (`module_db`) and functions (`op_db`)."""
 
+import inspect
 import itertools
 import warnings
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 import rlnorm.nn
 from rlnorm.nn import functional
 from rlnorm.nn.laws import close
-from tests.nn.differences import FUNCTION_SAMPLES, MODULE_ERRORS, MODULE_INPUTS
+from tests.nn.differences import FUNCTION_SAMPLES, LEFT_OUT, MODULE_ERRORS, MODULE_INPUTS
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -40,6 +41,22 @@ SAMPLES = [
     for name, dtype in itertools.product(OP_INFOS, DTYPES)
     for i, _ in enumerate(OP_INFOS[name].sample_inputs("cpu", dtype))
 ]
+
+
+BOTH = [(getattr(rlnorm.nn, name), getattr(nn, name)) for name in (*NAMES, "Dropout", "AlphaDropout")] + [
+    (getattr(functional, name), getattr(nn.functional, name)) for name in functional.__all__
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), BOTH, ids=lambda function: function.__name__)
+def test_signatures_are_torchs(ours, theirs):
+    """The same names, defaults and order; what is beyond is given by keyword."""
+    own, expected = (list(inspect.signature(function).parameters.values()) for function in (ours, theirs))
+    expected = [p for p in expected if p.name not in LEFT_OUT]
+    assert [(p.name, p.default, p.kind) for p in own[: len(expected)]] == [
+        (p.name, p.default, p.kind) for p in expected
+    ]
+    assert all(p.kind is p.KEYWORD_ONLY for p in own[len(expected) :])
 
 
 def error_inputs(name: str):
