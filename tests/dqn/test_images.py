@@ -156,10 +156,10 @@ def learn(env: str, **changes: object) -> list[dict[str, Any]]:
     settings: dict[str, Any] = {
         "env": env,
         "seeds": [0, 1],
-        "rates": [2e-2, 2e-2],
+        "rates": [1e-2, 1e-2],
         "steps": 400,
-        "channels": (4,),
-        "hidden": (8,),
+        "channels": (8,),
+        "hidden": (16,),
         "starts": 100,
         "batch": 16,
         "buffer": 300,
