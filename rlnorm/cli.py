@@ -75,6 +75,7 @@ def run(
     kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None,
     preset: str = "quick",
     seeds: Count = None,
+    engine: Annotated[str | None, tyro.conf.arg(metavar="ENGINE")] = None,
     jobs: Count = None,
     out: Folder = Path("runs/study"),
     per_seed: bool = False,
@@ -87,13 +88,15 @@ def run(
         kind: Only parts of this kind: exact, cost or effect (see `rlnorm show`).
         preset: Size of the runs: smoke, quick or full.
         seeds: Judged seeds per arm; the preset's number where not given.
+        engine: Run DQN arms through this engine instead of our own: sb3 (stable-baselines3 with our layers).
         jobs: Units at work at the same time; one per core where not given.
         out: Folder of the results; finished work found there is used.
         per_seed: Write single runs to TensorBoard too.
     """
     available = find_claims()
-    raise_if_any(_run_errors(claims, part, kind, preset, {"--seeds": seeds, "--jobs": jobs}, out, available))
-    _study(_asked(claims, part, kind, preset, seeds, available), out, jobs, per_seed)
+    counts = {"--seeds": seeds, "--jobs": jobs}
+    raise_if_any(_run_errors(claims, part, kind, preset, engine, counts, out, available))
+    _study(_asked(claims, part, kind, preset, seeds, engine, available), out, jobs, per_seed)
 
 
 def _asked(
@@ -102,10 +105,11 @@ def _asked(
     kind: str | None,
     preset: str,
     seeds: int | None,
+    engine: str | None,
     available: Mapping[str, Found],
 ) -> list[Asked]:
     found = find_named(claims or list(available), available)
-    asked = [Asked(each, preset, tuple(part), seeds) for each in found]  # pyright: ignore[reportArgumentType]
+    asked = [Asked(each, preset, tuple(part), seeds, engine=engine) for each in found]  # pyright: ignore[reportArgumentType]
     return asked if kind is None else [one for each in asked if (one := each.of_kind(kind))]  # pyright: ignore[reportArgumentType]
 
 
@@ -114,6 +118,7 @@ def _run_errors(
     part: Sequence[str],
     kind: str | None,
     preset: str,
+    engine: str | None,
     counts: Mapping[str, int | None],
     out: Path,
     available: Mapping[str, Found],
@@ -135,8 +140,8 @@ def _run_errors(
     if preset not in PRESETS or kind not in (None, *KINDS) or not (good or (kind and not claims)):
         yield from out_errors(out)
         return
-    wrong = list(errors(_asked(good, part, None if claims else kind, preset, None, available), out))
-    if not wrong and not _asked(good, part, kind, preset, None, available):
+    wrong = list(errors(_asked(good, part, None if claims else kind, preset, None, engine, available), out))
+    if not wrong and not _asked(good, part, kind, preset, None, engine, available):
         which = "of the claims named" if claims else "of the claims"
         yield f"none {which} has parts of kind {kind!r} here; `rlnorm show CLAIM` shows a claim's parts."
     yield from wrong

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlnorm.sb3.actor_critic import ActorCriticPolicy, SACPolicy, TD3Policy
 from rlnorm.sb3.dqn import DQNPolicy
+from rlnorm.sb3.export import to_sb3
 from rlnorm.sb3.extractors import DictExtractor, FlatExtractor, ImageExtractor
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = [
     "SACPolicy",
     "TD3Policy",
     "TQCPolicy",
+    "to_sb3",
 ]
 
 

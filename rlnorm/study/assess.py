@@ -1,7 +1,6 @@
 """From stored rows to results: which units a claim needs, what its arms scored, what the judge says."""
 
 import csv
-import inspect
 import io
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,10 +12,10 @@ import numpy as np
 
 from rlnorm.errors import unknown
 from rlnorm.study import cost, exact
-from rlnorm.study.claim import PRESETS, Claim, Effect, Experiment, Kind, Part, Preset, Settings
+from rlnorm.study.claim import PRESETS, Claim, DQNEngine, Effect, Experiment, Kind, Part, Preset, Settings
 from rlnorm.study.cost import Cost
 from rlnorm.study.discover import Found
-from rlnorm.study.engines import TRAINING, Engine
+from rlnorm.study.engines import DQN_ENGINES, TRAINING, Engine
 from rlnorm.study.exact import Exact
 from rlnorm.study.judge import Judgement, Outcome, Sample, Verdict, judge, overall
 from rlnorm.study.metrics import METRICS, diverged_at, series
@@ -29,23 +28,35 @@ CURVES = ("return", "loss", "q", "epsilon", "test_accuracy")
 
 @dataclass(frozen=True)
 class Asked:
-    """One claim as it was asked for: at which preset, which parts (none: all of the preset), how many judged seeds."""
+    """One claim as it was asked for: at which preset, which parts (none: all of the preset), how many judged seeds.
+
+    With `engine` it is about DQN arms alone, run through that engine instead of their own.
+    """
 
     found: Found
     preset: Preset
     parts: tuple[str, ...] = ()
     seeds: int | None = None
     recipe: Mapping[str, Any] | None = None  # how a question of one's own is asked again
+    engine: DQNEngine | None = None
 
     @property
     def claim(self) -> Claim:
         return self.found.claim
 
+    def available(self) -> dict[str, Part]:
+        """The claim's parts, those that the engine can run alone where one is named."""
+        parts = self.claim.parts
+        if self.engine is None:
+            return dict(parts)
+        dqn = {name: part for name, part in parts.items() if isinstance(part, Effect) and part.on_dqn}
+        return {name: part.through(self.engine) for name, part in dqn.items()}
+
     def chosen(self) -> dict[str, Part]:
         """The parts that are run; `--part CartPole-v1` also chooses every "CartPole-v1, ..."."""
         return {
             name: part
-            for name, part in self.claim.parts.items()
+            for name, part in self.available().items()
             if self.preset in part.presets and (not self.parts or any(_matches(name, asked) for asked in self.parts))
         }
 
@@ -60,12 +71,12 @@ class Asked:
     def decisive(self) -> list[str]:
         """The parts that the overall verdict needs at this preset, whether asked for or not."""
         named = self.claim.decisive or self.claim.parts
-        return [name for name, part in self.claim.parts.items() if name in named and self.preset in part.presets]
+        return [name for name, part in self.available().items() if name in named and self.preset in part.presets]
 
     def groups(self) -> dict[str, list[str]]:
         """Group (a part alone: its name) -> what decides it: its decisive parts, or all its parts where none is."""
         found = dict[str, list[str]]()
-        for name, part in self.claim.parts.items():
+        for name, part in self.available().items():
             if self.preset in part.presets:
                 found.setdefault(_group(name), []).append(name)
         deciding = set(self.decisive())
@@ -80,6 +91,7 @@ class Asked:
         if self.recipe is None:
             options = [word for part in self.parts for word in ("--part", part)]
             options += [] if self.seeds is None else ["--seeds", str(self.seeds)]
+            options += [] if self.engine is None else ["--engine", self.engine]
             return shlex.join(["rlnorm", "run", self.found.name, "--preset", self.preset, *options])
         given = {**self.recipe, "norms": ",".join(self.recipe["norms"])}
         options = [word for key, value in given.items() if value is not None for word in (f"--{key}", str(value))]
@@ -93,9 +105,15 @@ class Asked:
         if self.preset not in PRESETS:
             yield unknown("preset", self.preset, PRESETS)
             return
-        names = dict.fromkeys(name for full in self.claim.parts for name in (full, _group(full)))
+        if self.engine not in (None, *DQN_ENGINES):
+            yield unknown("engine", self.engine, DQN_ENGINES)
+            return
+        if not self.available():
+            yield f"{self.found.id} has no part that trains DQN agents, so none that engine {self.engine!r} could run."
+            return
+        names = dict.fromkeys(name for full in self.available() for name in (full, _group(full)))
         for asked in self.parts:
-            parts = [part for name, part in self.claim.parts.items() if _matches(name, asked)]
+            parts = [part for name, part in self.available().items() if _matches(name, asked)]
             if not parts:
                 yield unknown(f"part of {self.found.id}", asked, names)
             elif not any(self.preset in part.presets for part in parts):
@@ -125,7 +143,8 @@ def setting_errors(
     """One sentence for each setting that the engine does not take; the arm is named where only some have it."""
     found: dict[str, list[str]] = {}
     for name, arm in arms.items():
-        for sentence in _arm_errors(TRAINING[experiment.engine], {**experiment.settings, **arm}, steps, rates):
+        engine, settings = experiment.of(arm)
+        for sentence in _arm_errors(TRAINING[engine], settings, steps, rates):
             found.setdefault(sentence, []).append(name)
     for sentence, names in found.items():
         yield sentence if len(names) == len(arms) else f"arm {', '.join(names)}: {sentence}"
@@ -137,9 +156,7 @@ def _arm_errors(engine: Engine, settings: dict[str, Any], steps: int, rates: Seq
         return
     rates = (*rates, settings.pop("lr"))
     try:
-        bound = inspect.signature(engine.train).bind(
-            **settings, seeds=tuple(range(len(rates))), rates=rates, steps=steps
-        )
+        bound = engine.signature.bind(**settings, seeds=tuple(range(len(rates))), rates=rates, steps=steps)
     except TypeError as error:
         yield f"the engine does not take these settings: {error}."
         return
@@ -305,7 +322,7 @@ def _arm(part: Effect, arm: str, need: Need, store: Store) -> ArmResult:
         need.rate,
         over_members(scored.score),
         over_members(lambda records, _, i: diverged_at(records, i) < len(records)) > 0,
-        over_members(METRICS["final_return"].score) if part.experiment.engine == "dqn" else None,
+        over_members(METRICS["final_return"].score) if part.experiment.engine in DQN_ENGINES else None,
         _curves(runs, store),
     )
 

@@ -10,7 +10,7 @@ Adding a claim is adding one file `rlnorm/claims/<id with underscores>.py` that 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from rlnorm.study.judge import Question
@@ -18,6 +18,7 @@ from rlnorm.study.judge import Question
 Kind = Literal["exact", "cost", "effect"]
 Preset = Literal["smoke", "quick", "full"]
 PRESETS: tuple[Preset, ...] = ("smoke", "quick", "full")
+DQNEngine = Literal["dqn", "sb3"]  # both take DQN's settings and give its records
 Settings = Mapping[str, object]
 FIRST_JUDGED = 8  # seeds 0-7 choose rates; arms are judged on fresh ones from here on
 
@@ -35,9 +36,14 @@ class Part(Protocol):
 class Experiment:
     """What all arms share: the engine's name, its settings, and the budget in steps (or updates) per preset."""
 
-    engine: Literal["dqn", "supervised"]
+    engine: Literal["supervised"] | DQNEngine
     steps: Mapping[Preset, int]
     settings: Settings
+
+    def of(self, arm: Settings) -> tuple[str, dict[str, object]]:
+        """An arm's engine, which it may name itself, and all its settings."""
+        settings = {"engine": self.engine, **self.settings, **arm}
+        return str(settings.pop("engine")), settings
 
 
 def DQN(*, steps: Mapping[Preset, int], **settings: object) -> Experiment:
@@ -74,6 +80,15 @@ class Effect:
     judged_from: int = FIRST_JUDGED
     presets: tuple[Preset, ...] = PRESETS
     kind: Kind = "effect"
+
+    @property
+    def on_dqn(self) -> bool:
+        """Whether its arms are DQN agents."""
+        return self.experiment.engine != "supervised"
+
+    def through(self, engine: DQNEngine) -> "Effect":
+        """The same question of the same arms, run by another engine (but for arms that name their own)."""
+        return replace(self, experiment=replace(self.experiment, engine=engine))
 
 
 @dataclass(frozen=True)

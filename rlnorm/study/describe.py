@@ -7,10 +7,11 @@ from rlnorm.study import words
 from rlnorm.study.claim import PRESETS, Claim, Effect, Part, Preset
 from rlnorm.study.cost import Cost
 from rlnorm.study.discover import Found
+from rlnorm.study.engines import DQN_ENGINES
 from rlnorm.study.exact import Exact
 from rlnorm.study.plan import SEEDS, SELECTION
 
-BUDGET = {"dqn": "environment steps", "supervised": "updates"}
+BUDGET = {"supervised": "updates", **dict.fromkeys(DQN_ENGINES, "environment steps")}
 
 
 def headline(found: Found, width: int = 80) -> str:

@@ -1,32 +1,65 @@
 """The engines that units run on, by name."""
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, get_args
 
 import rlnorm.dqn
+import rlnorm.sb3.train
 import rlnorm.supervised
+from rlnorm.study.claim import DQNEngine
 
 Record = Mapping[str, object]
 
 
 @dataclass(frozen=True)
 class Engine:
-    """How to train, what can be wrong with the settings, and how many updates a budget of steps comes to."""
+    """How to train, what can be wrong with the settings, and what the settings are.
+
+    compiled   how many updates a budget of steps comes to, if they can be compiled: it pays from some number on
+    signature  the settings by name with their defaults, and `seeds`, `rates`, `steps`
+    block      judged seeds trained as one population
+    libraries  whose versions decide the rows too, beside those that decide all rows
+    """
 
     train: Callable[..., Iterator[Record]]
     errors: Callable[..., Iterator[str]]
-    updates: Callable[[int, Mapping[str, Any]], float]
+    compiled: Callable[[int, Mapping[str, Any]], float]
+    signature: inspect.Signature
+    block: int = 16
+    libraries: tuple[str, ...] = ()
 
+
+_DQN = inspect.signature(rlnorm.dqn.train)
+_ALGORITHM = inspect.Parameter("algorithm", inspect.Parameter.KEYWORD_ONLY, default="dqn")
 
 TRAINING: Mapping[str, Engine] = {
     "dqn": Engine(
         rlnorm.dqn.train,
         rlnorm.dqn.errors,
         lambda steps, settings: (steps - settings["starts"]) / settings["train_every"] * settings["updates"],
+        _DQN,
     ),
-    "supervised": Engine(rlnorm.supervised.train, rlnorm.supervised.errors, lambda steps, _: steps),
+    "supervised": Engine(
+        rlnorm.supervised.train,
+        rlnorm.supervised.errors,
+        lambda steps, _: steps,
+        inspect.signature(rlnorm.supervised.train),
+    ),
+    # The same settings as "dqn", run by stable-baselines3, one agent after the other and never compiled.
+    "sb3": Engine(
+        rlnorm.sb3.train.train,
+        lambda **settings: chain(rlnorm.dqn.errors(**settings), rlnorm.sb3.train.errors(**settings)),
+        lambda *_: 0,
+        _DQN.replace(parameters=[*_DQN.parameters.values(), _ALGORITHM]),
+        block=1,
+        libraries=("stable-baselines3", "sb3-contrib"),
+    ),
 }
+DQN_ENGINES = get_args(DQNEngine)
+"""An arm of one of them can be run through the other."""
 
 _BODY = ("nn", "networks.py", "population.py", "optimizers.py", "compiling.py", "tasks")
 _ALGEBRA = ("nn", "textbook.py", "textbook")
@@ -35,6 +68,7 @@ _ALGEBRA = ("nn", "textbook.py", "textbook")
 SOURCES: Mapping[str, tuple[str, ...]] = {
     "dqn": (*_BODY, "dqn"),
     "supervised": (*_BODY, "supervised"),
+    "sb3": (*_BODY, "sb3"),
     "exact": (*_ALGEBRA, "study/exact.py", "study/cases.py", "study/short_formula.py"),
     "cost": (*_BODY, *_ALGEBRA, "supervised", "dqn", "study/cost.py"),
 }

@@ -6,12 +6,13 @@ compiled. Not the claim: claims share arms, and a finished unit is used by all t
 """
 
 import hashlib
-import inspect
 import json
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,6 @@ from rlnorm.study.engines import SOURCES, TRAINING
 
 SELECTION = tuple(range(FIRST_JUDGED))  # seeds on which rates are chosen
 SEEDS: Mapping[Preset, int] = {"smoke": 8, "quick": 16, "full": 16}
-BLOCK = 16  # judged seeds trained as one population
 COMPILE_FROM = 2000  # updates; below, compiling takes longer than it saves
 
 
@@ -82,7 +82,9 @@ class Unit:
         }
 
     def _made_by(self) -> dict[str, object]:
-        return {"versions": versions(), "sources": source_hash(self.engine, self.files)}
+        own = TRAINING[self.engine].libraries if self.engine in TRAINING else ()
+        known = {**versions(), **{name: _version(name) for name in own}}
+        return {"versions": known, "sources": source_hash(self.engine, self.files)}
 
 
 def _without_folder(value: object) -> object:
@@ -99,6 +101,12 @@ def digest(value: object) -> str:
 def versions() -> dict[str, str]:
     """Of the libraries that a row depends on."""
     return {"torch": torch.__version__, "numpy": np.__version__, "gymnasium": gymnasium.__version__}
+
+
+def _version(library: str) -> str:
+    with suppress(metadata.PackageNotFoundError):
+        return metadata.version(library)
+    return ""
 
 
 @cache
@@ -129,10 +137,10 @@ def training_unit(
 ) -> Unit:
     """A unit of a training engine with every default filled in and the choice between eager and compiled made."""
     members = {"seeds": tuple(seeds), "rates": tuple(rates), "steps": steps}
-    bound = inspect.signature(TRAINING[engine].train).bind(**members, **settings)
+    bound = TRAINING[engine].signature.bind(**members, **settings)
     bound.apply_defaults()
     resolved = {name: value for name, value in bound.arguments.items() if name not in members}
-    resolved["compile"] = TRAINING[engine].updates(steps, resolved) >= COMPILE_FROM and compiling.available()
+    resolved["compile"] = TRAINING[engine].compiled(steps, resolved) >= COMPILE_FROM and compiling.available()
     files = tuple(Path(value) for value in resolved.values() if isinstance(value, str) and value.endswith(".py"))
     return Unit(engine, resolved, tuple(seeds), tuple(rates), steps, label, files, dict(settings))
 
@@ -153,10 +161,10 @@ def arm_need(
 
     `choose(part, selection unit)` gives the arm's best rate, or None while that unit is not finished.
     """
-    settings = {**part.experiment.settings, **part.arms[arm]}
+    engine, settings = part.experiment.of(part.arms[arm])
     common = settings.pop("lr")
     assert isinstance(common, float)
-    engine, steps = part.experiment.engine, part.experiment.steps[preset]
+    steps, size = part.experiment.steps[preset], TRAINING[engine].block
     judged = range(part.judged_from, part.judged_from + seeds)
 
     def block(seeds: Sequence[int], rates: Sequence[float], note: str) -> Unit:
@@ -180,5 +188,9 @@ def arm_need(
         select, rate = (over_rates,), choose(part, over_rates)
     if rate is None:
         return Need(select, None, None)
-    blocks = [judged[i : i + BLOCK] for i in range(0, seeds, BLOCK)]
-    return Need(select, tuple(block(each, [rate], f", seeds {each[0]}-{each[-1]}") for each in blocks), rate)
+    blocks = [judged[i : i + size] for i in range(0, seeds, size)]
+    return Need(select, tuple(block(each, [rate], f", {_named(each)}") for each in blocks), rate)
+
+
+def _named(seeds: Sequence[int]) -> str:
+    return f"seeds {seeds[0]}-{seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"

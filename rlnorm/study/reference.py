@@ -21,6 +21,18 @@ class Reference:
     published: str
 
 
+# rl-zoo3's DQN settings share these; the network and the clip are what its version of stable-baselines3 has.
+_ZOO: Mapping[str, object] = {"hidden": (256, 256), "loss": "huber", "clip": 10.0, "recipe": "sb3"}
+_ACROBOT: Mapping[str, object] = {
+    **_ZOO,
+    "batch": 128,
+    "buffer": 50_000,
+    "starts": 0,
+    "train_every": 4,
+    "updates": 4,
+    "target_every": 250,
+    "epsilon": (1.0, 0.1, 0.12),
+}
 REFERENCES: Mapping[str, Reference] = {
     "CleanRL dqn.py, CartPole-v1": Reference(
         settings={
@@ -37,6 +49,51 @@ REFERENCES: Mapping[str, Reference] = {
         steps=500_000,
         rate=2.5e-4,
         published="488.69 ± 16.11 (3 seeds)",
+    ),
+    "rl-zoo3 dqn, CartPole-v1": Reference(
+        settings={
+            **_ZOO,
+            "env": "CartPole-v1",
+            "batch": 64,
+            "buffer": 100_000,
+            "starts": 1_000,
+            "train_every": 256,
+            "updates": 128,
+            "target_every": 10,
+            "epsilon": (1.0, 0.04, 0.16),
+        },
+        steps=50_000,
+        rate=2.3e-3,
+        published="500 ± 0 (episodes of one run)",
+    ),
+    "rl-zoo3 dqn, Acrobot-v1": Reference(
+        settings={**_ACROBOT, "env": "Acrobot-v1"},
+        steps=100_000,
+        rate=6.3e-4,
+        published="-76.64 ± 11.75 (episodes of one run)",
+    ),
+    "rl-zoo3 dqn, MountainCar-v0": Reference(
+        settings={
+            **_ZOO,
+            "env": "MountainCar-v0",
+            "discount": 0.98,
+            "batch": 128,
+            "buffer": 10_000,
+            "starts": 1_000,
+            "train_every": 16,
+            "updates": 8,
+            "target_every": 600,
+            "epsilon": (1.0, 0.07, 0.2),
+        },
+        steps=120_000,
+        rate=4e-3,
+        published="-100.85 ± 9.93 (episodes of one run)",
+    ),
+    "rl-zoo3 dqn, LunarLander-v3": Reference(
+        settings={**_ACROBOT, "env": "LunarLander-v3"},
+        steps=100_000,
+        rate=6.3e-4,
+        published="154.38 ± 79.24 (LunarLander-v2, episodes of one run)",
     ),
 }
 BLOCK = 8

@@ -28,7 +28,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Column
 
 from rlnorm.study import cost, discover, exact
-from rlnorm.study.engines import TRAINING
+from rlnorm.study.engines import DQN_ENGINES, TRAINING
 from rlnorm.study.plan import Unit
 from rlnorm.study.store import Record, Store
 
@@ -119,7 +119,7 @@ def _attempt(
 
 def _weight(unit: Unit) -> float:
     """Roughly how long a unit takes: long ones go first, so that no core is idle at the end."""
-    return unit.steps * max(len(unit.seeds), 1) * (10 if unit.engine == "dqn" else 1)
+    return unit.steps * max(len(unit.seeds), 1) * (10 if unit.engine in DQN_ENGINES else 1)
 
 
 # A process that is killed before it has taken its unit breaks pebble's whole pool; the next attempt has a new one.

@@ -140,7 +140,7 @@ def remember(asked: Sequence[Asked], out: Path) -> dict[str, tuple[str, ...]]:
         kept = _remembered(out)
         for one in asked:
             old = kept.get(one.found.id, {})
-            same = (old.get("preset"), old.get("seeds")) == (one.preset, one.seeds)
+            same = [old.get(what) for what in ("preset", "seeds", "engine")] == [one.preset, one.seeds, one.engine]
             # What was run of a claim before stays part of it, unless it is asked anew in another size.
             parts = _joined(old["parts"], one.parts) if same else one.parts
             kept[one.found.id] = {
@@ -148,6 +148,7 @@ def remember(asked: Sequence[Asked], out: Path) -> dict[str, tuple[str, ...]]:
                 "parts": list(parts),
                 "seeds": one.seeds,
                 "recipe": one.recipe,
+                "engine": one.engine,
                 "path": str(one.found.path) if one.found.own else None,
             }
         write_atomically(out / "study.json", _pretty({"claims": kept}))
@@ -173,7 +174,7 @@ def asked_before(out: Path, available: Mapping[str, Found]) -> tuple[list[Asked]
             found = discover.by_path(entry["path"]) if entry.get("path") else available.get(name)
             if found is None:
                 raise ConfigError("there is no such claim any more.")
-            one = Asked(found, entry["preset"], tuple(entry["parts"]), entry["seeds"])
+            one = Asked(found, entry["preset"], tuple(entry["parts"]), entry["seeds"], engine=entry.get("engine"))
             raise_if_any(one.errors())
             kept.append(one)
         except ConfigError as error:

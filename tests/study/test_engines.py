@@ -1,0 +1,111 @@
+"""Which engine runs an arm: the experiment's, the arm's own, or the one that was asked for."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tiny
+
+from rlnorm.errors import ConfigError
+from rlnorm.study import plan
+from rlnorm.study.assess import Asked, assess, units
+from rlnorm.study.claim import DQN, PRESETS, Arm, Claim, Effect
+from rlnorm.study.discover import Found, by_path
+from rlnorm.study.engines import DQN_ENGINES, SOURCES, TRAINING
+from rlnorm.study.judge import Question
+from rlnorm.study.store import Store
+from rlnorm.study.study import asked_before, remember
+
+EXPERIMENT = DQN(steps=dict.fromkeys(PRESETS, 2_000), env="CartPole-v1", starts=100, lr=1e-3, loss="huber", clip=10.0)
+PART = Effect(
+    EXPERIMENT,
+    {"none": Arm(), "layer": Arm(norm="layer")},
+    "return_auc",
+    Question("superior", "layer", "none", 0.05),
+)
+
+
+def asked(part: Effect = PART, **more: object) -> Asked:
+    return replace(Asked(Found("made-up", Claim("s", "", (), {"part": part}), None), "smoke"), **more)
+
+
+def test_every_engine_has_sources_and_takes_its_own_settings():
+    assert set(TRAINING) < set(SOURCES)
+    assert set(DQN_ENGINES) < set(TRAINING)
+    for engine in TRAINING.values():
+        assert {"seeds", "rates", "steps"} <= set(engine.signature.parameters)
+
+
+def test_asked_for_it_runs_every_arm_one_seed_a_unit(tmp_path: Path):
+    planned = units([asked(engine="sb3")], Store(tmp_path))
+    assert {unit.engine for unit in planned} == {"sb3"}
+    assert [unit.seeds for unit in planned] == [(seed,) for _ in PART.arms for seed in range(8, 16)]
+    assert planned[0].label == "made-up, part: none, seed 8"
+    assert {unit.settings["compile"] for unit in planned} == {False}
+    own = units([asked()], Store(tmp_path))
+    assert {unit.engine for unit in own} == {"dqn"}
+    assert not {unit.id for unit in own} & {unit.id for unit in planned}
+
+
+def test_an_arm_may_name_its_own(tmp_path: Path):
+    part = replace(PART, arms={"none": Arm(engine="sb3"), "layer": Arm(norm="layer")})
+    planned = units([asked(part)], Store(tmp_path))
+    assert {(unit.engine, unit.settings["norm"]) for unit in planned} == {("sb3", "none"), ("dqn", "layer")}
+    assert list(asked(part).errors()) == []
+
+
+def test_the_verdict_is_judged_from_its_rows(tmp_path: Path):
+    one, store = asked(engine="sb3"), Store(tmp_path)
+    for each in units([one], store):
+        value = 400.0 + each.seeds[0] if each.settings["norm"] == "layer" else 200.0 + each.seeds[0]
+        row = {"step": 1, "return": [value], "diverged": [False], "final_return": [value]}
+        store.write(each, [row], lambda: 0.0)
+    (part,) = assess(one, store).parts
+    assert part.verdict.verdict == "supported"
+    assert part.arms["layer"].final is not None
+    assert part.arms["layer"].seeds == tuple(range(8, 16))
+    assert one.command == "rlnorm run made-up --preset smoke --engine sb3"
+
+
+def test_an_arm_it_cannot_express_is_refused_by_name():
+    part = replace(PART, arms={"none": Arm(), "layer": Arm(norm="layer", loss="squared", double=True)})
+    assert list(asked(part).errors()) == []
+    assert list(asked(part, engine="sb3").errors()) == [
+        "made-up: arm layer: stable-baselines3 knows loss 'huber' only, got 'squared'.",
+        "made-up: arm layer: stable-baselines3 knows double False only, got True.",
+    ]
+
+
+def test_a_claim_without_dqn_agents_is_refused(tmp_path: Path):
+    one = Asked(by_path(tiny.effect(tmp_path)), "smoke", engine="sb3")
+    assert list(one.errors()) == ["tiny has no part that trains DQN agents, so none that engine 'sb3' could run."]
+    assert list(asked(engine="sb2").errors()) == [
+        "unknown engine 'sb2'. Did you mean 'sb3'? Expected one of: dqn, sb3."
+    ]
+
+
+def test_it_is_remembered(tmp_path: Path):
+    one = asked(engine="sb3")
+    remember([one], tmp_path)
+    (again,), lost = asked_before(tmp_path, {"made-up": one.found})
+    assert (again, lost) == (one, [])
+    remember([asked()], tmp_path)
+    assert asked_before(tmp_path, {"made-up": one.found})[0] == [asked()]
+
+
+def test_ids_depend_on_its_libraries_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    ids = []
+    for version in ("1.0", "2.0"):
+        monkeypatch.setattr(plan.metadata, "version", lambda library, version=version: version)
+        ids.append({engine: units([asked(engine=engine)], Store(tmp_path))[0].id for engine in DQN_ENGINES})
+    assert ids[0]["dqn"] == ids[1]["dqn"]
+    assert ids[0]["sb3"] != ids[1]["sb3"]
+
+
+def test_the_command_line_names_it(tmp_path: Path):
+    from rlnorm.cli import run
+
+    with pytest.raises(ConfigError) as error:
+        run(("dqn-ln",), engine="sb3", out=tmp_path / "out")
+    assert "dqn-ln: stable-baselines3 knows loss 'huber' only, got 'squared'." in error.value.sentences
+    assert not (tmp_path / "out").exists()
