@@ -86,8 +86,8 @@ def exact(
     """stable-baselines3's `DQN.train` and our `Agents.update` on the same batches from the same weights.
 
     Rounding alone can grow where an activation or a target lies on an edge: with LayerNorm at 64-64 and clip 10 the
-    weights part at update 206 and are 4e-3 apart at 300. stable-baselines3 then parts from itself by 1e-2 within 400 updates, in two
-    of six runs whose one weight begins one unit in the last place off.
+    weights part at update 206 and are 4e-3 apart at 300. stable-baselines3 then parts from itself by 1e-2 within 400
+    updates, in two of six runs whose one weight begins one unit in the last place off.
 
     Huber loss, Adam at 1e-3, gamma 0.99, targets copied every `copy_every` updates, after which a Distance is given.
     Batches are drawn from a generator of their own, observations large enough that the clip acts on many. `our_clip`
