@@ -249,6 +249,8 @@ def page(rows: Sequence[Row], command: str) -> str:
     """All rows as a page of tables."""
     found = {(r.case, r.threads): r for r in rows}
     threads = sorted({r.threads for r in rows})
+    measured = {r.case.split()[0] for r in rows}
+    missing = [name for name in (*FLAT, *MAPS) if name not in measured]
 
     def cell(case: str, style: Callable[[Row], str]) -> str:
         return " / ".join(style(found[case, n]) if (case, n) in found else "-" for n in threads)
@@ -259,10 +261,11 @@ def page(rows: Sequence[Row], command: str) -> str:
     lines = [
         "# Layers: time and memory beside torch.nn's",
         "",
-        f"Made by `{command}`. Ours divided by torch.nn's of the same run,",
-        "repetitions in turn; below 1 ours is better.",
-        f"Float32, CPU, {' / '.join(map(str, threads))} threads, torch {torch.__version__.partition('+')[0]}.",
+        f"Made by `{command}`.",
+        "Ours divided by torch.nn's of the same run, repetitions in turn; below 1 ours is better. Measured in pieces (`--only`), nothing else at work.",
+        f"Float32, CPU, torch {torch.__version__.partition('+')[0]}; threads: {' / '.join(map(str, threads))}.",
         "",
+        *([f"Not measured yet: {', '.join(missing)}.", ""] if missing else []),
         "## One layer, eager",
         "",
         "Forward records a graph. `eval` (with running statistics where there are any) and `no gradient` (in training",
@@ -272,7 +275,7 @@ def page(rows: Sequence[Row], command: str) -> str:
         f"|---|---|{'---|' * (len(PASSES) + 1)}",
     ]
     for pairs, shapes in ((FLAT, MLP), (MAPS, CONV)):
-        for name in pairs:
+        for name in (name for name in pairs if name in measured):
             for shape in map(sized, shapes):
                 cells = [cell(f"{name} {shape} {what}", short) for what in (*PASSES, "memory")]
                 lines.append(f"| {name} | {shape} | {' | '.join(cells)} |")
@@ -310,7 +313,7 @@ def main() -> None:
         args.rows.write_text(json.dumps([asdict(r) for r in rows.values()], indent=1) + "\n")
     if args.table:
         args.table.write_text(
-            page(list(rows.values()), "python scripts/bench_layers.py --table docs/results/layers.md")
+            page(list(rows.values()), "python scripts/bench_layers.py --rows rows.json --table docs/results/layers.md")
         )
 
 

@@ -62,6 +62,8 @@ def test_the_page_has_a_line_for_every_layer_and_size(bench):
     rows = [bench.Row(case.name, threads, 1.0, 2.0, 0.5, 0.4, 0.6) for case in bench.cases() for threads in (1, 2)]
     page = bench.page(rows, "the command")
     assert "the command" in page
+    assert "Not measured" not in page
+    assert "Not measured yet: LayerNorm, RMSNorm, BatchNorm2d" in bench.page(rows[:2], "the command")
     for pairs, shapes in ((bench.FLAT, bench.MLP), (bench.MAPS, bench.CONV)):
         assert all(f"| {name} | {bench.sized(shape)} | 0.50 / 0.50 |" in page for name in pairs for shape in shapes)
     assert page.count("0.50 (0.40-0.60) / 0.50 (0.40-0.60)") == len(bench.KINDS) * len(bench.FLAT) * len(bench.MLP)
