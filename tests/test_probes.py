@@ -11,7 +11,7 @@ from torch.func import vmap
 from rlnorm.networks import network
 from rlnorm.nn import MODES, NORMS, BatchNorm1d, Mode, set_mode
 from rlnorm.population import Population
-from rlnorm.probes import NETWORK, PROBES, Moments, State, measure, overestimation, plain, probe
+from rlnorm.probes import NETWORK, PROBES, Moments, State, formulas, measure, overestimation, plain, probe
 
 PLUS_MINUS = torch.tensor([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])  # mean 0, biased variance 1
 WRAPS = [name for name, norm in NORMS.items() if norm.wrap_layer and not norm.modules]
@@ -131,7 +131,7 @@ class TestGaps:
     def test_close_when_the_running_statistics_are_the_batchs(self, norm: str, rng: torch.Generator):
         x, net = torch.randn(32, 4, generator=rng) * 3 + 1, network((4,), 2, hidden=(8,), norm=norm)
         assert measure(net, x)["norm1"]["mean_gap"] > 0.1
-        net.norm1.__dict__["momentum"] = 1.0
+        setattr(net.norm1, "momentum", 1.0)  # noqa: B010 (a type checker knows no such attribute)
         net.train()(x)
         found = measure(net, x)
         assert found["norm1"]["mean_gap"] == pytest.approx(0, abs=1e-6)
@@ -190,10 +190,13 @@ class TestEffectiveRate:
         x, start = torch.randn(16, 4, generator=rng), torch.randn(3, 4, generator=rng)
         goal, rates = torch.randn(16, 3, generator=rng), []
         for scale in (1.0, 2.0):
-            net = named(layer=fixed(start * scale), norm=nn.BatchNorm1d(3, eps=1e-12))
-            before = {"layer.weight": net.layer.weight.detach().clone()}
+            layer = fixed(start * scale)
+            net, before = (
+                named(layer=layer, norm=nn.BatchNorm1d(3, eps=1e-12)),
+                {"layer.weight": layer.weight.detach().clone()},
+            )
             loss = (net(x) - goal).square().mean()
-            net.layer.weight.data -= 0.01 * torch.autograd.grad(loss, net.layer.weight)[0]
+            layer.weight.data -= 0.01 * torch.autograd.grad(loss, layer.weight)[0]
             rates.append(measure(net, x, before=before)["layer"]["effective_rate"])
         assert rates[0] / rates[1] == pytest.approx(4, rel=1e-3)
 
@@ -279,3 +282,12 @@ class TestManyAtOnce:
             assert {layer: {n: v[i] for n, v in probes.items()} for layer, probes in together.items()} == {
                 layer: pytest.approx(probes, rel=1e-4, abs=1e-5) for layer, probes in alone.items()
             }
+
+
+class TestRank:
+    @pytest.mark.parametrize("shape", [(64, 16), (16, 64)], ids=str)
+    def test_is_that_of_the_singular_values(self, shape: tuple[int, int], rng: torch.Generator):
+        h = torch.randn(*shape, generator=rng).relu() * torch.logspace(0, -6, shape[1])
+        values = torch.linalg.svdvals(h.double())
+        share = values.cumsum(0) / values.sum()
+        assert formulas.rank(h) == int((share < 1 - formulas.DELTA).sum()) + 1

@@ -1,6 +1,7 @@
 """A population of DQN agents: acting, and the update as a pure function of tensors so that it can be compiled whole."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -74,9 +75,18 @@ class Agents:
 
     def _update(self, sample: Any) -> tuple[Tensor, Tensor]:
         """One step of every agent on its own batch, as a replay samples it -> loss (N,), mean Q (N,)."""
+        gradient, loss, q_tm1 = self._gradient(sample)
+        with torch.no_grad():
+            self.optimizer.step(gradient)
+            sane = loss.isfinite() & (q_tm1.abs().amax((1, 2)) <= self.q_limit)
+            self.diverged.logical_or_(~sane)
+        return loss.detach(), q_tm1.detach().mean((1, 2))
+
+    def _gradient(self, sample: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradient of all parameters (N, P), clipped; loss (N,); Q of s (N, B, actions)."""
         batch = self.unpack(sample)
         leaves = self.online.leaves()
-        q_tm1, q_t, q_t_online = self._values(leaves, self._read(batch.s_tm1), self._read(batch.s_t))
+        q_tm1, q_t, q_t_online = self._values(leaves, self.read(batch.s_tm1), self.read(batch.s_t))
         if self.double:
             goal = double_q_learning_target(batch.r_t, batch.discount_t, q_t, q_t_online)
         else:
@@ -86,10 +96,16 @@ class Agents:
         gradients = torch.autograd.grad(loss.sum(), list(leaves.values()))
         with torch.no_grad():
             gradient = torch.cat([g.flatten(1) for g in gradients], dim=1)
-            self.optimizer.step(gradient if self.clip is None else clip_by_norm(gradient, self.clip))
-            sane = loss.isfinite() & (q_tm1.abs().amax((1, 2)) <= self.q_limit)
-            self.diverged.logical_or_(~sane)
-        return loss.detach(), q_tm1.detach().mean((1, 2))
+            return gradient if self.clip is None else clip_by_norm(gradient, self.clip), loss, q_tm1
+
+    def gradients(self, sample: Any) -> Tensors:
+        """What `update` would give the optimizer, by name of the parameter, (N, *shape) each; nothing changes."""
+        rows, own = deepcopy(self.online.parameters), (self.online.buffers, self.target_buffers)
+        kept = [deepcopy(buffers) for buffers in own]
+        rows.matrices[torch.float32].copy_(self._gradient(sample)[0])
+        for buffers, before in zip(own, kept):
+            buffers.copy_(before)
+        return rows.views
 
     def _values(self, leaves: Tensors, s_tm1: Tensor, s_t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Q of s with gradient; Q of s' that is bootstrapped from, and the online network's. (N, B, actions) each.
@@ -117,7 +133,7 @@ class Agents:
             return self.online.apply(parameters, buffers.views, torch.cat([x, x], 1), mode)[:, :1]
         return self.online.apply(parameters, buffers.views, x, mode)
 
-    def _read(self, observations: Tensor) -> Tensor:
+    def read(self, observations: Tensor) -> Tensor:
         """Observations -> what the networks are given, both (N, B, *shape)."""
         return observations if self.observations is None else self.observations(observations.float())
 
@@ -134,7 +150,7 @@ class Agents:
             return self._best(observations, FROZEN[self.recipe.acting])
 
     def _best(self, observations: Tensor, mode: Mode) -> Tensor:
-        x = self._read(observations)
+        x = self.read(observations)
         return self._run(self.online.parameters.views, self.online.buffers, x, mode).argmax(-1)
 
     def _meet(self, observations: Tensor) -> None:

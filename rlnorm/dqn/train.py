@@ -13,6 +13,7 @@ import torch
 from rlnorm.dqn.agents import FROZEN, Agents
 from rlnorm.dqn.errors import errors
 from rlnorm.dqn.images import ImageReplay
+from rlnorm.dqn.probing import Probing
 from rlnorm.dqn.recipes import resolve
 from rlnorm.dqn.records import EVALUATION_EPISODES, Window, evaluate
 from rlnorm.dqn.replay import Replay
@@ -74,6 +75,7 @@ def train(
     tau: float = 1.0,
     epsilon: tuple[float, float, float] = (1.0, 0.05, 0.5),
     envs: int = 1,
+    probes: int = 20,
     compile: bool = False,
 ) -> Iterator[Record]:
     """Train len(seeds) agents as one population, agent i from `seeds[i]` at learning rate `rates[i]`.
@@ -90,7 +92,8 @@ def train(
     Yields 100 records (as many as the environments were stepped, where that is fewer): step; per agent return (mean
     over the training episodes finished since the last record, NaN if none), loss and q (of scaled rewards; means since
     the last record, NaN before the first update), diverged; and epsilon. The last one also holds final_return: the mean
-    of 20 greedy episodes. Raises ConfigError with every error at once.
+    of 20 greedy episodes. `probes` of them, spread evenly, also hold probes (layer -> probe -> a number per agent; see
+    `rlnorm.dqn.probing`). Raises ConfigError with every error at once.
 
     The agents of a block share one stream of random numbers for acting and sampling, so that what reproduces is the
     block. One torch thread is assumed.
@@ -137,7 +140,7 @@ def train(
         q_limit=10 * SCALES[env].reward_max * reward_scale / (1 - discount) if env in SCALES else float("inf"),
         compile=compile,
     )
-    window = Window(members, envs)
+    window, probing = Window(members, envs), Probing(agents, probes, steps, discount, observation)
     drawn = draws(rng, actions, members, envs, coins=1 if use.sb3_loop else envs)
     period = target_every and (max(target_every // envs, 1) * envs if use.sb3_loop else target_every)
     together = envs if FROZEN[use.acting] == "batch" else EVALUATION_EPISODES
@@ -155,8 +158,9 @@ def train(
             x.reshape(members, envs, *x.shape[1:]) for x in (result[1], *result[2:])
         )
         replay.add(observation, successor, action, reward_scale * reward, discount * ~terminated)
-        window.episodes(reward, terminated | truncated)
         observation = result.observation.reshape(members, envs, *shape)
+        window.episodes(reward, terminated | truncated)
+        probing.episodes(reward_scale * reward, terminated | truncated, observation)
 
         # Multiples of train_every passed in this step and beyond `starts`: several where there are many environments.
         due = step // train_every - max(step - envs, starts) // train_every
@@ -164,7 +168,7 @@ def train(
         if copies and use.sb3_loop:
             agents.update_target()
         for _ in range(due * updates):
-            window.update(*agents.update(replay.sample(batch, generator)))
+            window.update(*probing.update(step, replay.sample(batch, generator)))
         if copies and not use.sb3_loop:
             agents.update_target()
         last = step + envs > steps
@@ -172,6 +176,7 @@ def train(
             # An update may have been the last one before its damage was seen.
             agents.diverged |= ~agents.online.flat.isfinite().all(1)
             record: Record = {"step": step, "epsilon": share, "diverged": agents.diverged.tolist(), **window.take()}
+            record |= probing.take()
             if last:
                 record["final_return"] = evaluate(agents, env, eval_seed, together=together).tolist()
             yield record

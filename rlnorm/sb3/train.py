@@ -72,9 +72,9 @@ def train(
 ) -> Iterator[Record]:
     """Train len(seeds) agents one after the other, and yield the records of all of them at the end.
 
-    Settings, shapes and records are those of `rlnorm.dqn.train`; `only` holds what stable-baselines3 leaves no choice
-    about (`ONLY`). `errors` says what it cannot express. q and `diverged` are taken from what its updates computed; for
-    QR-DQN a Q is the mean of its quantiles, and the loss the quantile Huber loss.
+    Settings, shapes and records are those of `rlnorm.dqn.train`, without probes; `only` holds what stable-baselines3
+    leaves no choice about (`ONLY`). `errors` says what it cannot express. q and `diverged` are taken from what its
+    updates computed; for QR-DQN a Q is the mean of its quantiles, and the loss the quantile Huber loss.
 
     stable-baselines3 seeds the global streams of `random`, numpy and torch and draws from them.
     """

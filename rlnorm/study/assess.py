@@ -18,7 +18,7 @@ from rlnorm.study.discover import Found
 from rlnorm.study.engines import DQN_ENGINES, TRAINING, Engine
 from rlnorm.study.exact import Exact
 from rlnorm.study.judge import Judgement, Outcome, Sample, Verdict, judge, overall
-from rlnorm.study.metrics import METRICS, diverged_at, series
+from rlnorm.study.metrics import METRICS, PROBES, diverged_at, series, unfold
 from rlnorm.study.plan import SEEDS, SELECTION, Need, Unit, arm_need
 from rlnorm.study.results import ArmResult, ClaimResult, Curve, PartResult
 from rlnorm.study.store import Store
@@ -323,27 +323,28 @@ def _arm(part: Effect, arm: str, need: Need, store: Store) -> ArmResult:
         over_members(scored.score),
         over_members(lambda records, _, i: diverged_at(records, i) < len(records)) > 0,
         over_members(METRICS["final_return"].score) if part.experiment.engine in DQN_ENGINES else None,
-        _curves(runs, store),
+        *_curves(runs, store),
     )
 
 
-def _curves(runs: Sequence[_Run], store: Store) -> Mapping[str, Curve]:
+def _curves(runs: Sequence[_Run], store: Store) -> tuple[Mapping[str, Curve], Mapping[str, Curve]]:
+    """What was recorded over training, and the probes by their tags."""
     if not runs:
-        return {}
-    first = store.read(runs[0].unit).records
-    keys = [key for key in CURVES if key in first[-1]]
-    steps = np.array([record["step"] for record in first])
+        return {}, {}
+    unfolded = {run.unit.id: [unfold(record) for record in store.read(run.unit).records] for run in runs}
+    first = unfolded[runs[0].unit.id]
 
-    def rows(key: str) -> np.ndarray:
-        found = []
+    def curve(key: str) -> Curve:
+        at, found = [i for i, record in enumerate(first) if key in record], []
         for run in runs:
-            records, member = store.read(run.unit).records, run.members[len(run.members) // 2]
+            records, member = unfolded[run.unit.id], run.members[len(run.members) // 2]
             values = series(records, key, member)
             values[diverged_at(records, member) :] = np.nan
-            found.append(values)
-        return np.array(found)
+            found.append(values[at])
+        return Curve(np.array([first[i]["step"] for i in at]), np.array(found))
 
-    return {key: Curve(steps, rows(key)) for key in keys}
+    probes = dict.fromkeys(key for record in first for key in record if key.startswith(PROBES))
+    return {key: curve(key) for key in CURVES if key in first[-1]}, {key: curve(key) for key in probes}
 
 
 def scores_csv(result: ClaimResult) -> str:

@@ -66,9 +66,9 @@ _ALGEBRA = ("nn", "textbook.py", "textbook")
 
 # What the rows of each engine depend on, relative to the package.
 SOURCES: Mapping[str, tuple[str, ...]] = {
-    "dqn": (*_BODY, "dqn"),
+    "dqn": (*_BODY, "probes", "dqn"),
     "supervised": (*_BODY, "supervised"),
     "sb3": (*_BODY, "sb3"),
     "exact": (*_ALGEBRA, "study/exact.py", "study/cases.py", "study/short_formula.py"),
-    "cost": (*_BODY, *_ALGEBRA, "supervised", "dqn", "study/cost.py"),
+    "cost": (*_BODY, *_ALGEBRA, "supervised", "probes", "dqn", "study/cost.py"),
 }

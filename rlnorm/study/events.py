@@ -62,23 +62,25 @@ def text(tag: str, markdown: str) -> Value:
     return _summary.Summary.Value(tag=tag, metadata=metadata, tensor=tensor)
 
 
-def bands_layout(category: str, charts: Mapping[str, str]) -> Value:
-    """The layout of the Custom Scalars tab: a Margin chart for every title -> prefix of the tags /mean, /low, /high.
+def bands_layout(categories: Mapping[str, Mapping[str, str]]) -> Value:
+    """The layout of the Custom Scalars tab: category -> title of a Margin chart -> prefix of /mean, /low, /high.
 
     Tags are exact and of one run; a chart shows every run that is ticked. Only one layout may be in a log directory.
     """
-    margin = _layout.MarginChartContent
-    drawn = [
-        _layout.Chart(
-            title=title,
-            margin=margin(series=[margin.Series(value=f"{key}/mean", lower=f"{key}/low", upper=f"{key}/high")]),
-        )
-        for title, key in charts.items()
-    ]
-    categories = [_layout.Category(title=category, chart=drawn)] if drawn else []
-    tensor = _string(_layout.Layout(category=categories).SerializeToString())
+    chart = _layout.Chart
+    drawn = {
+        category: [chart(title=title, margin=_margin(key)) for title, key in charts.items()]
+        for category, charts in categories.items()
+    }
+    shown = [_layout.Category(title=category, chart=charts) for category, charts in drawn.items() if charts]
+    tensor = _string(_layout.Layout(category=shown).SerializeToString())
     metadata = layout_metadata.create_summary_metadata()
     return _summary.Summary.Value(tag=layout_metadata.CONFIG_SUMMARY_TAG, metadata=metadata, tensor=tensor)
+
+
+def _margin(key: str) -> Any:
+    series = _layout.MarginChartContent.Series(value=f"{key}/mean", lower=f"{key}/low", upper=f"{key}/high")
+    return _layout.MarginChartContent(series=[series])
 
 
 def hparams(own: HParams, differing: Set[str], metrics: Iterable[str]) -> Iterator[Event]:

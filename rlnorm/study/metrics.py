@@ -16,6 +16,16 @@ from rlnorm.tasks.environments import SCALES
 Records = Sequence[Mapping[str, Any]]
 
 
+PROBES = "norm/"
+
+
+def unfold(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with its probes beside the rest, each under the name of its tag: norm/<layer>/<probe>."""
+    found = record.get("probes", {}).items()
+    tags = {f"{PROBES}{layer}/{name}": values for layer, probes in found for name, values in probes.items()}
+    return {**record, **tags}
+
+
 def series(records: Records, key: str, member: int) -> np.ndarray:
     """One member's values over the records, (T,); NaN where there is none."""
     values = [record.get(key) for record in records]

@@ -5,7 +5,7 @@ or had nothing to say at that step).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -39,6 +39,7 @@ class ArmResult:
     diverged: np.ndarray
     final: np.ndarray | None
     curves: Mapping[str, Curve]
+    probes: Mapping[str, Curve] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

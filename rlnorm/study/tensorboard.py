@@ -23,7 +23,7 @@ import numpy as np
 
 from rlnorm.errors import ConfigError
 from rlnorm.study import bands, events, words
-from rlnorm.study.results import ArmResult, ClaimResult, PartResult, StudyResult
+from rlnorm.study.results import ArmResult, ClaimResult, Curve, PartResult, StudyResult
 
 HOST = "localhost"
 POINTS = 100_000
@@ -36,9 +36,7 @@ def write(study: StudyResult, directory: Path, per_seed: bool = False) -> None:
     events.clear(directory / FOLDER)
     for claim in study.claims:
         events.clear(directory / safe(claim.id) / FOLDER)
-    keys = dict.fromkeys(key for _, _, arm in words.arms_of(study) for key in arm.curves)
-    charts = {words.CURVES.get(key, key): key for key in keys}
-    layout = events.bands_layout("Mean over seeds with 95 % band", charts)
+    layout = events.bands_layout(charts(study))
     events.write(directory / FOLDER, [events.event(0, [layout, events.text("verdicts", overview(study))])])
     for claim in study.claims:
         events.write(directory / safe(claim.id) / FOLDER, [events.event(0, [events.text("claim", page(claim))])])
@@ -48,7 +46,7 @@ def write(study: StudyResult, directory: Path, per_seed: bool = False) -> None:
         run = run_of(directory, claim, part, arm)
         events.write(run, [*events.hparams(settings, differing, (SCORE, DIVERGED)), *_means(arm), _scores(arm)])
         for row, seed in enumerate(arm.seeds if per_seed else ()):
-            single = {f"{key}/seed": (curve.steps, curve.values[row]) for key, curve in arm.curves.items()}
+            single = {f"{key}/seed": (curve.steps, curve.values[row]) for key, curve in _lines(arm)}
             events.write(run / f"seed-{seed}", events.scalars(single))
 
 
@@ -134,6 +132,23 @@ def hparams(study: StudyResult) -> list[events.HParams]:
     return [{key: column[i] for key, column in columns.items()} for i in range(len(found))]
 
 
+def charts(study: StudyResult) -> dict[str, dict[str, str]]:
+    """Category -> title -> prefix of the tags: the curves first, then the probes of each layer."""
+    first = "Mean over seeds with 95 % band"
+    found: dict[str, dict[str, str]] = {first: {}}
+    for _, _, arm in words.arms_of(study):
+        found[first] |= {words.CURVES.get(key, key): key for key in arm.curves}
+        for key in arm.probes:
+            _, layer, probe = key.split("/")
+            found.setdefault(f"Probes of {layer}", {})[probe.replace("_", " ")] = key
+    return found
+
+
+def _lines(arm: ArmResult) -> Iterator[tuple[str, Curve]]:
+    yield from arm.curves.items()
+    yield from arm.probes.items()
+
+
 def _free(port: int) -> int:
     """`port`, or any free one for 0. ConfigError where it is taken or no port."""
     with socket.socket() as probe:
@@ -176,7 +191,7 @@ def _one_type(column: list[object]) -> list[bool] | list[float] | list[str]:
 
 def _means(arm: ArmResult) -> Iterator[events.Event]:
     columns: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for key, curve in arm.curves.items():
+    for key, curve in _lines(arm):
         drawn = bands.curve(curve.values)
         mean = np.where(np.isfinite(drawn.mean), drawn.mean, drawn.rest)
         # a Margin chart needs all three at every step: where there is no band, it has no width

@@ -38,6 +38,7 @@ FINE: dict[str, Any] = {
     "tau": 1.0,
     "epsilon": (1.0, 0.05, 0.5),
     "envs": 1,
+    "probes": 20,
     "compile": False,
 }
 UNKNOWN_ENVIRONMENT = "unknown environment 'CartPol-v1'. Did you mean 'CartPole-v1'?"
@@ -59,6 +60,7 @@ CASES = [
     ({"modes": {"online": "tain"}}, "unknown value of modes['online'] 'tain'. Did you mean 'train'?"),
     ({"target_every": None, "double": True}, "double Q-learning needs a target network"),
     ({"tau": 0.0}, "tau is the share of the online parameters that the target takes, in (0, 1], got 0.0."),
+    ({"probes": -1}, "probes must not be negative, got -1."),
     ({"reward_scale": 0.0}, "reward_scale must be positive and finite, got 0.0."),
     ({"recipe": "supervise"}, "unknown recipe 'supervise'. Did you mean 'supervised'?"),
     ({"loss": "hubert"}, "unknown loss 'hubert'. Did you mean 'huber'?"),

@@ -26,6 +26,7 @@ FAST = {
     "buffer": 1000,
     "train_every": 10,
     "target_every": 50,
+    "probes": 2,
 }
 
 

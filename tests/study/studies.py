@@ -65,6 +65,7 @@ def arm(
         diverged=lost,
         final=500 * runs[:, 0] if engine == "dqn" else None,
         curves={key: Curve(steps, value) for key, value in values.items()},
+        probes={"norm/norm1/mean_gap": Curve(steps[::5], values["loss"][:, ::5])} if engine == "dqn" else {},
     )
 
 
@@ -166,10 +167,12 @@ def all_diverged_claim() -> ClaimResult:
     assert isinstance(part, Effect)
     arms = dict(whole.parts[0].arms)
     lost = arms["layer"]
-    blank = {key: replace(curve, values=np.full_like(curve.values, np.nan)) for key, curve in lost.curves.items()}
-    arms["layer"] = replace(
-        lost, scores=np.zeros(16), diverged=np.ones(16, bool), final=np.full(16, np.nan), curves=blank
+    blank, bare = (
+        {key: replace(curve, values=np.full_like(curve.values, np.nan)) for key, curve in curves.items()}
+        for curves in (lost.curves, lost.probes)
     )
+    ended = {"scores": np.zeros(16), "diverged": np.ones(16, bool), "final": np.full(16, np.nan)}
+    arms["layer"] = replace(lost, **ended, curves=blank, probes=bare)
     return replace(whole, parts=(judged("dqn-ln", whole.parts[0].name, part, arms),))
 
 

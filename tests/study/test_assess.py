@@ -99,6 +99,22 @@ class TestVerdict:
         np.testing.assert_allclose(layer.final[:3], [22.3, 22.3, level(0.5)])
         assert part.verdict.diverged == pytest.approx(2 / 16)
         np.testing.assert_equal(np.isnan(layer.curves["loss"].values[:, 1]), layer.diverged)
+        assert not layer.probes
+
+    def test_probes_are_curves_of_the_records_that_hold_them(self, tmp_path: Path):
+        one, store = asked(), Store(tmp_path)
+        for unit in units([one], store):
+            rows = [{"step": step, "return": [level(0.5)] * 8, "diverged": [False] * 8} for step in (1, 2, 3, 4)]
+            rows[1]["probes"] = {"norm1": {"mean_gap": list(range(8))}}
+            rows[3]["probes"] = {"norm1": {"mean_gap": [None] * 8, "mean_drift": [0.5] * 8}}
+            store.write(unit, [*rows[:-1], {**rows[-1], "final_return": [level(0.5)] * 8}], lambda: 0.0)
+        probes = assess(one, store).parts[0].arms["layer"].probes
+        assert {tag: curve.steps.tolist() for tag, curve in probes.items()} == {
+            "norm/norm1/mean_gap": [2, 4],
+            "norm/norm1/mean_drift": [4],
+        }
+        gaps = probes["norm/norm1/mean_gap"].values
+        np.testing.assert_equal(gaps, [[i % 8, np.nan] for i in range(len(gaps))])
 
 
 class TestRates:

@@ -64,10 +64,11 @@ def test_there_is_one_run_per_arm_one_per_claim_and_one_for_all(tmp_path: Path):
     }
 
 
-@pytest.mark.parametrize("key", ["return", "loss", "q", "epsilon"])
+@pytest.mark.parametrize("key", ["return", "loss", "q", "epsilon", "norm/norm1/mean_gap"])
 def test_mean_and_band_are_read_back_in_full(tmp_path: Path, key: str):
     tensorboard.write(STUDY, tmp_path)
-    curve = STUDY.claims[0].parts[0].arms["layer"].curves[key]
+    arm = STUDY.claims[0].parts[0].arms["layer"]
+    curve = {**arm.curves, **arm.probes}[key]
     drawn = bands.curve(curve.values)
     whole = np.isfinite(drawn.mean)
     for name, expected in zip(("mean", "low", "high"), drawn):
@@ -209,12 +210,13 @@ def test_the_server_gives_every_point(server: Server):
 
 
 def test_the_server_has_the_layout_with_tags_that_exist(server: Server):
-    charts = server.get("plugin/custom_scalars/layout")["category"][0]["chart"]
-    assert [chart["title"] for chart in charts][:4] == ["Return", "Loss", "Mean Q", "Epsilon"]
+    curves, probes = server.get("plugin/custom_scalars/layout")["category"]
+    assert [chart["title"] for chart in curves["chart"]][:4] == ["Return", "Loss", "Mean Q", "Epsilon"]
+    assert (probes["title"], [chart["title"] for chart in probes["chart"]]) == ("Probes of norm1", ["mean gap"])
     written = {tag for run in server.get("plugin/scalars/tags").values() for tag in run}
-    for chart in charts:
+    for chart in curves["chart"] + probes["chart"]:
         (series,) = chart["margin"]["series"]
-        assert [series[end].split("/")[1] for end in ("value", "lower", "upper")] == ["mean", "low", "high"]
+        assert [series[end].split("/")[-1] for end in ("value", "lower", "upper")] == ["mean", "low", "high"]
         assert set(series.values()) <= written
 
 

@@ -1,0 +1,83 @@
+"""Probes of every agent, taken now and then around an update that is made anyway: `rlnorm.probes`, many at once."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from rlnorm.dqn.agents import Agents
+from rlnorm.probes import NETWORK, Moments, State, overestimation, plain, probe
+
+DIGITS = 4  # of a probe in a record: more would say nothing and fill the store
+
+
+class Probing:
+    """Probes of `agents`, at the first update in each of `times` equal parts of a run of `steps` steps.
+
+    The batch is the one that is learned from, in the online network's terms (rows of s). Inputs drift from one probe to
+    the next. Returns are those of the last training episode in each environment, exploration included, discounted from
+    its beginning; an episode that was cut off counts as far as it went.
+
+    discount      gamma, for the returns
+    observation   (N, E, *shape), where the first episodes begin
+    """
+
+    def __init__(self, agents: Agents, times: int, steps: int, discount: float, observation: np.ndarray):
+        self._agents, self._times, self._steps, self._discount = agents, times, steps, discount
+        self._network = agents.online.member(0)
+        self._next, self._earlier, self._values = 0, dict[str, Moments](), dict[str, Any]()
+        self._began = observation.copy()
+        self._return, self._weight = np.zeros(observation.shape[:2]), np.ones(observation.shape[:2])
+        self._last_began, self._last_return = observation.copy(), np.full(observation.shape[:2], np.nan)
+
+    def episodes(self, reward: np.ndarray, ended: np.ndarray, observation: np.ndarray) -> None:
+        """Rewards as learned from and where a step ended an episode, (N, E) each, and what is observed after it."""
+        if not self._times:
+            return
+        self._return += self._weight * reward
+        self._weight *= self._discount
+        if ended.any():
+            self._last_began[ended], self._last_return[ended] = self._began[ended], self._return[ended]
+            self._began[ended], self._return[ended], self._weight[ended] = observation[ended], 0, 1
+
+    def update(self, step: int, sample: Any) -> tuple[Tensor, Tensor]:
+        """`Agents.update` after `step` steps; measured where it is time to."""
+        part = (step - 1) * self._times // self._steps
+        if not self._times or part < self._next:
+            return self._agents.update(sample)
+        self._next = part + 1
+        gradients, before = self._agents.gradients(sample), deepcopy(self._agents.online.parameters).views
+        result = self._agents.update(sample)
+        self._values = self._measure(sample, gradients, before)
+        return result
+
+    def take(self) -> dict[str, Any]:
+        """What was measured since the last call as a record holds it: {"probes": layer -> probe -> one per agent}."""
+        values, self._values = self._values, {}
+        return {"probes": values} if values else {}
+
+    def _measure(self, sample: Any, gradients: Mapping[str, Tensor], before: Mapping[str, Tensor]) -> dict[str, Any]:
+        agents, batch = self._agents, self._agents.unpack(sample)
+        x = agents.read(batch.s_tm1)
+        if x.shape[1] == 1:  # as in `Agents`: beside a copy of itself
+            x = torch.cat([x, x], 1)
+        given: dict[str, Any] = {"gradients": gradients, "before": before}
+        if agents.target:
+            given["target"] = State(agents.target_parameters.views, agents.target_buffers.views)
+        if self._earlier:
+            given["earlier"] = self._earlier
+        state = State(agents.online.parameters.views, agents.online.buffers.views)
+        found = vmap(lambda s, x, given: probe(self._network, s, x, **given))(state, x, given)
+        self._earlier = found.inputs
+        expected = agents.online(agents.read(torch.from_numpy(self._last_began)), "eval").amax(-1)
+        bias = vmap(overestimation)(expected, torch.from_numpy(self._last_return))
+        found.values.setdefault(NETWORK, {})["overestimation"] = bias.float()
+        return {layer: {n: _short(v) for n, v in probes.items()} for layer, probes in plain(found.values).items()}
+
+
+def _short(values: list[float]) -> list[float]:
+    return [float(f"{value:.{DIGITS}g}") for value in values]
