@@ -23,7 +23,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 ENV, AGENTS, LR = "MinAtar/Breakout-v1", 8, 2.5e-4
-SHARED: dict[str, Any] = {"batch": 32, "buffer": 100_000, "starts": 1_000, "target_every": 1_000, "discount": 0.99}
+SHARED: dict[str, Any] = {"batch": 32, "buffer": 100_000, "starts": 500, "target_every": 1_000, "discount": 0.99}
 
 
 def ours(norm: str, steps: int, seed: int) -> float:
