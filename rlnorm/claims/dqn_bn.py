@@ -54,6 +54,7 @@ CLAIM = Claim(
         ),
     },
     decisive=tuple(name for name, _ in comparisons()),
+    filed_as="effect",
     literature="Bhatt et al. 2024 (CrossQ, arXiv:1902.05605) make batch normalization work in off-policy actor-critic "
     "learning by passing s and s' through one batch; SLM-Lab's discrete CrossQ scores 335 on CartPole-v1, its DQN 240; "
     "they differ in more than the norm (no target network, batch renormalization), so this is no measure of BN alone.",
