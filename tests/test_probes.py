@@ -1,6 +1,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from math import log, sqrt
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -112,6 +113,9 @@ class TestProbes:
 
     def test_every_probe_says_what_it_is(self):
         assert all(p.what and p.unit and p.source and p.at for p in PROBES.values())
+
+    def test_their_page_has_the_table(self):
+        assert formulas.table() in (Path(__file__).parents[1] / "docs" / "probes.md").read_text(encoding="utf-8")
 
     def test_an_online_network_gives_every_probe_where_the_table_has_it(self, rng: torch.Generator):
         online, target = (network((4,), 2, hidden=(8, 8), norm="batch") for _ in range(2))

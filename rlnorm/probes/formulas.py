@@ -152,3 +152,10 @@ PROBES: Mapping[str, Probe] = {
     ),
 }  # fmt: skip
 """Every probe by its name: what tests, tags of TensorBoard and documentation are made from."""
+
+
+def table() -> str:
+    """`PROBES` in Markdown: the table of docs/probes.md."""
+    head = ["| probe | what it is | unit | taken of each | source |", "|---|---|---|---|---|"]
+    rows = (f"| `{n}` | {p.what} | {p.unit} | {', '.join(p.at)} | {p.source} |" for n, p in PROBES.items())
+    return "\n".join([*head, *rows])

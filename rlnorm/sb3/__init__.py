@@ -1,6 +1,7 @@
 """The layers of `rlnorm.nn` inside stable-baselines3's policies.
 
-    model = DQN(DQNPolicy, "CartPole-v1", policy_kwargs=dict(norm="layer"))
+    model = DQN(DQNPolicy, "CartPole-v1", policy_kwargs=dict(norm="layer"), tensorboard_log="runs")
+    model.learn(50_000, callback=NormCallback())
 
 `QRDQNPolicy` and `TQCPolicy` need sb3-contrib and are imported when asked for.
 """
@@ -8,6 +9,7 @@
 from typing import TYPE_CHECKING, Any
 
 from rlnorm.sb3.actor_critic import ActorCriticPolicy, SACPolicy, TD3Policy
+from rlnorm.sb3.callback import NormCallback
 from rlnorm.sb3.dqn import DQNPolicy
 from rlnorm.sb3.export import to_sb3
 from rlnorm.sb3.extractors import DictExtractor, FlatExtractor, ImageExtractor
@@ -21,6 +23,7 @@ __all__ = [
     "DictExtractor",
     "FlatExtractor",
     "ImageExtractor",
+    "NormCallback",
     "QRDQNPolicy",
     "SACPolicy",
     "TD3Policy",
