@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +106,11 @@ def command(*words: object) -> list[str]:
 
 
 def start(folder: Path, *words: object) -> subprocess.Popen[str]:
-    """`rlnorm ...` at work in `folder`, leader of a process group of its own."""
+    """`rlnorm ...` at work in `folder`, leader of a process group of its own, that Ctrl-C reaches.
+
+    A shell's background jobs ignore it and their children inherit that: without a reset here the tests of stopping
+    would wait in vain wherever they are run so.
+    """
     return subprocess.Popen(
         command(*words),
         cwd=folder,
@@ -114,6 +119,7 @@ def start(folder: Path, *words: object) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
         env={**os.environ, "COLUMNS": "80"},
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
 
 
