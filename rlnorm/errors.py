@@ -1,7 +1,9 @@
 """Bad input, said in one clear sentence each and all at once."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class ConfigError(ValueError):
@@ -38,3 +40,14 @@ def too_few(counts: Mapping[str, int]) -> Iterator[str]:
     for name, value in counts.items():
         if value < 1:
             yield f"{name} must be at least 1, got {value}."
+
+
+def unwritable(what: str, name: str, folder: Path) -> Iterator[str]:
+    """The sentence if `what` cannot be written under `folder`, which was given as `name`."""
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        yield f"cannot write {what} to {name} {str(folder)!r}: {str(there)!r} is a file, not a folder."
+    elif not os.access(there, os.W_OK | os.X_OK):
+        yield f"cannot write {what} to {name} {str(folder)!r}: no permission in {str(there)!r}."

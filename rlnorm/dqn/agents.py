@@ -1,5 +1,6 @@
 """A population of DQN agents: acting, and the update as a pure function of tensors so that it can be compiled whole."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any, ParamSpec, TypeVar
@@ -11,7 +12,7 @@ from rlnorm.compiling import compiled
 from rlnorm.dqn.losses import LOSSES, chosen, clip_by_norm, double_q_learning_target, q_learning_target
 from rlnorm.dqn.recipes import Recipe
 from rlnorm.dqn.replay import Batch
-from rlnorm.nn import Mode
+from rlnorm.nn import Mode, set_mode
 from rlnorm.optimizers import OPTIMIZERS
 from rlnorm.population import Population, Rows, Tensors
 
@@ -147,7 +148,24 @@ class Agents:
         `act` is the same, for one E, except that it updates running statistics where the recipe says so.
         """
         with torch.no_grad():
-            return self._best(observations, FROZEN[self.recipe.acting])
+            return self._best(observations, self.acts_in)
+
+    @property
+    def acts_in(self) -> Mode:
+        """The mode whose statistics actions are taken with, which updates none."""
+        return FROZEN[self.recipe.acting]
+
+    def member(self, i: int) -> nn.Sequential:
+        """Agent i as a plain module of its own, float32 observations (B, *shape) -> Q (B, actions).
+
+        It is in the mode that agents act in ("eval" but for recipes that say otherwise), so that its greedy actions are
+        the agent's. Where observations are standardized, its first layer, `observations`, does so.
+        """
+        network = self.online.member(i)
+        assert isinstance(network, nn.Sequential)
+        if self.observations is not None:
+            network = with_observations(self.observations.member(i), network)
+        return set_mode(network, self.acts_in)
 
     def _best(self, observations: Tensor, mode: Mode) -> Tensor:
         x = self.read(observations)
@@ -166,6 +184,11 @@ class Agents:
         if self.recipe.statistics != "own":
             copied = self.recipe.statistics == "copied"
             self.target_buffers.copy_(self.online.buffers if copied else self.first_buffers)
+
+
+def with_observations(norm: nn.Module, network: nn.Sequential) -> nn.Sequential:
+    """`network` behind what standardizes its observations, as one network whose layers keep their names."""
+    return nn.Sequential(OrderedDict([("observations", norm), *network.named_children()]))
 
 
 def _as_it_is(function: Callable[P, R]) -> Callable[P, R]:

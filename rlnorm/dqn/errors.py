@@ -1,11 +1,12 @@
 """What of DQN's settings cannot be used, found before anything runs and said all at once."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rlnorm.dqn.losses import LOSSES
 from rlnorm.dqn.recipes import recipe_errors
-from rlnorm.errors import ConfigError, too_few, unknown
+from rlnorm.errors import ConfigError, too_few, unknown, unwritable
 from rlnorm.networks import network_errors
 from rlnorm.nn import get_norm
 from rlnorm.optimizers import OPTIMIZERS
@@ -47,6 +48,7 @@ def errors(
     init_scale: float,
     clip: float | None,
     probes: int,
+    save: str | Path | None = None,
     **_: object,
 ) -> Iterator[str]:
     """One sentence for each setting of `train` that cannot be used."""
@@ -113,6 +115,8 @@ def errors(
         yield f"{envs} environments per agent need a buffer of at least as many transitions, got {buffer}."
     if envs > steps:
         yield f"{envs} environments per agent make {envs} steps at once, beyond the budget of {steps}."
+    if save is not None:
+        yield from unwritable("agents", "save", Path(save))
     if starts >= steps:
         yield f"learning would start after {starts} steps, beyond the budget of {steps}."
 

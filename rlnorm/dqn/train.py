@@ -5,18 +5,20 @@ arXiv:1509.06461), or no target network. Defaults are CleanRL's `dqn.py`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from rlnorm.dqn.agents import FROZEN, Agents
+from rlnorm.dqn.agents import Agents
 from rlnorm.dqn.errors import errors
 from rlnorm.dqn.images import ImageReplay
 from rlnorm.dqn.probing import Probing
 from rlnorm.dqn.recipes import resolve
 from rlnorm.dqn.records import EVALUATION_EPISODES, Window, evaluate
 from rlnorm.dqn.replay import Replay
+from rlnorm.dqn.saved import save as save_agents
 from rlnorm.errors import raise_if_any
 from rlnorm.networks import network
 from rlnorm.nn import ObservationNorm
@@ -77,6 +79,7 @@ def train(
     envs: int = 1,
     probes: int = 20,
     compile: bool = False,
+    save: str | Path | None = None,
 ) -> Iterator[Record]:
     """Train len(seeds) agents as one population, agent i from `seeds[i]` at learning rate `rates[i]`.
 
@@ -93,7 +96,8 @@ def train(
     over the training episodes finished since the last record, NaN if none), loss and q (of scaled rewards; means since
     the last record, NaN before the first update), diverged; and epsilon. The last one also holds final_return: the mean
     of 20 greedy episodes. `probes` of them, spread evenly, also hold probes (layer -> probe -> a number per agent; see
-    `rlnorm.dqn.probing`). Raises ConfigError with every error at once.
+    `rlnorm.dqn.probing`). Before it comes, with `save`, agent i is written to the file agent<i>.pt in that folder, and
+    `rlnorm.dqn.load` makes a plain module of it. Raises ConfigError with every error at once.
 
     The agents of a block share one stream of random numbers for acting and sampling, so that what reproduces is the
     block. One torch thread is assumed.
@@ -111,19 +115,19 @@ def train(
         replay = ImageReplay(members, buffer, shape, observation.dtype, envs)
     else:
         replay = Replay(members, buffer, shape)
+    layout: dict[str, Any] = {
+        "outputs": actions,
+        "hidden": tuple(hidden),
+        "channels": tuple(channels),
+        "kernel": kernel,
+        "norm": norm,
+        "norm_kwargs": norm_kwargs,
+        "place": place,
+        "sites": tuple(sites),
+        "activation": activation,
+    }
     agents = Agents(
-        lambda: network(
-            shape,
-            actions,
-            hidden=hidden,
-            channels=channels,
-            kernel=kernel,
-            norm=norm,
-            norm_kwargs=norm_kwargs,
-            place=place,
-            sites=sites,
-            activation=activation,
-        ),
+        lambda: network(shape, **layout),
         seeds,
         rates,
         unpack=replay.unpack,
@@ -143,7 +147,7 @@ def train(
     window, probing = Window(members, envs), Probing(agents, probes, steps, discount, observation)
     drawn = draws(rng, actions, members, envs, coins=1 if use.sb3_loop else envs)
     period = target_every and (max(target_every // envs, 1) * envs if use.sb3_loop else target_every)
-    together = envs if FROZEN[use.acting] == "batch" else EVALUATION_EPISODES
+    together = envs if agents.acts_in == "batch" else EVALUATION_EPISODES
 
     for step in range(envs, steps + 1, envs):
         share = epsilon_at(step - envs, steps, epsilon)
@@ -179,4 +183,6 @@ def train(
             record |= probing.take()
             if last:
                 record["final_return"] = evaluate(agents, env, eval_seed, together=together).tolist()
+                if save is not None:
+                    save_agents(agents, Path(save), rates, shape, layout)
             yield record

@@ -32,7 +32,9 @@ class Engine:
     libraries: tuple[str, ...] = ()
 
 
+# Where agents are saved decides no row.
 _DQN = inspect.signature(rlnorm.dqn.train)
+_DQN = _DQN.replace(parameters=[each for each in _DQN.parameters.values() if each.name != "save"])
 _ALGORITHM = inspect.Parameter("algorithm", inspect.Parameter.KEYWORD_ONLY, default="dqn")
 
 TRAINING: Mapping[str, Engine] = {

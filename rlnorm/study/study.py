@@ -21,7 +21,7 @@ from typing import Any
 from rich.console import Console
 
 import rlnorm
-from rlnorm.errors import ConfigError, raise_if_any
+from rlnorm.errors import ConfigError, raise_if_any, unwritable
 from rlnorm.study import adhoc, discover, report, tensorboard
 from rlnorm.study.assess import Asked, assess, scores_csv, units
 from rlnorm.study.discover import Found
@@ -194,10 +194,4 @@ def _remembered(out: Path) -> dict[str, dict[str, Any]]:
 
 def out_errors(out: Path) -> Iterator[str]:
     """A sentence if results cannot be written under `out`."""
-    there = out
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    if not there.is_dir():
-        yield f"cannot write results to --out {str(out)!r}: {str(there)!r} is a file, not a folder."
-    elif not os.access(there, os.W_OK | os.X_OK):
-        yield f"cannot write results to --out {str(out)!r}: no permission in {str(there)!r}."
+    yield from unwritable("results", "--out", out)

@@ -1,5 +1,4 @@
 from collections import deque
-from collections.abc import Iterator
 from typing import Any
 
 import gymnasium as gym
@@ -143,13 +142,6 @@ class Lights(gym.Env[np.ndarray, np.int64]):
     def step(self, action: np.int64):
         reward, self.steps = float(action == self.lit), self.steps + 1
         return self._seen(), reward, self.steps == 6, False, {}
-
-
-@pytest.fixture
-def lights() -> Iterator[str]:
-    gym.register("Lights-v0", entry_point=f"{__name__}:Lights")
-    yield "Lights-v0"
-    del gym.registry["Lights-v0"]
 
 
 def learn(env: str, **changes: object) -> list[dict[str, Any]]:

@@ -83,7 +83,7 @@ def test_no_target_network_is_refused_by_name():
 def test_every_setting_of_dqn_is_taken_or_has_a_value_that_is_expected():
     ours = set(inspect.signature(rlnorm.dqn.train).parameters)
     taken = set(inspect.signature(train).parameters) - {"only", "algorithm"}
-    assert ours == taken | set(ONLY) | {"channels", "kernel", "probes"}
+    assert ours == taken | set(ONLY) | {"channels", "kernel", "probes", "save"}
     assert not taken & set(ONLY)
 
 

@@ -1,0 +1,55 @@
+"""Trained agents as files: one each, with its weights and what its network is made from.
+
+`rlnorm.dqn.train(..., save=FOLDER)` writes FOLDER/agent<i>.pt for agent i; `load` makes a plain module of it.
+"""
+
+import pickle
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from rlnorm.dqn.agents import Agents, with_observations
+from rlnorm.errors import ConfigError
+from rlnorm.networks import network
+from rlnorm.nn import ObservationNorm, set_mode
+
+
+def save(agents: Agents, folder: Path, rates: Sequence[float], shape: Sequence[int], layout: Mapping[str, Any]) -> None:
+    """Write every agent; `layout` is what `rlnorm.networks.network` was given beside the observations' shape."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, (seed, rate) in enumerate(zip(agents.online.seeds, rates, strict=True)):
+        kept = {
+            "shape": tuple(shape),
+            "layout": dict(layout),
+            "normalize_observations": agents.observations is not None,
+            "mode": agents.acts_in,
+            "seed": int(seed),
+            "rate": float(rate),
+            "weights": OrderedDict(agents.member(i).state_dict()),
+        }
+        part = folder / f"agent{i}.pt.partial"
+        torch.save(kept, part)
+        part.replace(folder / f"agent{i}.pt")
+
+
+def load(path: str | Path) -> nn.Sequential:
+    """A saved agent as `Agents.member` gives it: a plain module, observations (B, *shape) -> Q (B, actions).
+
+    A norm of one's own must still lie where it was: its file is run. Raises FileNotFoundError; ConfigError for a file
+    that holds something else.
+    """
+    try:
+        kept = torch.load(path, weights_only=True)
+        shape, layout = kept["shape"], kept["layout"]
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
+        raise ConfigError(f"{str(path)!r} is no agent that rlnorm.dqn.train saved, or not all of one.") from error
+    with torch.random.fork_rng(devices=()):  # the weights that are drawn here give way at once
+        agent = network(shape, **layout)
+    if kept["normalize_observations"]:
+        agent = with_observations(ObservationNorm(shape), agent)
+    agent.load_state_dict(kept["weights"])
+    return set_mode(agent.eval(), kept["mode"])
