@@ -16,9 +16,10 @@ from rich.console import Console
 
 from rlnorm import api
 from rlnorm.api import count_errors, find_claims, find_named
-from rlnorm.errors import ConfigError, raise_if_any, unknown
+from rlnorm.errors import ConfigError, raise_if_any, unknown, unwritable
 from rlnorm.nn import check
 from rlnorm.study import adhoc, describe, table, tensorboard
+from rlnorm.study import keep as records
 from rlnorm.study.assess import Asked
 from rlnorm.study.claim import PRESETS
 from rlnorm.study.discover import Found
@@ -196,15 +197,17 @@ def report(
     directory: tyro.conf.Positional[Path] = Path("runs/study"),
     /,
     *,
+    keep: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
     per_seed: bool = False,
 ) -> None:
     """Judge and report again what a folder holds, without training anything.
 
     Args:
         directory: Folder of a study.
+        keep: Write a page and the scores of each claim there too, as small text files to commit or to send.
         per_seed: Write single runs to TensorBoard too.
     """
-    raise_if_any(_folder_errors(directory))
+    raise_if_any([*_folder_errors(directory), *([] if keep is None else unwritable("results", "--keep", keep))])
     asked, lost = asked_before(directory, find_claims())
     for sentence in lost:
         console.print(sentence, style="yellow", markup=False)
@@ -214,6 +217,9 @@ def report(
     result = results([(one, store) for one in asked])
     write(result, directory, per_seed)
     _conclude(result, directory)
+    if keep is not None:
+        written = ", ".join(map(str, records.keep(result, keep)))
+        console.print(f"Kept:        {written}", markup=False, soft_wrap=True)
 
 
 @app.command

@@ -149,6 +149,12 @@ class TestFolderThatIsNone:
             assert err == [f"rlnorm: '{folder}' {what}; expected a folder that `rlnorm run` or `rlnorm train` wrote."]
         assert list(tmp_path.rglob("*")) == [tmp_path / "empty"]
 
+    def test_to_keep_results_in_is_named_beside_the_other(self, rlnorm: Run, tmp_path: Path):
+        (tmp_path / "file").touch()
+        code, _, err = rlnorm("report", "nowhere", "--keep", "file/in")
+        assert (code, len(err)) == (2, 2)
+        assert err[1] == "rlnorm: cannot write results to --keep 'file/in': 'file' is a file, not a folder."
+
     def test_a_damaged_memory_of_what_was_asked_is_said(self, rlnorm: Run, tmp_path: Path):
         (tmp_path / "study.json").write_text('{"claims": ')
         for words in (["report", "."], ["run", "bn-identity", "--out", "."]):
@@ -343,6 +349,9 @@ class TestAClaimOfOnesOwn:
         assert code == 0
         assert "units of work" not in out
         assert (tmp_path / "out" / "verdicts.json").read_text() == first
+        code, out, _ = rlnorm("report", tmp_path / "out", "--keep", tmp_path / "kept")
+        page, table = (str(tmp_path / "kept" / f"my-claim{suffix}") for suffix in (".md", ".csv"))
+        assert (code, out.splitlines()[-1]) == (0, f"Kept:        {page}, {table}")
         code, out, _ = rlnorm("run", tmp_path / "my_claim.py", "--preset", "smoke", "--out", tmp_path / "out")
         assert code == 0
         assert "finished:" not in out

@@ -25,7 +25,7 @@ def run(folder: Path, name: str, *words: str) -> subprocess.CompletedProcess[str
 
 
 def test_the_doors_that_were_asked_for_are_there():
-    assert {"bn_ln_in_dqn.py", "bn_with_relu.py", "note_formulas.py"} <= set(SCRIPTS)
+    assert {"bn_ln_in_dqn.py", "bn_with_relu.py", "note_formulas.py", "train_eval_mode.py"} <= set(SCRIPTS)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -38,7 +38,12 @@ def test_a_script_does_nothing_when_imported_and_says_what_it_is_for(name: str):
 
 
 @pytest.mark.parametrize(
-    ("name", "claims"), [("bn_ln_in_dqn.py", ["dqn-ln", "dqn-bn"]), ("bn_with_relu.py", ["bn-relu"])]
+    ("name", "claims"),
+    [
+        ("bn_ln_in_dqn.py", ["dqn-ln", "dqn-bn"]),
+        ("bn_with_relu.py", ["bn-relu"]),
+        ("train_eval_mode.py", ["dqn-modes"]),
+    ],
 )
 def test_doors_to_claims_name_them_and_pass_options_on(tmp_path: Path, name: str, claims: list[str]):
     done = run(tmp_path, name, "--part", "no such part", "--seeds", "0")
