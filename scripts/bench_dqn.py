@@ -1,10 +1,13 @@
 """Speed of the DQN engine beside stable-baselines3's DQN, in one run, and where its time goes.
 
-    python scripts/bench_dqn.py [--json PATH]
+    python scripts/bench_dqn.py [--parts one ten pieces memory] [--json PATH]
 
 CartPole-v1, 64-64, batch 128, one update per 10 environment steps, two processes with one torch thread each for either
 side: ours with 16 agents a process, stable-baselines3 with one. Environment steps/s are summed over agents and
 processes and leave out start-up, compilation and evaluation. Rounds of ours and theirs alternate; medians are shown.
+
+Parts: throughput with `one` and with `ten` environments per agent, `pieces` of an update, `memory`. The first run on a
+machine compiles; once its caches are warm each part takes at most three minutes.
 """
 
 import argparse
@@ -13,7 +16,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import pairwise
+from itertools import count, pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,8 @@ from rich.console import Console
 from rich.table import Table
 
 PROCESSES, AGENTS, ROUNDS = 2, 16, 3
+NORMS = ("none", "layer", "batch")
+PARTS = ("one", "ten", "pieces", "memory")
 # stable-baselines3's DQN knows one loss and one clip: ours takes the same.
 OURS: dict[str, Any] = {"loss": "huber", "clip": 10.0, "train_every": 10, "hidden": (64, 64)}
 SHARED: dict[str, Any] = {"batch": 128, "buffer": 10_000, "starts": 1_000, "target_every": 500, "discount": 0.99}
@@ -95,24 +100,23 @@ def together(function: Callable[..., float], *arguments: object) -> float:
         return sum(pool.starmap(function, calls))
 
 
-def throughput(steps: int, rounds: int) -> list[dict[str, object]]:
-    """Rows of ours beside stable-baselines3's, for 1 and 10 environments per agent and every norm."""
+def throughput(envs: int, steps: int, rounds: int) -> list[dict[str, object]]:
+    """Rows of ours beside stable-baselines3's, which makes half the steps, for every norm."""
     rows = []
-    for envs in (1, 10):
-        measured: dict[str, list[float]] = {name: [] for name in ("sb3", "none", "layer", "batch")}
-        for _ in range(rounds):
-            for name, values in measured.items():
-                function = stable_baselines3 if name == "sb3" else ours
-                values.append(together(function, name, envs, steps // 2 if name == "sb3" else steps))
-        peer = statistics.median(measured.pop("sb3"))
-        for norm, values in measured.items():
-            mine = statistics.median(values)
-            case = f"steps/s, {envs} envs per agent, {norm}"
-            rows.append({"case": case, "ours": round(mine), "peer": round(peer), "ratio": round(mine / peer, 2)})
+    measured: dict[str, list[float]] = {name: [] for name in ("sb3", *NORMS)}
+    for _ in range(rounds):
+        for name, values in measured.items():
+            function = stable_baselines3 if name == "sb3" else ours
+            values.append(together(function, name, envs, steps // 2 if name == "sb3" else steps))
+    peer = statistics.median(measured.pop("sb3"))
+    for norm, values in measured.items():
+        mine = statistics.median(values)
+        case = f"steps/s, {envs} envs per agent, {norm}"
+        rows.append({"case": case, "ours": round(mine), "peer": round(peer), "ratio": round(mine / peer, 2)})
     return rows
 
 
-def timed(function: Callable[[], object], seconds: float = 1.0) -> float:
+def timed(function: Callable[[], object], seconds: float = 0.5) -> float:
     """Median milliseconds of a call."""
     for _ in range(5):
         function()
@@ -176,10 +180,11 @@ def where_time_goes(norm: str, envs: int, agents: int = AGENTS) -> list[dict[str
     """Milliseconds per update of every piece of the loop (10 environment steps per agent), each timed alone.
 
     An update is compiled whole. Its forward passes, and these with the backward pass, are compiled once more by
-    themselves, so that differences tell the parts.
+    themselves, so that differences tell the parts. Probes are those of the highest rate, that of runs of 5 000 updates.
     """
     from rlnorm.compiling import compiled
     from rlnorm.dqn.losses import chosen, huber, q_learning_target
+    from rlnorm.dqn.probing import APART, Probing
     from rlnorm.dqn.records import Window
     from rlnorm.tasks.environments import make
 
@@ -208,25 +213,31 @@ def where_time_goes(norm: str, envs: int, agents: int = AGENTS) -> list[dict[str
         for _ in range(10 // envs):
             window.episodes(reward, ended)
 
+    # It measures at every call: as many times as there are steps.
+    probing, calls = Probing(learners, 10**6, 10**6, SHARED["discount"], observation), count(1)
     passes = timed(partial(compiled(torch.no_grad()(losses)), learners.online.parameters.views))
     gradients = timed(compiled(backward))
     whole = timed(lambda: learners.update(rows))
-    calls = 10 // envs
+    steps = 10 // envs
     pieces = {
-        "environment": timed(lambda: environments.step(action.ravel())) * calls,
-        "acting": timed(lambda: learners.act(torch.from_numpy(observation)).numpy()) * calls,
-        "replay, add": timed(lambda: replay.add(*transitions)) * calls,
+        "environment": timed(lambda: environments.step(action.ravel())) * steps,
+        "acting": timed(lambda: learners.act(torch.from_numpy(observation)).numpy()) * steps,
+        "replay, add": timed(lambda: replay.add(*transitions)) * steps,
         "replay, sample": timed(lambda: replay.sample(128, generator)),
         "update, forward passes": passes,
         "update, backward pass": gradients - passes,
         "update, optimizer": whole - gradients,
         "logging": timed(log),
-        "sum": 0.0,
+        "probes": (timed(lambda: probing.update(next(calls), rows)) - whole) / APART,
     }
-    pieces["sum"] = sum(pieces.values())
+    total, what = sum(pieces.values()), f"{envs} envs, {agents} agents, {norm}"
+    share = 100 * (pieces["logging"] + pieces["probes"]) / total
     return [
-        {"case": f"ms per update, {envs} envs, {agents} agents, {norm}: {name}", "ours": round(value, 3)}
-        for name, value in pieces.items()
+        *(
+            {"case": f"ms per update, {what}: {name}", "ours": round(value, 3)}
+            for name, value in {**pieces, "sum": total}.items()
+        ),
+        {"case": f"% of the time, {what}: logging and probes", "ours": round(share, 1)},
     ]
 
 
@@ -245,7 +256,7 @@ def memory() -> dict[str, object]:
     """Peak resident memory that training adds to a process: 32 agents with 10^4-step buffers."""
     with get_context("spawn").Pool(1) as pool:
         mib = pool.apply(_memory)
-    return {"case": "MiB added by 32 agents with buffers of 10^4 steps", "ours": round(mib, 1)}
+    return {"case": "MiB per agent (of 32 in a process, with buffers of 10^4 steps, eager)", "ours": round(mib / 32, 2)}
 
 
 def _memory() -> float:
@@ -264,16 +275,24 @@ def main() -> None:
     """Measure, print, and write the rows where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="write the rows {case, ours, peer, ratio} here")
-    parser.add_argument("--steps", type=int, default=40_000, help="environment steps per agent of ours, timed part")
+    parser.add_argument(
+        "--steps", type=int, default=10_000, help="environment steps per agent of ours; with ten, twice"
+    )
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     options = parser.parse_args()
-    rows = throughput(options.steps, options.rounds)
-    with get_context("spawn").Pool(1) as pool:
-        for norm in ("none", "layer", "batch"):
-            for envs in (1, 10):
-                rows += pool.apply(where_time_goes, (norm, envs))
-            rows += [pool.apply(update_beside_floor, (norm, agents)) for agents in (AGENTS, 2 * AGENTS)]
-    rows.append(memory())
+    rows: list[dict[str, object]] = []
+    for part, envs in (("one", 1), ("ten", 10)):
+        if part in options.parts:
+            rows += throughput(envs, options.steps * (1 if envs == 1 else 2), options.rounds)
+    if "pieces" in options.parts:
+        with get_context("spawn").Pool(1) as pool:
+            for norm in NORMS:
+                for envs in (1, 10):
+                    rows += pool.apply(where_time_goes, (norm, envs))
+                rows += [pool.apply(update_beside_floor, (norm, agents)) for agents in (AGENTS, 2 * AGENTS)]
+    if "memory" in options.parts:
+        rows.append(memory())
     table = Table("case", "ours", "peer", "ratio")
     for row in rows:
         table.add_row(*(str(row.get(key, "")) for key in ("case", "ours", "peer", "ratio")))

@@ -47,7 +47,7 @@ def errors(
     init: str,
     init_scale: float,
     clip: float | None,
-    probes: int,
+    probes: int | None,
     save: str | Path | None = None,
     **_: object,
 ) -> Iterator[str]:
@@ -97,7 +97,7 @@ def errors(
     yield from too_few(counts if target_every is None else {**counts, "target_every": target_every})
     if starts < 0:
         yield f"starts must not be negative, got {starts}."
-    if probes < 0:
+    if probes is not None and probes < 0:
         yield f"probes must not be negative, got {probes}."
     if clip is not None and not clip > 0:
         yield f"clip must be a positive norm, or None for no clipping, got {clip}."

@@ -12,7 +12,13 @@ from torch.func import vmap
 from rlnorm.dqn.agents import Agents
 from rlnorm.probes import NETWORK, Moments, State, overestimation, plain, probe
 
+MOST, APART = 20, 250  # probes of a run, and updates between two: one takes the time of about ten
 DIGITS = 4  # of a probe in a record: more would say nothing and fill the store
+
+
+def times_of(updates: int) -> int:
+    """How often a run of so many updates is probed where nothing is said: so that it costs 5 % at most, yet once."""
+    return max(1, min(MOST, updates // APART))
 
 
 class Probing:

@@ -14,7 +14,8 @@ import torch
 from rlnorm.dqn.agents import Agents
 from rlnorm.dqn.errors import errors
 from rlnorm.dqn.images import ImageReplay
-from rlnorm.dqn.probing import Probing
+from rlnorm.dqn.memory import Heap
+from rlnorm.dqn.probing import Probing, times_of
 from rlnorm.dqn.recipes import resolve
 from rlnorm.dqn.records import EVALUATION_EPISODES, Window, evaluate
 from rlnorm.dqn.replay import Replay
@@ -77,7 +78,7 @@ def train(
     tau: float = 1.0,
     epsilon: tuple[float, float, float] = (1.0, 0.05, 0.5),
     envs: int = 1,
-    probes: int = 20,
+    probes: int | None = None,
     compile: bool = False,
     save: str | Path | None = None,
 ) -> Iterator[Record]:
@@ -96,8 +97,9 @@ def train(
     over the training episodes finished since the last record, NaN if none), loss and q (of scaled rewards; means since
     the last record, NaN before the first update), diverged; and epsilon. The last one also holds final_return: the mean
     of 20 greedy episodes. `probes` of them, spread evenly, also hold probes (layer -> probe -> a number per agent; see
-    `rlnorm.dqn.probing`). Before it comes, with `save`, agent i is written to the file agent<i>.pt in that folder, and
-    `rlnorm.dqn.load` makes a plain module of it. Raises ConfigError with every error at once.
+    `rlnorm.dqn.probing`); None: 20, fewer where there are less than 5 000 updates. Before the last one comes, with
+    `save`, agent i is written to the file agent<i>.pt in that folder, and `rlnorm.dqn.load` makes a plain module of it.
+    Raises ConfigError with every error at once.
 
     The agents of a block share one stream of random numbers for acting and sampling, so that what reproduces is the
     block. One torch thread is assumed.
@@ -144,8 +146,9 @@ def train(
         q_limit=10 * SCALES[env].reward_max * reward_scale / (1 - discount) if env in SCALES else float("inf"),
         compile=compile,
     )
-    window, probing = Window(members, envs), Probing(agents, probes, steps, discount, observation)
-    drawn = draws(rng, actions, members, envs, coins=1 if use.sb3_loop else envs)
+    times = times_of((steps - starts) // train_every * updates) if probes is None else probes
+    window, probing = Window(members, envs), Probing(agents, times, steps, discount, observation)
+    heap, drawn = Heap(), draws(rng, actions, members, envs, coins=1 if use.sb3_loop else envs)
     period = target_every and (max(target_every // envs, 1) * envs if use.sb3_loop else target_every)
     together = envs if agents.acts_in == "batch" else EVALUATION_EPISODES
 
@@ -185,4 +188,5 @@ def train(
                 record["final_return"] = evaluate(agents, env, eval_seed, together=together).tolist()
                 if save is not None:
                     save_agents(agents, Path(save), rates, shape, layout)
+            heap.give_back()
             yield record

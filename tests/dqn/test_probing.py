@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from rlnorm.dqn.probing import Probing
+from rlnorm.dqn.probing import Probing, times_of
 from rlnorm.probes import NETWORK, PROBES, measure
 from tests.alone import INPUTS
 from tests.dqn.learning import RATES, SEEDS, agents_of, transitions
@@ -49,6 +49,11 @@ def test_there_are_as_many_as_asked_for_from_the_first_update_on():
     assert len(probed(run(starts=200, probes=8))) == 4
     assert len(probed(run(starts=0, probes=8, train_every=100))) == 4
     assert not probed(run(probes=0))
+
+
+def test_nothing_said_a_short_run_has_fewer():
+    assert [times_of(updates) for updates in (0, 30, 499, 500, 4_999, 5_000, 10**6)] == [1, 1, 1, 2, 19, 20, 20]
+    assert len(probed(run(probes=None, train_every=1, steps=700, starts=100, hidden=(4,), batch=2))) == 2
 
 
 def test_each_has_a_short_number_per_agent_for_every_probe_in_its_place():
