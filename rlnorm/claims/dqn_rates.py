@@ -1,11 +1,10 @@
 """The range of learning rates at which DQN learns."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from rlnorm.study.claim import Arm, Claim, Part
 from rlnorm.study.judge import Question
-from rlnorm.study.settings import BUDGETS, QUICK, effect, study
+from rlnorm.study.settings import QUICK, effect, study
 
 ENVIRONMENTS = ("CartPole-v1", "Acrobot-v1")
 NORMS = ("layer", "batch", "batch_renorm", "rms", "spectral")
@@ -15,8 +14,6 @@ WIDE = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 
 def parts(env: str) -> Iterator[tuple[str, Part]]:
     """Each norm against none over five rates a decade apart; half a decade is a tenth of their range."""
-    experiment = study(env)
-    experiment = replace(experiment, steps={**BUDGETS[env], "quick": 50_000})
     for name in NORMS:
         arms = {"none": Arm(), name: Arm(norm=name)}
         question = Question("superior", name, "none", margin=0.1)
@@ -24,7 +21,7 @@ def parts(env: str) -> Iterator[tuple[str, Part]]:
         yield (
             f"{env}, {name}",
             effect(
-                experiment,
+                study(env, short=True),
                 arms,
                 question,
                 metric="learned",

@@ -30,6 +30,7 @@ def errors(
     batch: int,
     buffer: int,
     starts: int,
+    collect: int | None,
     train_every: int,
     updates: int,
     target_every: int | None,
@@ -113,6 +114,8 @@ def errors(
         yield f"a batch of {batch} cannot be drawn from a buffer of {buffer} transitions."
     if envs > buffer:
         yield f"{envs} environments per agent need a buffer of at least as many transitions, got {buffer}."
+    if collect is not None and collect < envs:
+        yield f"collect must let the replay take in at least one step of {envs} environments, got {collect}."
     if envs > steps:
         yield f"{envs} environments per agent make {envs} steps at once, beyond the budget of {steps}."
     if save is not None:

@@ -72,6 +72,7 @@ def train(
     batch: int = 128,
     buffer: int = 10_000,
     starts: int = 10_000,
+    collect: int | None = None,
     train_every: int = 10,
     updates: int = 1,
     target_every: int | None = 500,
@@ -87,6 +88,7 @@ def train(
     All counts of steps are environment steps of one agent, over its `envs` environments together. After `starts`
     steps, every `train_every` steps make `updates` updates on `batch` transitions each; every `target_every` steps the
     target network takes the share `tau` of the online parameters (None: no target network, the online one values s').
+    Transitions enter the replay for `collect` steps, after which it is a fixed set (None: for the whole budget).
     `epsilon` = (start, end, fraction of the budget it takes). `recipe` says which statistics each pass normalizes with
     and what becomes of the target's (`rlnorm.dqn.recipes`), `modes` changes fields of it. The network is
     `rlnorm.networks.network`. Learning is from rewards
@@ -164,7 +166,8 @@ def train(
         successor, reward, terminated, truncated = (
             x.reshape(members, envs, *x.shape[1:]) for x in (result[1], *result[2:])
         )
-        replay.add(observation, successor, action, reward_scale * reward, discount * ~terminated)
+        if collect is None or step <= collect:
+            replay.add(observation, successor, action, reward_scale * reward, discount * ~terminated)
         observation = result.observation.reshape(members, envs, *shape)
         window.episodes(reward, terminated | truncated)
         probing.episodes(reward_scale * reward, terminated | truncated, observation)

@@ -41,6 +41,7 @@ ONLY: Mapping[str, tuple[object, ...]] = {
     "normalize_observations": (False,),
     "init": ("torch",),
     "init_scale": (1.0,),
+    "collect": (None,),
     "compile": (False,),
 }
 

@@ -124,8 +124,8 @@ class Asked:
         for part in self.chosen().values():
             if isinstance(part, Effect):
                 steps = part.experiment.steps[self.preset]
-                for sentence in setting_errors(part.experiment, part.arms, steps, part.rates):
-                    yield f"{self.found.id}: {sentence}"
+                wrong = setting_errors(part.experiment, part.arms, steps, part.rates)
+                yield from (f"{self.found.id}: {sentence}" for sentence in chain(wrong, _metric_errors(part)))
 
 
 def _matches(name: str, asked: str) -> bool:
@@ -148,6 +148,16 @@ def setting_errors(
             found.setdefault(sentence, []).append(name)
     for sentence, names in found.items():
         yield sentence if len(names) == len(arms) else f"arm {', '.join(names)}: {sentence}"
+
+
+def _metric_errors(part: Effect) -> Iterator[str]:
+    """One sentence for each reason why the arms' records have no such score."""
+    if part.metric not in METRICS:
+        yield unknown("metric", part.metric, METRICS)
+    elif probe := METRICS[part.metric].probe:
+        engines = {part.experiment.of(arm)[0] for arm in part.arms.values()}
+        for engine in sorted(name for name in engines if not TRAINING[name].probes):
+            yield f"metric {part.metric!r} is made of the probe {probe!r}, and engine {engine!r} records no probes."
 
 
 def _arm_errors(engine: Engine, settings: dict[str, Any], steps: int, rates: Sequence[float]) -> Iterator[str]:

@@ -48,7 +48,7 @@ def _alike(claim: Claim) -> Sequence[Mapping[str, Part]]:
     blocks: dict[object, dict[str, Part]] = {}
     for name, part in claim.parts.items():
         key = (
-            repr((part.experiment, part.arms, part.question, part.judged_from, part.grid))
+            repr((part.experiment, part.arms, part.metric, part.question, part.judged_from, part.grid))
             if isinstance(part, Effect)
             else name
         )

@@ -22,6 +22,7 @@ class Engine:
     signature  the settings by name with their defaults, and `seeds`, `rates`, `steps`
     block      judged seeds trained as one population
     libraries  whose versions decide the rows too, beside those that decide all rows
+    probes     whether its records hold probes
     """
 
     train: Callable[..., Iterator[Record]]
@@ -30,6 +31,7 @@ class Engine:
     signature: inspect.Signature
     block: int = 16
     libraries: tuple[str, ...] = ()
+    probes: bool = False
 
 
 # Where agents are saved decides no row.
@@ -43,6 +45,7 @@ TRAINING: Mapping[str, Engine] = {
         rlnorm.dqn.errors,
         lambda steps, settings: (steps - settings["starts"]) / settings["train_every"] * settings["updates"],
         _DQN,
+        probes=True,
     ),
     "supervised": Engine(
         rlnorm.supervised.train,

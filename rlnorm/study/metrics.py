@@ -17,6 +17,7 @@ Records = Sequence[Mapping[str, Any]]
 
 
 PROBES = "norm/"
+Score = Callable[[Records, Mapping[str, Any], int], float]
 
 
 def unfold(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,7 +93,7 @@ def accuracy(records: Records, settings: Mapping[str, Any], member: int) -> floa
     return float(series(records, "test_accuracy", member)[-1])
 
 
-def updates_to(threshold: float) -> Callable[[Records, Mapping[str, Any], int], float]:
+def updates_to(threshold: float) -> Score:
     """Updates until the test accuracy first reaches `threshold`; the whole budget where it never does."""
 
     def score(records: Records, settings: Mapping[str, Any], member: int) -> float:
@@ -113,15 +114,58 @@ class Scored:
     """A metric and how a run's records give it.
 
     of_budget: scores are steps, so that the whole budget (never reached) is the floor and no step the ceiling.
+    probe: the one whose values it is made of; None: it is made of what all records hold.
     """
 
     metric: Metric
-    score: Callable[[Records, Mapping[str, Any], int], float]
+    score: Score
     of_budget: bool = False
+    probe: str | None = None
 
     def within(self, steps: int) -> Metric:
         """The metric for runs of that budget."""
         return replace(self.metric, random=float(steps), reachable=0.0) if self.of_budget else self.metric
+
+
+def probed(metric: Metric, probe: str, read: Callable[[np.ndarray, Mapping[str, Any]], np.ndarray]) -> Scored:
+    """A metric that is the mean over training of what `read` makes of a probe and the settings.
+
+    `read` is given its values at every layer that has it, in the order of the network: (layers, times) -> (times,).
+    Left out are what is not finite and the first time: it comes with the first update, before anything was learned and
+    while running statistics are those that a norm is made with. From divergence on a run has the metric's random value,
+    or the worst of its own where there is none (0 where it has none either).
+    """
+    worst = np.max if metric.better == "lower" else np.min
+
+    def score(records: Records, settings: Mapping[str, Any], member: int) -> float:
+        at = [i for i, record in enumerate(records) if "probes" in record][1:]
+        rows = [unfold(records[i]) for i in at]
+        tags = dict.fromkeys(tag for row in rows for tag in row if tag.startswith(PROBES) and tag.endswith(f"/{probe}"))
+        found = np.array([series(rows, tag, member) for tag in tags])
+        values = read(found, settings) if tags else np.full(len(at), np.nan)
+        sound = np.array(at) < diverged_at(records, member)
+        known = values[sound & np.isfinite(values)]
+        lost = metric.random if metric.random is not None else worst(known) if len(known) else 0.0
+        return float(np.append(known, np.full((~sound).sum(), lost)).mean()) if len(known) else float(lost)
+
+    return Scored(metric, score, probe=probe)
+
+
+def last_layers_share(found: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
+    """Of the width of the last hidden layer."""
+    return found[-1] / settings["hidden"][-1]
+
+
+def evenness(found: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
+    """The smallest layer's as a share of the largest's; 0 where that is 0."""
+    largest = found.max(0)
+    return np.divide(found.min(0), largest, out=np.zeros_like(largest), where=largest > 0)
+
+
+def of_largest_return(found: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
+    """What is above 0, as a share of the largest discounted return that rewards allow."""
+    largest = settings["reward_scale"] * SCALES[settings["env"]].reward_max / (1 - settings["discount"])
+    return np.maximum(found[0], 0) / largest
 
 
 METRICS: Mapping[str, Scored] = {
@@ -134,5 +178,45 @@ METRICS: Mapping[str, Scored] = {
         Scored(Metric("accuracy", "higher", "test accuracy", 0.1, 1.0), accuracy),
         Scored(Metric("updates_to_90", "lower", "updates to 90 % test accuracy"), updates_to(0.9), of_budget=True),
         Scored(Metric("sound", "higher", "share of runs that did not diverge", 0.0, 1.0), sound),
+        probed(
+            Metric("dormant", "lower", "share of hidden units that are dormant, mean over layers", 1.0, 0.0),
+            "dormant",
+            lambda found, _: found.mean(0),
+        ),
+        probed(
+            Metric("rank", "higher", "effective rank of the last hidden layer, as a share of its units", 0.0, 1.0),
+            "rank",
+            last_layers_share,
+        ),
+        probed(
+            Metric("weight_norm", "lower", "length of all weights"),
+            "weight_norm",
+            lambda found, _: np.sqrt((found**2).sum(0)),
+        ),
+        probed(
+            Metric("gradient_evenness", "higher", "the smallest gradient norm of a layer over the largest"),
+            "gradient_norm",
+            evenness,
+        ),
+        probed(
+            Metric("overestimation", "lower", "Q above the return that came, as a share of the largest", 1.0, 0.0),
+            "overestimation",
+            of_largest_return,
+        ),
+        probed(
+            Metric("mean_gap", "lower", "gap of batch to running means in standard deviations, worst layer"),
+            "mean_gap",
+            lambda found, _: found.max(0),
+        ),
+        probed(
+            Metric("spread_gap", "lower", "gap of batch to running standard deviations in nats, worst layer"),
+            "spread_gap",
+            lambda found, _: found.max(0),
+        ),
+        probed(
+            Metric("observation_drift", "lower", "move of the observations' mean in standard deviations"),
+            "mean_drift",
+            lambda found, _: found[0],
+        ),
     )
 }

@@ -43,9 +43,12 @@ PLANTED: Settings = {"train_every": 50}
 _JUDGED_FROM = {"CartPole-v1": 24}
 
 
-def study(env: str, **changes: object) -> Experiment:
-    """The study setting on one environment, with `changes` for all arms."""
-    return DQN(env=env, steps=BUDGETS[env], **{**DQN_STUDY, **changes})
+def study(env: str, short: bool = False, **changes: object) -> Experiment:
+    """The study setting on one environment, with `changes` for all arms; `short`: at most 50 000 steps at quick."""
+    steps = BUDGETS[env]
+    return DQN(
+        env=env, steps={**steps, "quick": min(steps["quick"], 50_000)} if short else steps, **{**DQN_STUDY, **changes}
+    )
 
 
 def effect(

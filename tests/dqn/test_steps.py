@@ -55,6 +55,14 @@ def test_termination_stops_bootstrapping_and_truncation_does_not(envs, watched, 
     assert min(ends.values()) > 5
 
 
+@pytest.mark.parametrize("envs", [1, 4])
+def test_the_replay_takes_in_what_collect_allows_and_learning_goes_on(envs, watched):
+    records = run(collect=150, envs=envs, steps=400, starts=100)
+    assert len(watched.added) == 150 // envs
+    assert len(watched.updates) == 30
+    assert records[-1]["step"] == 400
+
+
 def test_acting_without_exploration_is_greedy(watched):
     run(epsilon=(0.0, 0.0, 1.0), starts=399, envs=4, norm="layer")
     for observation, _, action, *_ in watched.added:

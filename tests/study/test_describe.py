@@ -46,8 +46,9 @@ def test_parts_that_differ_in_presets_and_rates_alone_share_a_block():
 
 def test_parts_that_ask_something_else_do_not():
     other = replace(COMMON, question=replace(QUESTION, asks="equivalent"))
-    text = page(COMMON, other, replace(COMMON, arms={**ARMS, "worse": Arm(train_every=20)}))
-    assert text.count("Setting") == 3
+    scored = replace(COMMON, metric="dormant")
+    text = page(COMMON, other, replace(COMMON, arms={**ARMS, "worse": Arm(train_every=20)}), scored)
+    assert text.count("Setting") == 4
 
 
 def test_a_grid_says_what_its_score_is():

@@ -84,6 +84,22 @@ def test_a_claim_without_dqn_agents_is_refused(tmp_path: Path):
     ]
 
 
+def test_a_metric_that_its_records_cannot_give_is_refused():
+    part = replace(PART, metric="dormant")
+    assert list(asked(part).errors()) == []
+    assert list(asked(part, engine="sb3").errors()) == [
+        "made-up: metric 'dormant' is made of the probe 'dormant', and engine 'sb3' records no probes."
+    ]
+    (wrong,) = asked(replace(PART, metric="dormnat")).errors()
+    assert wrong.startswith("made-up: unknown metric 'dormnat'. Did you mean 'dormant'?")
+
+
+def test_engines_say_whether_they_record_probes():
+    taking = {name for name, engine in TRAINING.items() if engine.probes}
+    assert taking == {"dqn"}
+    assert "probes" in TRAINING["dqn"].signature.parameters
+
+
 def test_it_is_remembered(tmp_path: Path):
     one = asked(engine="sb3")
     remember([one], tmp_path)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rlnorm.probes import PROBES
 from rlnorm.study.metrics import (
     METRICS,
     accuracy,
@@ -126,6 +127,66 @@ class TestUpdatesTo:
 def test_sound_is_whether_a_run_never_diverged():
     assert sound(records("loss", [1, 1]), {}, 0) == 1
     assert sound(records("loss", [1, 1], [False, True]), {}, 0) == 0
+
+
+NAN = None  # as it is stored
+SETTINGS = {"env": "CartPole-v1", "hidden": [64, 10], "discount": 0.9, "reward_scale": 2.0}
+
+
+def probed(probe: str, layers: dict[str, list[float | None]], diverged: list[bool] | None = None):
+    """Records of which every other one holds a probe, the first time a wild one; a second member is beside."""
+    times = len(next(iter(layers.values())))
+    flags, rows = diverged or [False] * times, list[dict[str, Any]]()
+    for i in range(-1, times):
+        at = {layer: {probe: [1e6 if i < 0 else values[i], -1e9]} for layer, values in layers.items()}
+        flag = [i >= 0 and flags[i], True]
+        rows += [{"diverged": flag, "probes": at}, {"diverged": flag}]
+    return rows
+
+
+class TestProbes:
+    @pytest.mark.parametrize(
+        ("metric", "probe", "layers", "expected"),
+        [
+            ("dormant", "dormant", {"activation1": [0.2, 0.4], "activation2": [0.0, 0.2]}, 0.2),
+            ("rank", "rank", {"activation1": [60, 60], "activation2": [2, 5]}, 0.35),
+            ("weight_norm", "weight_norm", {"linear1": [3, 0], "output": [4, 2]}, 3.5),
+            ("gradient_evenness", "gradient_norm", {"a": [1, 0, 0], "b": [4, 3, 0], "c": [2, 1, 0]}, 0.25 / 3),
+            ("overestimation", "overestimation", {"network": [10.0, -10.0, 4.0]}, 0.7 / 3),
+            ("mean_gap", "mean_gap", {"norm1": [0.1, 0.4], "norm2": [0.3, 0.2]}, 0.35),
+            ("spread_gap", "spread_gap", {"norm1": [0.1, 0.4], "norm2": [0.3, 0.2]}, 0.35),
+            ("observation_drift", "mean_drift", {"linear1": [0.1, 0.2], "linear2": [9.0, 9.0]}, 0.15),
+        ],
+    )
+    def test_means_over_training_without_the_first_time(self, metric, probe, layers, expected):
+        assert METRICS[metric].probe == probe
+        assert METRICS[metric].score(probed(probe, layers), SETTINGS, 0) == pytest.approx(expected)
+
+    def test_every_probe_that_is_scored_exists(self):
+        assert {scored.probe for scored in METRICS.values()} - {None} <= set(PROBES)
+
+    def test_what_is_not_known_is_left_out(self):
+        assert METRICS["mean_gap"].score(probed("mean_gap", {"norm1": [NAN, 0.2, 0.4]}), {}, 0) == pytest.approx(0.3)
+
+    @pytest.mark.parametrize(
+        ("metric", "probe", "values", "expected"),
+        [
+            ("dormant", "dormant", [0.1, 0.3, 0.0], (0.1 + 0.3 + 1) / 3),
+            ("rank", "rank", [8.0, 4.0, 10.0], (0.8 + 0.4 + 0) / 3),
+            ("mean_gap", "mean_gap", [0.1, 0.3, 0.0], (0.1 + 0.3 + 0.3) / 3),
+            ("weight_norm", "weight_norm", [1.0, 3.0, NAN], (1 + 3 + 3) / 3),
+        ],
+    )
+    def test_from_divergence_on_a_run_has_the_random_value_or_its_worst(self, metric, probe, values, expected):
+        rows = probed(probe, {"layer": values}, [False, False, True])
+        assert METRICS[metric].score(rows, SETTINGS, 0) == pytest.approx(expected)
+
+    @pytest.mark.parametrize(("metric", "expected"), [("dormant", 1.0), ("rank", 0.0), ("mean_gap", 0.0)])
+    def test_where_nothing_is_known_there_is_no_better_value(self, metric, expected):
+        lost = probed(metric, {"layer": [0.1, 0.2]}, [True, True])
+        assert METRICS[metric].score(lost, SETTINGS, 0) == expected
+        assert METRICS[metric].score(probed("other", {"layer": [0.1]}), SETTINGS, 0) == expected
+        assert METRICS[metric].score([{"diverged": [False]}], SETTINGS, 0) == expected
 
 
 def test_every_metric_is_found_by_its_own_name():
