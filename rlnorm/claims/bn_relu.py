@@ -74,6 +74,7 @@ def parts_of(depth: int, presets: tuple[Preset, ...]) -> dict[str, Part]:
             stability,
             rates=RATES,
             grid=True,
+            judged_from=FRESH,
             presets=presets,
         ),
     }

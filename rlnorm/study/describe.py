@@ -9,7 +9,7 @@ from rlnorm.study.cost import Cost
 from rlnorm.study.discover import Found
 from rlnorm.study.engines import DQN_ENGINES
 from rlnorm.study.exact import Exact
-from rlnorm.study.plan import SEEDS, SELECTION
+from rlnorm.study.plan import SEEDS, SELECTION, over_grid
 
 BUDGET = {"supervised": "updates", **dict.fromkeys(DQN_ENGINES, "environment steps")}
 
@@ -90,11 +90,13 @@ def _size(part: Effect, presets: Sequence[Preset]) -> str:
     for preset in presets:
         steps = f"{part.experiment.steps[preset]:,}".replace(",", " ")
         sizes.setdefault(
-            f"{len(SELECTION) if part.grid else SEEDS[preset]} seeds, {steps} {BUDGET[part.experiment.engine]}", []
+            f"{len(over_grid(part)) if part.grid else SEEDS[preset]} seeds, {steps} {BUDGET[part.experiment.engine]}",
+            [],
         ).append(preset)
     listed = "; ".join(f"{', '.join(names)}: {size}" for size, names in sizes.items())
     if part.grid:
-        return f"{listed}; always seeds {SELECTION[0]} to {SELECTION[-1]}, at every rate: --seeds does not apply"
+        first, *_, last = over_grid(part)
+        return f"{listed}; always seeds {first} to {last}, at every rate: --seeds does not apply"
     return f"{listed}; seeds from {part.judged_from} on"
 
 

@@ -154,6 +154,11 @@ class Need:
     rate: float | None
 
 
+def over_grid(part: Effect) -> range:
+    """The seeds on which a grid is judged: as many as choose a rate elsewhere."""
+    return range(part.judged_from, part.judged_from + len(SELECTION))
+
+
 def arm_need(
     what: str, part: Effect, arm: str, preset: Preset, seeds: int, choose: Callable[[Effect, Unit], float | None]
 ) -> Need:
@@ -182,7 +187,7 @@ def arm_need(
     select: tuple[Unit, ...] = ()
     rate: float | None = common
     if part.rates:
-        over_rates = block(SELECTION, part.rates, f", {len(part.rates)} rates")
+        over_rates = block(over_grid(part) if part.grid else SELECTION, part.rates, f", {len(part.rates)} rates")
         if part.grid:
             return Need((), (over_rates,), None)
         select, rate = (over_rates,), choose(part, over_rates)

@@ -176,8 +176,8 @@ class TestRates:
                           for seed, rate in zip(unit.seeds, unit.rates)],
         )  # fmt: skip
         arm = assess(one, store).parts[0].arms["layer"]
-        assert arm.seeds == tuple(range(8))
-        np.testing.assert_allclose(arm.scores, 0.4 + np.arange(8) / 100)
+        assert arm.seeds == tuple(range(8, 16))
+        np.testing.assert_allclose(arm.scores, 0.4 + np.arange(8, 16) / 100)
         assert arm.rate is None
 
 

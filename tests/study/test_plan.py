@@ -237,9 +237,10 @@ class TestPartsBecomeUnits:
         assert need.select == ()
         assert need.judge is not None
         (unit,) = need.judge
-        (selection,) = arm_need("c", replace(part, grid=False), "none", "smoke", 3, lambda *_: None).select
-        assert unit.id == selection.id, "what chooses the rates elsewhere is judged here, nothing being chosen"
-        assert list(zip(unit.seeds, unit.rates)) == [(seed, rate) for seed in range(8) for rate in RATES]
+        assert list(zip(unit.seeds, unit.rates)) == [(seed, rate) for seed in range(8, 16) for rate in RATES]
+        later = arm_need("c", replace(part, judged_from=24), "none", "smoke", 3, lambda *_: None).judge
+        assert later is not None
+        assert set(later[0].seeds) == set(range(24, 32))
 
     def test_seeds_are_the_presets_or_as_asked(self, tmp_path: Path):
         found = discover.by_path(tiny.effect(tmp_path))
