@@ -1,23 +1,44 @@
-"""`learn` of stable-baselines3's DQN with our layers, beside the same policy with torch.nn's, in one process, in turn.
+"""What our layers and our callback cost in `learn` of stable-baselines3: beside the same without, in turn.
 
-    python scripts/bench_sb3.py [--rounds 11] [--steps 600] [--train-freq 1] [--json PATH]
+    python scripts/bench_sb3.py                                       # everything, about five minutes
+    python scripts/bench_sb3.py --only 'layer|none' --rows rows.json
+    python scripts/bench_sb3.py --rows rows.json --only '^$' --table docs/results/sb3_overhead.md
 
-CartPole-v1, batch 128, one update per `train-freq` steps, one thread. A row: ours and torch.nn's in milliseconds per
-environment step (medians over rounds), and the median ratio of a round (below 1: ours is faster).
+`--only`, `--rows` and `--table` are those of `bench_layers.py`, and so is a row: medians of ours and of the other in
+milliseconds per environment step, and the median of their ratio with its 95 % interval. Below 1: ours is faster.
+
+DQN on CartPole-v1, batch 128, one update per step, so that networks weigh as much as they can. NormCallback at its
+default rate, where a step costs little: DQN, PPO and A2C with stable-baselines3's own settings, SAC on Pendulum-v1.
 """
 
 import argparse
 import json
+import re
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
+from typing import Any
 
 import torch
-from stable_baselines3 import DQN
+from bench_layers import Row, row, spread
+from stable_baselines3 import A2C, DQN, PPO, SAC
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.dqn.policies import QNetwork
 
 from rlnorm import nn
-from rlnorm.sb3 import DQNPolicy
+from rlnorm.sb3 import ActorCriticPolicy, DQNPolicy, NormCallback, SACPolicy
+
+SWAPS = {"layer": "torch.layer", "batch": "torch.batch", "rms": "torch.rms"}
+ROUNDS, WARM_UP = 11, 400
+WATCHED: dict[str, tuple[Any, Any, str, int]] = {
+    "DQN": (DQN, DQNPolicy, "CartPole-v1", 4_000),
+    "SAC": (SAC, SACPolicy, "Pendulum-v1", 1_000),
+    "PPO": (PPO, ActorCriticPolicy, "CartPole-v1", 4_096),
+    "A2C": (A2C, ActorCriticPolicy, "CartPole-v1", 4_000),
+}
+"""Algorithm, policy, environment, and steps of one round, a multiple of the rate at which the callback probes."""
+Learn = Callable[[int], object]
 
 
 class TorchsDQNPolicy(DQNPolicy):
@@ -25,69 +46,128 @@ class TorchsDQNPolicy(DQNPolicy):
 
     def make_q_net(self) -> QNetwork:
         """As ours, converted."""
-        swaps = {"layer": "torch.layer", "batch": "torch.batch", "rms": "torch.rms"}
-        network = nn.convert(super().make_q_net(), swaps)
+        network = nn.convert(super().make_q_net(), SWAPS)
         assert isinstance(network, QNetwork)
         return network
 
 
-def model(policy: type[DQNPolicy], norm: str, width: int, train_freq: int) -> DQN:
+@dataclass(frozen=True)
+class Case:
+    """What is measured: its name, what it is held against, steps of a round, and the two that learn so many steps."""
+
+    name: str
+    beside: str
+    steps: int
+    pair: Callable[[], tuple[Learn, Learn]]
+
+
+def learner(policy: type[DQNPolicy] | str, width: int, **given: str) -> Learn:
     """A DQN that learns from its first steps on."""
-    return DQN(
+    model = DQN(
         policy,
         "CartPole-v1",
         batch_size=128,
         learning_starts=130,
         buffer_size=10_000,
-        train_freq=train_freq,
+        train_freq=1,
         target_update_interval=500,
-        policy_kwargs={"norm": norm, "net_arch": [width, width]},
+        policy_kwargs={"net_arch": [width, width], **given},
         seed=0,
         device="cpu",
     )
+    return lambda steps: go_on(model, steps)
 
 
-def seconds(learner: DQN, steps: int) -> float:
-    """Seconds of `steps` further steps of learning."""
-    start = time.perf_counter()
-    learner.learn(steps, reset_num_timesteps=False, log_interval=10**6)
-    return time.perf_counter() - start
+def go_on(model: BaseAlgorithm, steps: int, callback: NormCallback | None = None) -> object:
+    """Some more steps of learning."""
+    return model.learn(steps, callback=callback, reset_num_timesteps=False, log_interval=10**6)
 
 
-def compare(norm: str, width: int, train_freq: int, rounds: int, steps: int) -> dict[str, object]:
-    """One row."""
-    learners = [model(policy, norm, width, train_freq) for policy in (DQNPolicy, TorchsDQNPolicy)]
-    for learner in learners:
-        seconds(learner, 400)
-    times = [[seconds(learner, steps) for learner in learners] for _ in range(rounds)]
-    ours, peer = (median(column) / steps * 1e3 for column in zip(*times, strict=True))
-    ratio = median(mine / its for mine, its in times)
-    return {
-        "case": f"{norm}, {width}-{width}",
-        "ours": round(ours, 3),
-        "peer": round(peer, 3),
-        "ratio": round(ratio, 3),
-    }
+def watched(name: str) -> tuple[Learn, Learn]:
+    """One model that goes on learning with a callback, and without."""
+    algorithm, policy, env, _ = WATCHED[name]
+    model = algorithm(policy, env, policy_kwargs={"norm": "batch"}, seed=0, device="cpu")
+    return lambda steps: go_on(model, steps, NormCallback()), lambda steps: go_on(model, steps)
+
+
+def cases() -> Iterator[Case]:
+    """Everything that is measured."""
+    for width in (64, 256):
+        sized = f"{width}-{width}"
+        for norm in SWAPS:
+            yield Case(
+                f"{norm} {sized}",
+                "torch.nn's layers",
+                600,
+                lambda width=width, norm=norm: (
+                    learner(DQNPolicy, width, norm=norm),
+                    learner(TorchsDQNPolicy, width, norm=norm),
+                ),
+            )
+        yield Case(
+            f"none {sized}",
+            "stable-baselines3's policy",
+            600,
+            lambda width=width: (learner(DQNPolicy, width), learner("MlpPolicy", width)),
+        )
+    for name, (*_, steps) in WATCHED.items():
+        yield Case(f"NormCallback {name}", "no callback", steps, lambda name=name: watched(name))
+
+
+def measure(case: Case) -> Row:
+    """One row; which of the two goes first alternates."""
+    pair, seen = case.pair(), list[tuple[float, float]]()
+    for learn in pair:
+        learn(min(WARM_UP, case.steps))
+    for number in range(ROUNDS):
+        times = {}
+        for learn in pair if number % 2 else pair[::-1]:
+            start = time.perf_counter()
+            learn(case.steps)
+            times[learn] = (time.perf_counter() - start) / case.steps * 1e3
+        seen.append((times[pair[0]], times[pair[1]]))
+    return row(case.name, seen)
+
+
+def page(rows: list[Row]) -> str:
+    """The rows as Markdown."""
+    beside = {case.name: case.beside for case in cases()}
+    lines = [
+        "# What norms and the callback cost in stable-baselines3",
+        "",
+        "Made by `python scripts/bench_sb3.py --rows rows.json --table docs/results/sb3_overhead.md`: `learn` in",
+        "milliseconds per environment step, ours and the other in turn in one process on one thread, nothing else at",
+        "work. Ratios are medians with their 95 % interval; below 1 ours is faster. DQN on CartPole-v1, batch 128, one",
+        "update per step; NormCallback at its default rate, algorithms at their default settings.",
+        f"CPU, torch {torch.__version__.partition('+')[0]}.",
+        "",
+        "| case | beside | ours | the other | ratio |",
+        "|---|---|---|---|---|",
+    ]
+    for each in rows:
+        lines.append(f"| {each.case} | {beside[each.case]} | {each.ours:.3f} | {each.peer:.3f} | {spread(each)} |")
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    """Print the table; write it as JSON if asked to."""
+    """Parse, run, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--train-freq", type=int, default=1)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--only", default="", help="a regular expression: the cases in whose name it is found")
+    parser.add_argument("--rows", type=Path, help="add the rows to this file (JSON)")
+    parser.add_argument("--table", type=Path, help="write the rows as a page to this file (Markdown)")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    rows = []
-    print(f"{'case':<18}{'ours ms':>10}{'torch ms':>10}{'ratio':>8}")
-    for width in (64, 256):
-        for norm in ("layer", "batch", "rms"):
-            rows.append(compare(norm, width, args.train_freq, args.rounds, args.steps))
-            row = rows[-1]
-            print(f"{row['case']:<18}{row['ours']:>10}{row['peer']:>10}{row['ratio']:>8}", flush=True)
-    if args.json:
-        args.json.write_text(json.dumps(rows, indent=1) + "\n")
+    known = json.loads(args.rows.read_text()) if args.rows and args.rows.exists() else []
+    rows = {each["case"]: Row(**each) for each in known}
+    for case in cases():
+        if re.search(args.only, case.name):
+            rows[case.name] = found = measure(case)
+            print(f"{case.name:<20}{found.ours:>9.3f} ms{found.peer:>9.3f} ms   {spread(found)}", flush=True)
+    if args.rows:
+        args.rows.write_text(json.dumps([asdict(each) for each in rows.values()], indent=1) + "\n")
+    if args.table:
+        names = [case.name for case in cases()]
+        args.table.write_text(page(sorted(rows.values(), key=lambda each: names.index(each.case))))
 
 
 if __name__ == "__main__":

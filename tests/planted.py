@@ -16,6 +16,7 @@ from torch.nn.utils import parametrizations
 
 import rlnorm.nn as ours
 from rlnorm.doctor.load import algorithms
+from tests.sb3.learning import Noise
 
 Case = Callable[[], Any]
 Make = Callable[[int], nn.Module]
@@ -109,38 +110,28 @@ SMALL = {
 }
 
 
-class Pixels(gym.Env):
-    """Noise of 36 x 36 pixels, which no action changes."""
-
-    observation_space = gym.spaces.Box(0, 255, (36, 36, 3), np.uint8)
-
-    def __init__(self, continuous: bool):
-        self.action_space = gym.spaces.Box(-1, 1, (1,)) if continuous else gym.spaces.Discrete(2)
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
-        super().reset(seed=seed)
-        self.left = 20
-        return self._see(), {}
-
-    def step(self, action: Any) -> Any:
-        self.left -= 1
-        return self._see(), 0.0, self.left == 0, False, {}
-
-    def _see(self) -> np.ndarray:
-        return self.np_random.integers(0, 256, (36, 36, 3), dtype=np.uint8)
+PIXELS = gym.spaces.Box(0, 255, (36, 36, 3), np.uint8)
+SPACES: dict[str, gym.Space[Any]] = {
+    "images": PIXELS,
+    "images and vectors": gym.spaces.Dict({"pixels": PIXELS, "vector": gym.spaces.Box(-1, 1, (4,))}),
+}
 
 
-def standard(name: str, image: bool = False) -> Any:
+def standard(name: str, inputs: str = "") -> Any:
     """An algorithm of SB3 or sb3-contrib as it comes, trained for a moment."""
-    model = made(name, image)
+    model = made(name, inputs)
     # Masked actions need an environment that masks them.
     return model if name == "maskableppo" else model.learn(25)
 
 
-def made(name: str, image: bool = False) -> Any:
-    """An algorithm of SB3 or sb3-contrib as it comes."""
-    env = Pixels(name in CONTINUOUS) if image else "Pendulum-v1" if name in CONTINUOUS else "CartPole-v1"
-    policy = "CnnPolicy" if image else {"recurrentppo": "MlpLstmPolicy"}.get(name, "MlpPolicy")
+def made(name: str, inputs: str = "") -> Any:
+    """An algorithm of SB3 or sb3-contrib as it comes, on vectors or one of `SPACES`."""
+    continuous = name in CONTINUOUS
+    action = gym.spaces.Box(-1, 1, (1,)) if continuous else gym.spaces.Discrete(2)
+    bare = "Pendulum-v1" if continuous else "CartPole-v1"
+    env = Noise(copy.deepcopy(SPACES[inputs]), action) if inputs else bare
+    policies = {"": "MlpPolicy", "images": "CnnPolicy", "images and vectors": "MultiInputPolicy"}
+    policy = "MlpLstmPolicy" if name == "recurrentppo" else policies[inputs]
     settings = SMALL.get(name, OFF_POLICY)
     return algorithms()[name](policy, env, seed=0, device="cpu", **settings)
 

@@ -192,9 +192,10 @@ class TestSilence:
             report = check(model, given)
             assert (report.findings, dict(report.unchecked)) == ((), {})
 
-    @pytest.mark.parametrize("algorithm", ["dqn", "ppo", "sac"])
-    def test_of_image_policies(self, algorithm: str):
-        report = check(planted.standard(algorithm, image=True))
+    @pytest.mark.parametrize("inputs", ["images", "images and vectors"])
+    @pytest.mark.parametrize("algorithm", ["dqn", "qrdqn", "ppo", "a2c", "sac", "td3", "ddpg", "tqc"])
+    def test_of_policies_that_see(self, algorithm: str, inputs: str):
+        report = check(planted.standard(algorithm, inputs))
         assert report.findings == (), report
         assert not report.unchecked
 

@@ -47,7 +47,8 @@ class Moded(nn.Module):
 
     def train(self, mode: bool = True) -> "Moded":
         """As `nn.Module.train`; ends the modes "batch" and "track"."""
-        self._override = None
+        if self._override is not None:
+            self._override = None
         return super().train(mode)
 
     @property

@@ -62,6 +62,8 @@ class FlatExtractor(FlattenExtractor):
         chosen = setting(norm, place, norm_kwargs)
         if chosen.norm.wrap_layer is not None:
             raise ConfigError(f"norm {norm!r} wraps a layer, and flat observations have none before them.")
+        if chosen.norm.modules and 0 not in chosen.norm.modules:
+            raise ConfigError(f"norm {norm!r} is one of images, and the observations are flat: {observation_space}.")
         self.norm_input = chosen.norm.make(self.features_dim, **chosen.kwargs)
 
     def forward(self, observations: Tensor) -> Tensor:
@@ -157,6 +159,6 @@ def make_extractor(
     extractor: type[BaseFeaturesExtractor], space: Space, kwargs: Mapping[str, Any], chosen: Setting
 ) -> BaseFeaturesExtractor:
     """An extractor of the class given, with norms if it is stable-baselines3's own; a user's is left as it is."""
-    if extractor not in NORMED:
+    if extractor not in NORMED or (extractor is FlattenExtractor and chosen.name == "none"):
         return extractor(space, **kwargs)
     return NORMED[extractor](space, **kwargs, norm=chosen.name, place=chosen.place, norm_kwargs=chosen.kwargs)

@@ -8,15 +8,15 @@ from torch import nn
 
 from rlnorm.errors import ConfigError
 from rlnorm.networks import hidden_layer
-from rlnorm.nn import Norm
+from rlnorm.nn import Identity, Norm
 
 
 def with_norms(layers: nn.Sequential, hidden: int, norm: Norm, place: str, kwargs: Mapping[str, Any]) -> nn.Sequential:
     """The same modules, with `norm` on the first `hidden` of the Linear and Conv layers, each before its activation.
 
-    Named as `rlnorm.networks` names them: `linear1, norm1, activation1, ..., output`. A layer right before a norm that
-    takes off each channel's mean loses its bias, which would do nothing (Ioffe & Szegedy 2015, arXiv:1502.03167,
-    sec. 3.2).
+    Named as `rlnorm.networks` names them: `linear1, norm1, activation1, ..., output`, without the identities there, for
+    each module costs a call per pass and per change of mode. A layer right before a norm that takes off each channel's
+    mean loses its bias, which would do nothing (Ioffe & Szegedy 2015, arXiv:1502.03167, sec. 3.2).
 
     Raises ConfigError where the norm cannot stand.
     """
@@ -30,10 +30,16 @@ def with_norms(layers: nn.Sequential, hidden: int, norm: Norm, place: str, kwarg
         if number > hidden:
             named["output"] = module
             continue
+        if norm.modules and module.weight.ndim - 2 not in norm.modules:
+            raise ConfigError(
+                f"norm {norm.name!r} has no form behind a {type(module).__name__} layer; where there are images, the "
+                f"convolutions take it: norm={{'features': {norm.name!r}}}."
+            )
         if place != "after" and "channel shift" in norm.invariant_to:
             module.register_parameter("bias", None)
         try:
-            named.update(hidden_layer(number, module, next(modules), norm, place, kwargs))
+            layer = hidden_layer(number, module, next(modules), norm, place, kwargs)
+            named.update((name, each) for name, each in layer if not isinstance(each, Identity))
         except ConfigError:
             raise
         except (TypeError, ValueError, RuntimeError) as error:

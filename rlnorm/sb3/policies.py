@@ -88,9 +88,11 @@ class NormedPolicy(BasePolicy):
         """A sentence for each norm that was asked for and stands nowhere."""
         asked = [part for part in self.parts if self.settings[part].name != "none"]
         idle = [part for part in asked if not self.stands[part]]
-        if isinstance(self.given["norm"], Mapping) or idle == asked:
+        if isinstance(self.given["norm"], Mapping):
             for part in idle:
                 yield f"norm {self.settings[part].name!r} would stand nowhere in {part!r}: no layer there takes it."
+        elif asked and idle == asked:
+            yield f"norm {self.given['norm']!r} would stand nowhere: no layer in {', '.join(asked)} takes it."
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return super()._get_constructor_parameters() | self.given
@@ -104,7 +106,7 @@ class NormedPolicy(BasePolicy):
 
     def set_training_mode(self, mode: bool) -> None:
         """As in stable-baselines3. Raises RuntimeError where the targets would no longer follow."""
-        caller = sys._getframe(1).f_locals.get("self")
+        caller = sys._getframe(1).f_locals.get("self") if self.copied else None
         if isinstance(caller, BaseAlgorithm) and caller.policy is self:
             refuse_lost_statistics(caller, self.copied)
         super().set_training_mode(mode)

@@ -18,7 +18,7 @@ from torch import nn
 
 from rlnorm.errors import ConfigError, raise_if_any, unknown
 from rlnorm.networks import PLACES
-from rlnorm.nn import Norm, get_norm
+from rlnorm.nn import Norm, Reparametrized, get_norm
 from rlnorm.sb3.insert import with_norms
 
 Names = str | Mapping[str, str]
@@ -43,8 +43,9 @@ class Setting:
 
     def stands_in(self, network: nn.Module) -> bool:
         """Whether a norm other than none was put into `network` by this setting."""
-        names = (name.rpartition(".")[2] for name, _ in network.named_modules())
-        return self.name != "none" and any(name.startswith("norm") for name in names)
+        modules = ((path.rpartition(".")[2], module) for path, module in network.named_modules())
+        stands = any(name.startswith("norm") or isinstance(module, Reparametrized) for name, module in modules)
+        return self.name != "none" and stands
 
 
 def settings(
@@ -60,6 +61,10 @@ def settings(
         for part in given
         if part not in parts
     )
+    if not isinstance(norm_kwargs, Mapping | None):
+        raise ConfigError(f"norm_kwargs must be a dict, got {norm_kwargs!r}.")
+    if norm_kwargs and not by_part and set(norm_kwargs) & set(parts):
+        raise ConfigError("norm_kwargs is by part where norm is: write norm as a dict by part, too.")
     chosen = {part: _of(part, norm, place, norm_kwargs or {}, by_part) for part in parts}
     raise_if_any(dict.fromkeys(sentence for setting in chosen.values() for sentence in _errors(setting)))
     return chosen
@@ -87,11 +92,23 @@ def _errors(given: Setting) -> Iterator[str]:
     if not isinstance(given.kwargs, Mapping):
         yield f"norm_kwargs must be a dict of arguments of norm {given.name!r}, got {given.kwargs!r}."
         return
+    if given.name == "none" and given.kwargs:
+        yield f"norm_kwargs has {', '.join(given.kwargs)}, and there is no norm to take them: name one with norm=."
+    models = [name for name in ("device", "dtype") if name in given.kwargs]
+    if models:
+        yield f"norm_kwargs takes no {' and no '.join(models)}: norms have the model's."
+        return
     try:
         norm = given.norm
-        norm.make(1, next(iter(norm.modules), 0), **given.kwargs)
+        module = norm.make(1, next(iter(norm.modules), 0), **given.kwargs)
     except ConfigError as error:
         yield from error.sentences
     except (TypeError, ValueError):
         # A value that some width may yet allow; where the norm is built, it is refused with the width.
         pass
+    else:
+        if norm.couples_batch and not any(name.startswith("running_") for name, _ in module.named_buffers()):
+            yield (
+                f"norm {given.name!r} without running statistics would act and bootstrap on whatever batch it is in: "
+                "leave track_running_stats at True."
+            )

@@ -7,7 +7,7 @@ from gymnasium import spaces
 from stable_baselines3.common.torch_layers import CombinedExtractor, FlattenExtractor, NatureCNN
 
 from rlnorm.errors import ConfigError
-from rlnorm.nn import BatchNorm2d, Identity, LayerNorm
+from rlnorm.nn import BatchNorm2d, InstanceNorm2d, LayerNorm
 from rlnorm.sb3 import DictExtractor, FlatExtractor, ImageExtractor
 from rlnorm.sb3.extractors import standard_class
 from tests.sb3.learning import DICT, FLAT, MINATAR, NATURE, SMALL_IMAGE
@@ -36,8 +36,8 @@ def test_small_images_have_minatars_layout_and_bool_maps_are_channels_last(rng):
 
 def test_a_norm_of_images_stands_behind_the_convolutions_alone():
     extractor = ImageExtractor(SMALL_IMAGE, norm="instance")
-    assert not isinstance(extractor.cnn.get_submodule("norm1"), Identity)
-    assert isinstance(extractor.linear.get_submodule("norm1"), Identity)
+    assert isinstance(extractor.cnn.get_submodule("norm1"), InstanceNorm2d)
+    assert [name for name, _ in extractor.linear.named_children()] == ["linear1", "activation1"]
 
 
 def test_flat_observations_are_normalized_themselves(rng):
@@ -80,7 +80,7 @@ def test_the_space_chooses_the_class(space, normalized, expected):
     ("extractor", "space", "norm", "said"),
     [
         (ImageExtractor, FLAT, "batch", "an image extractor reads images"),
-        (FlatExtractor, FLAT, "instance", "norm 'instance' has no form for 0 spatial dimensions"),
+        (FlatExtractor, FLAT, "instance", "norm 'instance' is one of images, and the observations are flat: Box"),
         (FlatExtractor, FLAT, "weight", "norm 'weight' wraps a layer, and flat observations have none before them."),
     ],
 )

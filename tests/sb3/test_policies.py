@@ -197,9 +197,10 @@ def test_no_batch_size_is_asked_of_a_policy_made_by_itself():
 @pytest.mark.parametrize(
     ("policy", "said"),
     [
-        ({"norm": "instance"}, ["norm 'instance' has no form for 0 spatial dimensions; it has one for: 1, 2, 3."]),
+        ({"norm": "instance"}, ["norm 'instance' has no form behind a Linear layer; where there are images, the conv"]),
+        ({"norm": {"features": "instance"}}, ["norm 'instance' is one of images, and the observations are flat: Box("]),
         ({"norm": "group", "norm_kwargs": {"num_groups": 3}}, ["norm 'group' cannot stand on 8 features: "]),
-        ({"norm": "batch", "net_arch": []}, [f"norm 'batch' would stand nowhere in {p!r}" for p in ("features", "qf")]),
+        ({"norm": "batch", "net_arch": []}, ["norm 'batch' would stand nowhere: no layer in features, qf takes it."]),
         ({"norm": {"qf": "batch"}, "net_arch": []}, ["norm 'batch' would stand nowhere in 'qf'"]),
         ({"norm": "btach", "place": "afetr"}, ["unknown place 'afetr'.", "unknown norm 'btach'."]),
     ],

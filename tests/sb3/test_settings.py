@@ -37,6 +37,12 @@ def test_a_dict_is_by_part_and_what_it_leaves_out_has_no_norm():
             {"momentum": 0.1},
             "norm 'layer': got an unexpected keyword argument 'momentum'; it takes:",
         ),
+        ("none", "before", {"eps": 0.1}, "norm_kwargs has eps, and there is no norm to take them: name one"),
+        ({"pi": "layer"}, "before", {"qf": {"eps": 0.1}}, "norm_kwargs has eps, and there is no norm to take them"),
+        ("batch", "before", {"qf": {"eps": 0.1}}, "norm_kwargs is by part where norm is: write norm as a dict"),
+        ({"qf": "batch"}, "before", [0.1], "norm_kwargs must be a dict, got [0.1]."),
+        ("batch", "before", {"dtype": "float64"}, "norm_kwargs takes no dtype: norms have the model's."),
+        ("batch", "after", {"track_running_stats": False}, "norm 'batch' without running statistics"),
         (1, "before", None, "norm must be a short name or the path of a norm file, got 1."),
     ],
 )

@@ -1,0 +1,45 @@
+"""The benchmark of `learn` holds ours against the right thing, in turn. No time is asserted."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from tests.sb3.learning import DISCRETE, FLAT
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    return importlib.import_module("bench_sb3")
+
+
+def test_the_peer_has_torchs_layers_where_ours_has_ours(bench):
+    for norm in bench.SWAPS:
+        ours, peer = (
+            policy(FLAT, DISCRETE, lambda _: 1e-3, net_arch=[8], norm=norm)
+            for policy in (bench.DQNPolicy, bench.TorchsDQNPolicy)
+        )
+        for network in ("q_net", "q_net_target"):
+            kinds = [type(policy.get_submodule(network).q_net.norm1) for policy in (ours, peer)]
+            assert [kind.__module__.split(".")[0] for kind in kinds] == ["rlnorm", "torch"]
+        assert isinstance(peer.q_net.q_net.activation1, nn.ReLU)
+
+
+def test_rounds_are_in_turn_and_the_order_alternates(bench, monkeypatch):
+    monkeypatch.setattr(bench, "ROUNDS", 2)
+    order = []
+    pair = (lambda steps: order.append(("ours", steps)), lambda steps: order.append(("other", steps)))
+    row = bench.measure(bench.Case("layer 64-64", "torch.nn's layers", 500, lambda: pair))
+    warm, first, second = order[:2], order[2:4], order[4:]
+    assert warm == [("ours", 400), ("other", 400)]
+    assert first == second[::-1] == [("other", 500), ("ours", 500)]
+    assert f"| layer 64-64 | torch.nn's layers | {row.ours:.3f} |" in bench.page([row])
+
+
+def test_a_callback_is_probed_in_every_round(bench):
+    assert all(steps % 1000 in (0, 96) and steps >= 1000 for *_, steps in bench.WATCHED.values())
+    assert len({case.name for case in bench.cases()}) == len(list(bench.cases()))
