@@ -11,6 +11,7 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 
+from rlnorm.nn import NORMS
 from rlnorm.sb3 import DQNPolicy
 
 LEARNING: dict[str, Any] = {"learning_rate": 1e-3, "batch_size": 128, "train_freq": 4, "learning_starts": 1_000}
@@ -20,7 +21,7 @@ TARGET: dict[str, Any] = {"target_update_interval": 500, "exploration_fraction":
 def main() -> None:
     """Train, and print the greedy return of the model as it comes back from disk."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--norm", default="layer", help="short name of a norm (default: %(default)s)")
+    parser.add_argument("--norm", default="layer", choices=NORMS, help="short name of a norm (default: %(default)s)")
     parser.add_argument("--env", default="CartPole-v1", help="gymnasium's name (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=50_000, help="environment steps (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("runs/sb3"), help="folder (default: %(default)s)")

@@ -40,6 +40,7 @@ def test_rounds_are_in_turn_and_the_order_alternates(bench, monkeypatch):
     assert f"| layer 64-64 | torch.nn's layers | {row.ours:.3f} |" in bench.page([row])
 
 
-def test_a_callback_is_probed_in_every_round(bench):
-    assert all(steps % 1000 in (0, 96) and steps >= 1000 for *_, steps in bench.WATCHED.values())
-    assert len({case.name for case in bench.cases()}) == len(list(bench.cases()))
+def test_cases_have_names_of_their_own_and_the_page_takes_any_of_them(bench):
+    names = [case.name for case in bench.cases()]
+    assert len(set(names)) == len(names) == 2 * (len(bench.SWAPS) + 1) + len(bench.WATCHED)
+    assert bench.page([]).endswith("|---|---|---|---|---|\n")
