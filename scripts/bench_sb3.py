@@ -80,17 +80,22 @@ def learner(policy: type[DQNPolicy] | str, width: int, **given: str) -> Learn:
 
 
 def go_on(model: BaseAlgorithm, steps: int, callback: NormCallback | None = None) -> object:
-    """Some more steps of learning."""
+    """Some more steps of learning, whose random numbers no other's learning changes."""
+    model.set_random_seed(model.num_timesteps)
     return model.learn(steps, callback=callback, reset_num_timesteps=False)
 
 
 def watched(name: str) -> tuple[Learn, Learn]:
-    """One model that goes on learning with a callback, and without, and writes TensorBoard's files."""
+    """One model with a callback and one without, which learn the same and write TensorBoard's files."""
     algorithm, policy, _ = WATCHED[name]
-    log = tempfile.TemporaryDirectory(prefix="bench-sb3-")
-    model = algorithm(policy, ENV, policy_kwargs={"norm": "batch"}, tensorboard_log=log.name, seed=0, device="cpu")
-    model.log_folder = log  # removed with the model
-    return lambda steps: go_on(model, steps, NormCallback()), lambda steps: go_on(model, steps)
+
+    def learn(callback: type[NormCallback] | None) -> Learn:
+        log = tempfile.TemporaryDirectory(prefix="bench-sb3-")
+        model = algorithm(policy, ENV, policy_kwargs={"norm": "batch"}, tensorboard_log=log.name, seed=0, device="cpu")
+        model.log_folder = log  # removed with the model
+        return lambda steps: go_on(model, steps, callback and callback())
+
+    return learn(NormCallback), learn(None)
 
 
 def cases() -> Iterator[Case]:
