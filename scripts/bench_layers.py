@@ -245,7 +245,7 @@ def spread(r: Row) -> str:
     return "-" if r.ratio is None else f"{r.ratio:.2f} ({r.low:.2f}-{r.high:.2f})"
 
 
-def page(rows: Sequence[Row], command: str) -> str:
+def page(rows: Sequence[Row], command: str, note: str = "") -> str:
     """All rows as a page of tables."""
     found = {(r.case, r.threads): r for r in rows}
     threads = sorted({r.threads for r in rows})
@@ -266,6 +266,7 @@ def page(rows: Sequence[Row], command: str) -> str:
         "Measured in pieces (`--only`), nothing else at work.",
         f"Float32, CPU, torch {torch.__version__.partition('+')[0]}; threads: {' / '.join(map(str, threads))}.",
         "",
+        *([note, ""] if note else []),
         *([f"Not measured yet: {', '.join(missing)}.", ""] if missing else []),
         "## One layer, eager",
         "",
@@ -303,6 +304,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rows", type=Path, help="add the rows to this file (JSON)")
     parser.add_argument("--table", type=Path, help="write the rows as a page to this file (Markdown)")
+    parser.add_argument("--note", default="", help="a sentence for the page, say of which commit which rows are")
     args = parser.parse_args()
     known = json.loads(args.rows.read_text()) if args.rows and args.rows.exists() else []
     rows = {(r["case"], r["threads"]): Row(**r) for r in known}
@@ -313,9 +315,8 @@ def main() -> None:
     if args.rows:
         args.rows.write_text(json.dumps([asdict(r) for r in rows.values()], indent=1) + "\n")
     if args.table:
-        args.table.write_text(
-            page(list(rows.values()), "python scripts/bench_layers.py --rows rows.json --table docs/results/layers.md")
-        )
+        command = "python scripts/bench_layers.py --rows rows.json --table docs/results/layers.md"
+        args.table.write_text(page(list(rows.values()), command, args.note))
 
 
 if __name__ == "__main__":

@@ -57,24 +57,39 @@ def join(kernel: Kernel) -> Callable[..., Outputs]:
     asked for, `kernel.forward` runs bare.
     """
 
-    class Eager(Function):
-        """What runs outside `torch.compile`: keeps what forward computed; one call on the stacked tensor under vmap."""
+    def keep(ctx: Any, inputs: tuple[Any, ...], output: Outputs) -> None:
+        tensors, ctx.constants = _split(inputs)
+        ctx.save_for_backward(*kernel.save(tensors, output))
+        ctx.set_materialize_grads(False)
 
-        forward = staticmethod(kernel.forward)
+    class Eager(Function):
+        """What runs outside of `torch.compile` and `torch.func`: keeps what forward computed.
+
+        Of this form torch asks no signature in each call, which takes it longer than a small kernel does.
+        """
 
         @staticmethod
-        def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Outputs) -> None:
-            tensors, ctx.constants = _split(inputs)
-            ctx.save_for_backward(*kernel.save(tensors, output))
-            ctx.set_materialize_grads(False)
+        def forward(ctx: Any, *args: Any) -> Outputs:
+            output = kernel.forward(*args)
+            keep(ctx, args, output)
+            return output
 
         @staticmethod
         def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
             return *kernel.backward(grads, ctx.saved_tensors, *ctx.constants), *(None for _ in ctx.constants)
 
+    class Transformed(Function):
+        """What runs under `torch.func`; under vmap in one call on the stacked tensor."""
+
+        forward = staticmethod(kernel.forward)
+        setup_context = staticmethod(keep)
+        backward = staticmethod(Eager.backward)
+
         @staticmethod
         def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Outputs, int]:
-            return apply(*(_lead(arg, dim, info.batch_size) for arg, dim in zip(args, in_dims, strict=True))), 0
+            led = [_lead(arg, dim, info.batch_size) for arg, dim in zip(args, in_dims, strict=True)]
+            rank = max(arg.ndim for arg in led if isinstance(arg, Tensor))
+            return apply(*(_of_rank(arg, rank) for arg in led)), 0
 
     class Traced(Function):
         """What `torch.compile` traces: backward starts from the inputs, and the compiler chooses what to keep.
@@ -101,7 +116,9 @@ def join(kernel: Kernel) -> Callable[..., Outputs]:
     def apply(*args: Any) -> Outputs:
         if torch.compiler.is_compiling():
             return Traced.apply(*args)
-        return Eager.apply(*args) if _differentiated(args) else kernel.forward(*args)
+        if not _differentiated(args):
+            return kernel.forward(*args)
+        return (Transformed if torch._C._are_functorch_transforms_active() else Eager).apply(*args)
 
     return apply
 
@@ -126,3 +143,10 @@ def _lead(arg: Any, dim: int | None, members: int) -> Any:
     if not isinstance(arg, Tensor):
         return arg
     return arg.expand(members, *arg.shape) if dim is None else arg.movedim(dim, 0)
+
+
+def _of_rank(arg: Any, rank: int) -> Any:
+    """Axes of size 1 after the member axis, as broadcasting adds them before the first: members stay members."""
+    if not isinstance(arg, Tensor) or arg.ndim == rank:
+        return arg
+    return arg.reshape(arg.shape[0], *(1,) * (rank - arg.ndim), *arg.shape[1:])

@@ -1,13 +1,14 @@
 """What norms with statistics per channel share: constructor, state dict and refusals of torch's, running statistics."""
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rlnorm.nn import _require as require
-from rlnorm.nn._standardize import along, scale_shift, working
+from rlnorm.nn._standardize import along, multiply_add, scale_shift, working
 from rlnorm.nn.modes import Moded
 
 
@@ -23,7 +24,7 @@ def normalize_with_running(
     mean, var = mean.to(work.dtype), var.to(work.dtype)
     if not torch.is_grad_enabled():
         scale, shift = inference_terms(mean, (var + eps).rsqrt(), weight, bias)
-        return torch.addcmul(along(shift, axis), work, along(scale, axis)).to(x.dtype)
+        return multiply_add(work, scale, shift, axis).to(x.dtype)
     r = (var + eps).rsqrt()
     scale = r if weight is None else r * weight.to(work.dtype)
     return scale_shift(work - along(mean, axis), scale, bias, axis).to(x.dtype)
@@ -40,7 +41,8 @@ def update_running(running: Tensor, new: Tensor, share: float | Tensor) -> None:
 
     No gradient may flow into `new`. Without `lerp_`, which `torch.vmap` cannot batch.
     """
-    running.mul_(1 - share).add_((new * share).to(running.dtype))
+    running.mul_(1 - share)
+    running.add_(new * share) if isinstance(share, Tensor) else running.add_(new, alpha=share)
 
 
 def before_update(running: Tensor) -> Tensor:
@@ -52,10 +54,10 @@ def before_update(running: Tensor) -> Tensor:
     return running.flip(0).flip(0) if torch.compiler.is_compiling() else running.clone()
 
 
-def finite(mean: Tensor, spread: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Whether both (C,) are finite, as one bool tensor, and both, or zeros in their place."""
-    seen = mean.isfinite().all() & spread.isfinite().all()
-    return seen, torch.where(seen, mean, 0), torch.where(seen, spread, 0)
+def finite(*statistics: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Whether all (C,) are finite, as one bool tensor, and all, or zeros in their place."""
+    seen = torch.stack([s.isfinite().all() for s in statistics]).all()
+    return seen, tuple(torch.where(seen, s, 0) for s in statistics)
 
 
 def unbiased(var: Tensor, n: int) -> Tensor:
@@ -68,15 +70,56 @@ def channel_axes(ndim: int) -> tuple[int, ...]:
     return tuple(axis for axis in range(-ndim, 0) if axis != 1 - ndim)
 
 
-class ChannelNorm(Moded):
-    """Base of norms with parameters and running statistics per channel; constructor and state dict are torch's.
+class Averaging(Moded):
+    """A norm with parameters per channel that averages statistics: what all of them take and do.
 
-    Beyond torch's: with `guard`, a batch whose statistics are not finite leaves the running ones as they are and is
-    counted in `skipped_batches` (not part of the state dict). Without, as in torch, one such batch poisons them.
+    momentum   share of the new in the running statistics; None is the cumulative average
+    guard      a batch whose statistics are not finite leaves the running ones as they are and is counted in
+               `skipped_batches` (not part of the state dict); without, as in torch, one such batch poisons them
     """
 
-    _version = 2
     ranks: tuple[int, ...]
+    skipped_batches: Tensor
+
+    def __init__(
+        self,
+        num_features: int,
+        momentum: float | None,
+        affine: bool,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        bias: bool,
+        guard: bool,
+    ):
+        super().__init__()
+        require.width(num_features, type(self).__name__)
+        require.share(momentum, type(self).__name__)
+        self.num_features, self.momentum, self.guard = num_features, momentum, guard
+        ones = torch.ones(num_features, device=device, dtype=dtype)
+        self.weight = nn.Parameter(ones) if affine else None
+        self.bias = nn.Parameter(torch.zeros_like(ones)) if bias else None
+        if guard:
+            self.register_buffer("skipped_batches", torch.zeros((), dtype=torch.long, device=device), persistent=False)
+
+    @torch.no_grad()
+    def average(self, count: Tensor, **new: Tensor) -> None:
+        """Count a batch, and let its statistics, (C,) each, enter the running ones of that name in place."""
+        seen: int | Tensor = 1
+        values: Iterable[Tensor] = new.values()
+        if self.guard:
+            seen, values = finite(*values)
+            self.skipped_batches.add_(~seen)
+        count.add_(seen)
+        for name, value in zip(new, values, strict=True):
+            share = self.momentum if self.momentum is not None else 1 / count.clamp(min=1).to(value.dtype)
+            update_running(getattr(self, name), value, share * seen)
+
+
+class ChannelNorm(Averaging):
+    """Base of norms whose constructor and state dict are torch's; `guard` is beyond torch's."""
+
+    _version = 2
 
     def __init__(
         self,
@@ -91,26 +134,17 @@ class ChannelNorm(Moded):
         bias: bool = True,
         guard: bool = False,
     ):
-        super().__init__()
-        name = type(self).__name__
-        require.width(num_features, name)
-        require.epsilon(eps, name, zero=False)
-        require.share(momentum, name)
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
-        self.affine, self.track_running_stats, self.guard = affine, track_running_stats, guard
-        ones = torch.ones(num_features, device=device, dtype=dtype)
-        self.weight = nn.Parameter(ones) if affine else None
-        self.bias = nn.Parameter(torch.zeros_like(ones)) if affine and bias else None
+        super().__init__(num_features, momentum, affine, device, dtype, bias=affine and bias, guard=guard)
+        require.epsilon(eps, type(self).__name__, zero=False)
+        self.eps, self.affine, self.track_running_stats = eps, affine, track_running_stats
         self.running_mean: Tensor | None
         self.running_var: Tensor | None
         self.num_batches_tracked: Tensor | None
-        self.skipped_batches: Tensor
+        zeros = torch.zeros(num_features, device=device, dtype=dtype)
         counter = torch.zeros((), dtype=torch.long, device=device)
-        self.register_buffer("running_mean", torch.zeros_like(ones) if track_running_stats else None)
-        self.register_buffer("running_var", torch.ones_like(ones) if track_running_stats else None)
+        self.register_buffer("running_mean", zeros if track_running_stats else None)
+        self.register_buffer("running_var", torch.ones_like(zeros) if track_running_stats else None)
         self.register_buffer("num_batches_tracked", counter if track_running_stats else None)
-        if guard:
-            self.register_buffer("skipped_batches", counter.clone(), persistent=False)
 
     def reset_running_stats(self) -> None:
         """Forget: running mean 0, running variance 1, no batch seen."""
@@ -163,17 +197,8 @@ class ChannelNorm(Moded):
 
     def update(self, mean: Tensor, var: Tensor) -> None:
         """Let a batch's mean and (unbiased) variance, (C,) each, enter the running statistics in place."""
-        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
-            return
-        seen: int | Tensor = 1
-        if self.guard:
-            seen, mean, var = finite(mean, var)
-            self.skipped_batches.add_(~seen)
-        self.num_batches_tracked.add_(seen)
-        share = self.momentum if self.momentum is not None else 1 / self.num_batches_tracked.clamp(min=1).to(mean.dtype)
-        share = share * seen
-        update_running(self.running_mean, mean, share)
-        update_running(self.running_var, var, share)
+        if self.num_batches_tracked is not None:
+            self.average(self.num_batches_tracked, running_mean=mean, running_var=var)
 
     def check_input(self, x: Tensor) -> None:
         """Refuse a wrong rank, width, dtype or device, before any state changes."""

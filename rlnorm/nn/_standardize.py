@@ -10,16 +10,17 @@ d r/d x_j = -r^3 c_j / n, and as xhat = c r
 
     dx = r (g - <g> - xhat <g xhat>):   the gradient loses its parts along 1 and along xhat.
 
-Whoever uses mu and var too adds their gradients g_mu, g_var (var's with c = xhat / r):
+Whoever uses mu and var too adds their gradients g_mu, g_var:
 
-    dx_j += g_mu / n + g_var 2 xhat_j / (r n)
+    dx_j += g_mu / n + g_var 2 c_j / n
 
-With y = gamma xhat + beta and a gamma that is constant over `axes`, as a channel's is for batch and instance
-normalization, y = gamma r c + beta takes one pass over c, and gamma comes out of the means: with g = dL/dy,
+With y = gamma xhat + beta, g = dL/dy, and gamma and beta shared along all of `axes`, some, or none:
 
-    dbeta = sum g,   dgamma = r sum g c,   dx = gamma r (g - <g> - c r^2 <g c>),
+    dbeta = sum g,   dgamma = sum g xhat    over all that share the element
+    dx = r (gamma g - <gamma g> - xhat <gamma g xhat>),   with a gamma shared along all of them before the bracket
 
-and whoever uses c, mu and var too adds  g_c_j - <g_c> + g_mu / n + g_var 2 c_j / n.
+Sums over the axes that share gamma come first, so that what is multiplied by it is small. Layer normalization has none:
+there <gamma g> is a product of a matrix and a vector.
 
 The variance is biased (divided by n). The mean is taken off before squaring: <x^2> - <x>^2 returns a variance of 0.0
 for mean 1e4 and standard deviation 1 in float32.
@@ -33,6 +34,7 @@ from math import prod
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from rlnorm.nn._autograd import Grads, Kernel, join
 
@@ -42,77 +44,102 @@ Axes = tuple[int, ...]
 def forward(x: Tensor, axes: Axes, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """x -> xhat of the same shape, mu and var with `axes` kept as size 1. `axes` are negative."""
     centred, mu, var = _moments(x, axes)
-    r = (var + eps).rsqrt()
-    return (centred * r if torch.is_grad_enabled() else centred.mul_(r)), mu, var
+    return _times(centred, (var + eps).rsqrt()), mu, var
 
 
 def backward(grads: Grads, saved: Sequence[Tensor], axes: Axes, eps: float) -> tuple[Tensor]:
-    """Gradients of (xhat, mu, var) -> dx, same shape as xhat."""
-    g, g_mu, g_var = grads
-    xhat, _, var = saved
-    r, share = (var + eps).rsqrt(), _share(xhat, axes)
-    if g is None:
-        dx = torch.zeros_like(xhat)
-    else:
-        sum_g, g_along_xhat = _sums(g, xhat, axes)
-        dx = _project(g, xhat, r, sum_g * share, g_along_xhat * share)
-    if g_mu is not None:
-        dx = dx + g_mu * share
-    if g_var is not None:
-        dx = dx + xhat * (g_var * (2 * share) / r)
-    return (dx,)
+    """Gradients of (xhat, mu, var) -> dx; saved: x, mu, var."""
+    x, mu, var = saved
+    return _backward(grads, x, None, mu, var, axes, eps)[:1]
 
 
-def scaled_forward(
-    x: Tensor, weight: Tensor, bias: Tensor, axes: Axes, eps: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """x -> y = gamma r c + beta, c, mu, var. weight and bias have x's rank, and size 1 along `axes`."""
+def affine_forward(x: Tensor, weight: Tensor, bias: Tensor, axes: Axes, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """x -> y = gamma xhat + beta of the same shape, mu, var; weight and bias, of one shape, broadcast to x's."""
     centred, mu, var = _moments(x, axes)
-    return torch.addcmul(bias, centred, weight * (var + eps).rsqrt()), centred, mu, var
+    r = (var + eps).rsqrt()
+    scaled = _times(centred, weight * r) if _shared(weight, axes) else _times(_times(centred, r), weight)
+    return (scaled.add_(bias) if _overwritable() else scaled + bias), mu, var
 
 
-def scaled_backward(grads: Grads, saved: Sequence[Tensor], axes: Axes, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of (y, c, mu, var) -> (dx, dgamma, dbeta)."""
-    g, g_c, g_mu, g_var = grads
-    weight, centred, var = saved
-    r, share = (var + eps).rsqrt(), _share(centred, axes)
+def affine_backward(grads: Grads, saved: Sequence[Tensor], axes: Axes, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of (y, mu, var) -> (dx, dgamma, dbeta); saved: x, weight, mu, var."""
+    x, weight, mu, var = saved
+    return _backward(grads, x, weight, mu, var, axes, eps)
+
+
+def _backward(
+    grads: Grads, x: Tensor, weight: Tensor | None, mu: Tensor, var: Tensor, axes: Axes, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    g, g_mu, g_var = grads
+    share = _share(x, axes)
     if g is None:
-        dx, dgamma, dbeta = torch.zeros_like(centred), torch.zeros_like(weight), torch.zeros_like(weight)
+        dgamma = dbeta = torch.zeros_like(var if weight is None else weight)
+        dx = torch.zeros_like(x)
     else:
-        dbeta, g_along_c = _sums(g, centred, axes)
-        dgamma = r * g_along_c
-        dx = _project(g, centred, weight * r, dbeta * share, r.square() * g_along_c * share)
-        # Instance normalization: one gamma for all samples.
-        rest = tuple(axis for axis in range(-g.ndim, 0) if weight.shape[axis] < dbeta.shape[axis])
-        if rest:
-            dgamma, dbeta = dgamma.sum(rest, keepdim=True), dbeta.sum(rest, keepdim=True)
-    if g_c is not None:
-        dx = dx + g_c - g_c.mean(axes, keepdim=True)
+        dx, dgamma, dbeta = _of_y(g, x, weight, mu, (var + eps).rsqrt(), axes)
     if g_mu is not None:
         dx = dx + g_mu * share
     if g_var is not None:
-        dx = dx + centred * (g_var * (2 * share))
+        dx = dx + (x - mu) * (g_var * (2 * share))
     return dx, dgamma, dbeta
+
+
+def _of_y(
+    g: Tensor, x: Tensor, weight: Tensor | None, mu: Tensor, r: Tensor, axes: Axes
+) -> tuple[Tensor, Tensor, Tensor]:
+    """dL/dy -> dx, dgamma, dbeta; in one large tensor where it may be overwritten: page faults cost more than sums."""
+    shared, share = _shared(weight, axes), _share(x, axes)
+    # Where nothing shares gamma, not even samples, dgamma is no sum but the large tensor itself.
+    overwrite = _overwritable() and (weight is None or weight.numel() < x.numel())
+    centred, total = x - mu, g
+    along = centred.mul_(g) if overwrite else centred * g
+    if shared:
+        total, along = total.sum(shared, keepdim=True), along.sum(shared, keepdim=True)
+    along = along.mul_(r) if overwrite else along * r
+    dgamma, dbeta, inside, scale = along, total, None, r
+    if weight is not None:
+        dgamma, dbeta = along.sum_to_size(weight.shape), total.sum_to_size(weight.shape)
+        rest = tuple(axis for axis in axes if axis not in shared)
+        if rest:
+            inside, total, along = weight, _dot(total, weight, rest), _dot(along, weight, rest)
+        else:
+            scale = weight * r
+    of_ones, of_centred = total * share, along * (r * share)
+    if not overwrite:
+        scaled = g if inside is None else g * inside
+        return scale * (scaled - of_ones - centred * of_centred), dgamma, dbeta
+    dx = torch.sub(x, mu, out=centred).mul_(-of_centred).sub_(of_ones)
+    dx = dx.add_(g) if inside is None else dx.addcmul_(g, inside)
+    return dx.mul_(scale), dgamma, dbeta
 
 
 def _moments(x: Tensor, axes: Axes) -> tuple[Tensor, Tensor, Tensor]:
     mu = x.mean(axes, keepdim=True)
     centred = x - mu
-    return centred, mu, centred.square().mean(axes, keepdim=True)
+    if not _overwritable():
+        return centred, mu, centred.square().mean(axes, keepdim=True)
+    var = centred.square_().mean(axes, keepdim=True)
+    return torch.sub(x, mu, out=centred), mu, var
 
 
-def _sums(g: Tensor, along: Tensor, axes: Axes) -> tuple[Tensor, Tensor]:
-    return g.sum(axes, keepdim=True), (g * along).sum(axes, keepdim=True)
+def _times(own: Tensor, factor: Tensor) -> Tensor:
+    return own.mul_(factor) if _overwritable() else own * factor
 
 
-def _project(g: Tensor, along: Tensor, scale: Tensor, of_ones: Tensor, of_along: Tensor) -> Tensor:
-    """scale (g - of_ones - along of_along).
+def _shared(weight: Tensor | None, axes: Axes) -> Axes:
+    """Those of `axes` along which gamma is the same; all where there is no gamma."""
+    if weight is None:
+        return axes
+    return tuple(axis for axis in axes if -axis > weight.ndim or weight.shape[axis] == 1)
 
-    In one new tensor: large ones cost more in page faults than in arithmetic.
-    """
-    if torch.compiler.is_compiling():
-        return scale * (g - of_ones - along * of_along)
-    return torch.addcmul(of_ones, along, of_along).sub_(g).mul_(-scale)
+
+def _dot(x: Tensor, weight: Tensor, axes: Axes) -> Tensor:
+    """Sum of gamma x over `axes`, which are kept as size 1."""
+    is_vector = axes == (-1,) and (weight.ndim == 1 or weight.shape[-2] == 1)
+    # Elsewhere the compiler fuses the product, or a matrix product may be less precise.
+    if is_vector and x.device.type == "cpu" and not torch.compiler.is_compiling():
+        return x @ (weight.unsqueeze(-1) if weight.ndim == 1 else weight.mT)
+    return (x * weight).sum(axes, keepdim=True)
 
 
 def _share(x: Tensor, axes: Axes) -> float:
@@ -123,27 +150,20 @@ def _share(x: Tensor, axes: Axes) -> float:
     return 1 / max(1, prod([x.shape[axis] for axis in axes]))
 
 
-standardize = join(Kernel(forward, backward))
-_scaled = join(
-    Kernel(scaled_forward, scaled_backward, save=lambda inputs, outputs: (inputs[1], outputs[1], outputs[3]))
-)
+STANDARDIZED = Kernel(forward, backward, save=lambda inputs, outputs: (inputs[0], *outputs[1:]))
+standardize = join(STANDARDIZED)
+_affine = join(Kernel(affine_forward, affine_backward, save=lambda inputs, outputs: (*inputs[:2], *outputs[1:])))
 
 
-def standardize_channels(
-    x: Tensor, axes: Axes, eps: float, weight: Tensor | None, bias: Tensor | None
+def standardize_affine(
+    x: Tensor, axes: Axes, eps: float, weight: Tensor | None, bias: Tensor | None, axis: int = -1
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """x (N, C, ...) -> y = gamma xhat + beta of its shape, mu and var; weight and bias (C,), `axes` without C's."""
-    axis = 1 - x.ndim
+    """x -> y = gamma xhat + beta of its shape, mu and var; weight and bias as in `scale_shift`."""
     # The variance of no samples is NaN, which must not reach gamma's gradient through r.
     if weight is None or bias is None or not x.numel():
         xhat, mu, var = standardize(x, axes, eps)
         return scale_shift(xhat, weight, bias, axis), mu, var
-    shape = (1, -1, *(1,) * (x.ndim - 2))
-    weight, bias = weight.to(x.dtype).reshape(shape), bias.to(x.dtype).reshape(shape)
-    if _overwritable():
-        centred, mu, var = _moments(x, axes)
-        return scale_shift(centred, weight * (var + eps).rsqrt(), bias), mu, var
-    y, _, mu, var = _scaled(x, weight, bias, axes, eps)
+    y, mu, var = _affine(x, along(weight, axis).to(x.dtype), along(bias, axis).to(x.dtype), axes, eps)
     return y, mu, var
 
 
@@ -152,23 +172,32 @@ def scale_shift(xhat: Tensor, weight: Tensor | None, bias: Tensor | None, axis: 
 
     xhat must be the caller's own: where that is allowed, it is overwritten.
     """
-    weight = None if weight is None else along(weight, axis)
-    bias = None if bias is None else along(bias, axis)
     if weight is None:
-        return xhat if bias is None else xhat + bias.to(xhat.dtype)
+        return xhat if bias is None else xhat + along(bias, axis).to(xhat.dtype)
     if bias is None:
-        return xhat * weight.to(xhat.dtype)
+        return xhat * along(weight, axis).to(xhat.dtype)
     if _overwritable():
-        return xhat.mul_(weight).add_(bias)
-    if torch.compiler.is_compiling():
-        return xhat * weight.to(xhat.dtype) + bias.to(xhat.dtype)
-    # One pass over xhat, where nobody fuses two.
-    return torch.addcmul(bias.to(xhat.dtype), xhat, weight.to(xhat.dtype))
+        return xhat.mul_(along(weight, axis)).add_(along(bias, axis))
+    return multiply_add(xhat, weight.to(xhat.dtype), bias.to(xhat.dtype), axis)
+
+
+def multiply_add(x: Tensor, scale: Tensor, shift: Tensor, axis: int) -> Tensor:
+    """x scale + shift, with scale and shift as in `scale_shift`."""
+    # One pass instead of two, but not along another axis, where torch's is slower than both.
+    if axis == -1 and not torch.compiler.is_compiling():
+        return torch.addcmul(shift, x, scale)
+    scaled, shift = x * along(scale, axis), along(shift, axis)
+    return scaled.add_(shift) if _overwritable() else scaled + shift
 
 
 def _overwritable() -> bool:
-    """Whether nobody else needs a tensor of one's own: no graph is recorded, no transform or compiler looks on."""
-    return not (torch.is_grad_enabled() or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active())
+    """Whether nobody else needs a tensor of one's own: no derivative is recorded, no transform or compiler looks on."""
+    return not (
+        torch.compiler.is_compiling()
+        or torch.is_grad_enabled()
+        or forward_ad._current_level >= 0
+        or torch._C._are_functorch_transforms_active()
+    )
 
 
 def along(vector: Tensor, axis: int) -> Tensor:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from rlnorm.nn import _require as require
 from rlnorm.nn._channels import ChannelNorm, channel_axes
-from rlnorm.nn._standardize import standardize_channels, working
+from rlnorm.nn._standardize import standardize_affine, working
 from rlnorm.nn.norm import Norm
 
 
@@ -32,7 +32,7 @@ def normalize_with_batch(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """x (N, C, ...) -> y of the same shape, and the batch's mean and biased variance, (C,) each, without gradient."""
-    y, mu, var = standardize_channels(working(x), channel_axes(x.ndim), eps, weight, bias)
+    y, mu, var = standardize_affine(working(x), channel_axes(x.ndim), eps, weight, bias, 1 - x.ndim)
     return y.to(x.dtype), mu.detach().flatten(), var.detach().flatten()
 
 

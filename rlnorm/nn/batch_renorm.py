@@ -23,12 +23,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rlnorm.nn import _require as require
-from rlnorm.nn._channels import before_update, channel_axes, finite, update_running
+from rlnorm.nn._channels import Averaging, before_update, channel_axes
 from rlnorm.nn._standardize import along, scale_shift, standardize, working
-from rlnorm.nn.modes import Moded
 from rlnorm.nn.norm import Norm
 
 CROSSQ: Mapping[str, Any] = {
@@ -38,15 +37,11 @@ CROSSQ: Mapping[str, Any] = {
 """CrossQ's setting, for `BatchRenorm1d(width, **CROSSQ)`: plain batch normalization, then at once the full bounds."""
 
 
-class BatchRenorm(Moded):
-    """Batch renormalization of any number of spatial dimensions.
+class BatchRenorm(Averaging):
+    """Batch renormalization of any number of spatial dimensions; `momentum` and `guard` as in `Averaging`.
 
-    momentum   share of the new in the running statistics; None is the cumulative average
     warmup     updates with plain batch normalization, after which the bounds grow up to `r_ramp_end` and `d_ramp_end`
-    guard      as in `BatchNorm1d`
     """
-
-    ranks: tuple[int, ...]
 
     def __init__(
         self,
@@ -65,32 +60,24 @@ class BatchRenorm(Moded):
         d_ramp_end: float = 25_000,
         guard: bool = False,
     ):
-        super().__init__()
+        super().__init__(num_features, momentum, affine, device, dtype, bias=affine and bias, guard=guard)
         name = type(self).__name__
-        require.width(num_features, name)
         require.epsilon(eps, name, zero=False)
-        require.share(momentum, name)
         if not (r_max >= 1 and d_max >= 0):
             raise ValueError(f"{name}: r_max must be >= 1 and d_max >= 0, but got {r_max} and {d_max}")
         if not 0 <= warmup <= min(r_ramp_end, d_ramp_end):
             raise ValueError(f"{name}: expected 0 <= warmup <= ramp ends, got {warmup}, {r_ramp_end}, {d_ramp_end}")
-        self.num_features, self.eps, self.momentum, self.guard = num_features, eps, momentum, guard
-        self.r_max, self.d_max = r_max, d_max
+        self.eps, self.r_max, self.d_max = eps, r_max, d_max
         self.warmup, self.r_ramp_end, self.d_ramp_end = warmup, r_ramp_end, d_ramp_end
-        ones = torch.ones(num_features, device=device, dtype=dtype)
-        self.weight = nn.Parameter(ones) if affine else None
-        self.bias = nn.Parameter(torch.zeros_like(ones)) if affine and bias else None
         self.running_mean: Tensor
         self.running_std: Tensor
         self.running_updates: Tensor
-        self.skipped_batches: Tensor
-        self.register_buffer("running_mean", torch.zeros_like(ones))
-        self.register_buffer("running_std", torch.ones_like(ones))
+        zeros = torch.zeros(num_features, device=device, dtype=dtype)
+        self.register_buffer("running_mean", zeros)
+        self.register_buffer("running_std", torch.ones_like(zeros))
         # The bounds depend on it, so it must reach a target network as the statistics do: a float named running_*. Of
         # shape (1,): torch.compile (2.13) drops updates of 0-dimensional float64 buffers.
-        self.register_buffer("running_updates", torch.zeros(1, device=device, dtype=_counting(ones.dtype)))
-        if guard:
-            self.register_buffer("skipped_batches", torch.zeros((), dtype=torch.long, device=device), persistent=False)
+        self.register_buffer("running_updates", torch.zeros(1, device=device, dtype=_counting(zeros.dtype)))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # A bfloat16 counts to 256 and no further, and the schedule would stand still.
@@ -127,7 +114,9 @@ class BatchRenorm(Moded):
             y = scale_shift(work - along(mean, axis), scale, beta, axis)
             if updates and x.numel():
                 _, mu, var = standardize(work.detach(), channel_axes(x.ndim), self.eps)
-                self._update(mu.flatten(), (var + self.eps).sqrt().flatten())
+                self.average(
+                    self.running_updates, running_mean=mu.flatten(), running_std=(var + self.eps).sqrt().flatten()
+                )
             return y.to(x.dtype)
         xhat, mu, var = standardize(work, channel_axes(x.ndim), self.eps)
         mu, sigma = mu.detach().flatten(), (var.detach() + self.eps).sqrt().flatten()
@@ -135,22 +124,11 @@ class BatchRenorm(Moded):
         r = (sigma / std).clamp(1 / r_max, r_max)
         d = ((mu - mean) / std).clamp(-d_max, d_max)
         if updates:
-            self._update(mu, sigma)
+            self.average(self.running_updates, running_mean=mu, running_std=sigma)
         # gamma (xhat r + d) + beta in one pass over x.
         scale = r if gamma is None else r * gamma
         shift = d if gamma is None else d * gamma
         return scale_shift(xhat, scale, shift if beta is None else shift + beta, axis).to(x.dtype)
-
-    @torch.no_grad()
-    def _update(self, mu: Tensor, sigma: Tensor) -> None:
-        seen: int | Tensor = 1
-        if self.guard:
-            seen, mu, sigma = finite(mu, sigma)
-            self.skipped_batches.add_(~seen)
-        self.running_updates.add_(seen)
-        share = (self.momentum if self.momentum is not None else 1 / self.running_updates.clamp(min=1)) * seen
-        update_running(self.running_mean, mu, share)
-        update_running(self.running_std, sigma, share)
 
     def extra_repr(self) -> str:
         """What the constructor was given."""

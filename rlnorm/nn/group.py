@@ -8,18 +8,18 @@ dx = r (g' - <g'> - xhat <g' xhat>).
 
 One group is layer normalization of the whole map; one channel per group is instance normalization.
 
-Source: Wu & He 2018, arXiv:1803.08494, eqs. 1, 2 and 7.
+Source: Wu & He 2018, arXiv:1803.08494.
 """
 
 import torch
 from torch import Tensor, nn
 
 from rlnorm.nn import _require as require
-from rlnorm.nn._standardize import scale_shift, standardize, working
+from rlnorm.nn._standardize import standardize_affine, working
 from rlnorm.nn.norm import Norm
 
 CHANNELS_PER_GROUP = 16
-"""The paper's second setting (its table 3)."""
+"""The paper's second setting: channels per group fixed, not groups."""
 
 
 def group_norm(
@@ -36,9 +36,11 @@ def group_norm(
     # As torch: what counts is a group's values over the whole batch.
     if input.shape[0] * channels // num_groups * input.shape[2:].numel() * (num_groups if input.ndim == 2 else 1) == 1:
         raise ValueError(f"group_norm: expected more than 1 value per group, got input size {tuple(input.shape)}")
-    grouped = working(input).reshape(input.shape[0], num_groups, channels // num_groups, *input.shape[2:])
-    xhat = standardize(grouped, tuple(range(1 - input.ndim, 0)), eps)[0].reshape(input.shape)
-    return scale_shift(xhat, weight, bias, 1 - input.ndim).to(input.dtype)
+    groups, ones = (num_groups, channels // num_groups), (1,) * (input.ndim - 2)
+    grouped = working(input).reshape(input.shape[0], *groups, *input.shape[2:])
+    weight, bias = (None if v is None else v.reshape(*groups, *ones) for v in (weight, bias))
+    y = standardize_affine(grouped, tuple(range(1 - input.ndim, 0)), eps, weight, bias)[0]
+    return y.reshape(input.shape).to(input.dtype)
 
 
 def groups_for(width: int) -> int:

@@ -9,14 +9,14 @@ Backward. With g = dL/dy and sums over samples and pixels: dL/dgamma = sum g xha
 dL/dxhat = gamma g =: g', and dL/dx from g' by `rlnorm.nn._standardize` with axes = pixels:
 dx = r (g' - <g'> - xhat <g' xhat>).
 
-Source: Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022, eq. 4.
+Source: Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022.
 """
 
 import torch
 from torch import Tensor, nn
 
 from rlnorm.nn._channels import ChannelNorm
-from rlnorm.nn._standardize import standardize_channels, working
+from rlnorm.nn._standardize import standardize_affine, working
 from rlnorm.nn.norm import Norm
 
 
@@ -24,7 +24,7 @@ def normalize_with_instance(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """x (N, C, ...) -> y of the same shape, and batch means of the instances' mean and biased variance, (C,) each."""
-    y, mu, var = standardize_channels(working(x), tuple(range(2 - x.ndim, 0)), eps, weight, bias)
+    y, mu, var = standardize_affine(working(x), tuple(range(2 - x.ndim, 0)), eps, weight, bias, 1 - x.ndim)
     return y.to(x.dtype), mu.detach().flatten(1).mean(0), var.detach().flatten(1).mean(0)
 
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from rlnorm.nn import _require as require
-from rlnorm.nn._standardize import scale_shift, standardize, working
+from rlnorm.nn._standardize import standardize_affine, working
 from rlnorm.nn.group import GroupNorm
 from rlnorm.nn.norm import Norm
 
@@ -35,8 +35,7 @@ def layer_norm(
     """input (..., *shape) -> y of the same shape; weight and bias of `shape`. Signature and errors of torch's."""
     shape = tuple(normalized_shape)
     require.trailing(input, shape, "layer_norm", weight=weight, bias=bias)
-    xhat = standardize(working(input), tuple(range(-len(shape), 0)), eps)[0]
-    return scale_shift(xhat, weight, bias).to(input.dtype)
+    return standardize_affine(working(input), tuple(range(-len(shape), 0)), eps, weight, bias)[0].to(input.dtype)
 
 
 class LayerNorm(nn.Module):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from rlnorm.nn import _require as require
-from rlnorm.nn._standardize import scale_shift, standardize, working
+from rlnorm.nn._standardize import standardize_affine, working
 from rlnorm.nn.norm import Norm
 
 
@@ -46,8 +46,8 @@ class ChannelLayerNorm(nn.Module):
         require.channels(x, self.num_channels, "ChannelLayerNorm")
         if self.weight is not None:
             require.alike(x, self.weight, "ChannelLayerNorm", "weight")
-        xhat = standardize(working(x), (1 - x.ndim,), self.eps)[0]
-        return scale_shift(xhat, self.weight, self.bias, 1 - x.ndim).to(x.dtype)
+        axis = 1 - x.ndim
+        return standardize_affine(working(x), (axis,), self.eps, self.weight, self.bias, axis)[0].to(x.dtype)
 
     def extra_repr(self) -> str:
         """What the constructor was given."""

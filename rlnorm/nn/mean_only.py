@@ -15,13 +15,12 @@ from collections.abc import Sequence
 from math import prod
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rlnorm.nn import _require as require
 from rlnorm.nn._autograd import Grads, Kernel, join
-from rlnorm.nn._channels import before_update, channel_axes, finite, update_running
+from rlnorm.nn._channels import Averaging, before_update, channel_axes
 from rlnorm.nn._standardize import Axes, along, working
-from rlnorm.nn.modes import Moded
 from rlnorm.nn.norm import Norm
 
 
@@ -44,28 +43,15 @@ KERNEL = Kernel(forward, backward)
 centre = join(KERNEL)
 
 
-class MeanOnlyBatchNorm(Moded):
-    """Mean-only batch normalization of any number of spatial dimensions.
-
-    momentum   share of the new in the running mean; None is the cumulative average
-    guard      as in `BatchNorm1d`
-    """
-
-    ranks: tuple[int, ...]
+class MeanOnlyBatchNorm(Averaging):
+    """Mean-only batch normalization of any number of spatial dimensions; arguments as in `Averaging`."""
 
     def __init__(self, num_features: int, momentum: float | None = 0.1, *, bias: bool = True, guard: bool = False):
-        super().__init__()
-        require.width(num_features, type(self).__name__)
-        require.share(momentum, type(self).__name__)
-        self.num_features, self.momentum, self.guard = num_features, momentum, guard
-        self.bias = nn.Parameter(torch.zeros(num_features)) if bias else None
+        super().__init__(num_features, momentum, False, bias=bias, guard=guard)
         self.running_mean: Tensor
         self.num_batches_tracked: Tensor
         self.register_buffer("running_mean", torch.zeros(num_features))
         self.register_buffer("num_batches_tracked", torch.zeros((), dtype=torch.long))
-        if guard:
-            self.skipped_batches: Tensor
-            self.register_buffer("skipped_batches", torch.zeros((), dtype=torch.long), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, ...) -> same shape."""
@@ -82,18 +68,8 @@ class MeanOnlyBatchNorm(Moded):
             y = work - along(mean.to(work.dtype), axis)
             mu = work.detach().mean(channel_axes(x.ndim)) if updates else mean
         if updates and x.numel():
-            self._update(mu.detach().flatten())
+            self.average(self.num_batches_tracked, running_mean=mu.detach().flatten())
         return (y if self.bias is None else y + along(self.bias.to(y.dtype), axis)).to(x.dtype)
-
-    @torch.no_grad()
-    def _update(self, mu: Tensor) -> None:
-        seen: int | Tensor = 1
-        if self.guard:
-            seen, mu, _ = finite(mu, mu)
-            self.skipped_batches.add_(~seen)
-        self.num_batches_tracked.add_(seen)
-        count = self.num_batches_tracked.clamp(min=1).to(mu.dtype)
-        update_running(self.running_mean, mu, (self.momentum if self.momentum is not None else 1 / count) * seen)
 
     def extra_repr(self) -> str:
         """What the constructor was given."""

@@ -12,8 +12,8 @@ variance v into count c:
 In the modes `train` and `track` observations enter the statistics, which then normalize them; in `batch` and `eval`
 they do not. The batch's own statistics never normalize. No gradient goes through M and V.
 
-Source: Chan, Golub & LeVeque 1983, eq. 2.1; as in OpenAI baselines' RunningMeanStd and stable-baselines3's
-VecNormalize, which start from a count of 1e-4 and so does this.
+Source: Chan, Golub & LeVeque 1979, STAN-CS-79-773 (the mean and variance of two samples together); as in OpenAI
+baselines' RunningMeanStd and stable-baselines3's VecNormalize, which start from a count of 1e-4 and so does this.
 """
 
 from collections.abc import Sequence
@@ -67,7 +67,7 @@ class ObservationNorm(Moded):
         v = (rows - m).square().mean(0)
         seen: Tensor | None = None
         if self.guard:
-            seen, m, v = finite(m, v)
+            seen, (m, v) = finite(m, v)
             n = n * seen
             self.skipped_batches.add_(~seen)
         count = before_update(self.running_count)

@@ -14,8 +14,8 @@ step (`steps` of them, the last for all later ones) or share one set (`steps=1`)
 the state is still near zero, differ from those of later ones. Backward: by torch, through the kernels of the norms.
 
 Source: Cho et al. 2014, arXiv:1406.1078 (GRU, in the variant of torch's GRUCell); Cooijmans et al. 2017,
-arXiv:1603.09025, eqs. 6 to 8 and sec. 4 (BN separately for input and state, statistics per step); Ba et al. 2016,
-arXiv:1607.06450, sec. 3.1 (LN in RNNs).
+arXiv:1603.09025 (BN separately for input and state; statistics per step, the last ones for longer sequences); Ba et al.
+2016, arXiv:1607.06450 (LN in RNNs).
 """
 
 from math import sqrt

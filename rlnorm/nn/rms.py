@@ -10,7 +10,7 @@ Backward. d ms/d x_j = 2 x_j / n, hence d r/d x_j = -r^3 x_j / n, and as xhat = 
 
 Whoever uses ms too adds its gradient: dx_j += g_ms 2 x_j / n = g_ms 2 xhat_j / (r n).
 
-Source: Zhang & Sennrich 2019, arXiv:1910.07467, eq. 4.
+Source: Zhang & Sennrich 2019, arXiv:1910.07467.
 """
 
 from collections.abc import Sequence

@@ -13,7 +13,7 @@ Backward. d sigma/dW = u v', and with G = dL/dw
 
 In the mode `train` u and v depend on W through the iteration, and no gradient goes that way: so the paper defines it.
 
-Source: Miyato et al. 2018, arXiv:1802.05957, eqs. 7 and 12, algorithm 1.
+Source: Miyato et al. 2018, arXiv:1802.05957.
 """
 
 from collections.abc import Sequence

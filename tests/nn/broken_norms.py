@@ -12,7 +12,7 @@ from torch.autograd import Function
 
 from rlnorm.nn import BatchNorm1d, BatchNorm2d, LayerNorm, Norm, WeightNorm
 from rlnorm.nn._autograd import Kernel, join
-from rlnorm.nn._standardize import backward, forward
+from rlnorm.nn._standardize import STANDARDIZED, backward, forward
 from rlnorm.nn.laws import Case, ScaledBackward
 
 
@@ -145,7 +145,11 @@ class LosesItsLayout(BatchNorm2d):
 
 
 axes_from_the_front = join(
-    Kernel(lambda x: forward(x, (0,), 1e-5), lambda grads, saved: backward(grads, saved, (0,), 1e-5))
+    Kernel(
+        lambda x: forward(x, (0,), 1e-5),
+        lambda grads, saved: backward(grads, saved, (0,), 1e-5),
+        save=STANDARDIZED.save,
+    )
 )
 
 

@@ -63,6 +63,7 @@ def test_the_page_has_a_line_for_every_layer_and_size(bench):
     page = bench.page(rows, "the command")
     assert "the command" in page
     assert "Not measured" not in page
+    assert "\n\nA note.\n\n" in bench.page(rows, "the command", "A note.")
     assert "Not measured yet: LayerNorm, RMSNorm, BatchNorm2d" in bench.page(rows[:2], "the command")
     for pairs, shapes in ((bench.FLAT, bench.MLP), (bench.MAPS, bench.CONV)):
         assert all(f"| {name} | {bench.sized(shape)} | 0.50 / 0.50 |" in page for name in pairs for shape in shapes)

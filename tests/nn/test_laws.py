@@ -30,12 +30,12 @@ COMPILED = [
 @pytest.mark.nightly
 @pytest.mark.parametrize(("case", "mode"), COMPILED)
 def test_code_generated_by_inductor_is_eager(case, mode):
-    transforms.assert_compiled_is_eager(case, mode, "inductor")
+    transforms.assert_compiled_is_eager(case, (mode,), "inductor")
 
 
 def test_code_generated_for_the_norm_with_most_state_is_eager():
     """The others: under the marker `nightly`, and as populations in `test_members.py`."""
-    transforms.assert_compiled_is_eager(Case(NORMS["batch_renorm"], 0), "track", "inductor")
+    transforms.assert_compiled_is_eager(Case(NORMS["batch_renorm"], 0), ("track",), "inductor")
 
 
 def test_every_file_with_a_norm_is_found_under_its_own_name():

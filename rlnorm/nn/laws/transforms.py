@@ -3,8 +3,10 @@
 import copy
 import io
 import pickle
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from rlnorm.nn.laws.case import Case, call, close, law
@@ -58,24 +60,31 @@ def compiled_is_eager(case: Case) -> None:
     In every mode at the norm's fewest spatial dimensions, in training at the others; without code generation, which
     takes seconds for each: `assert_compiled_is_eager` does it with.
     """
-    for mode in case.modes() if case.first else ("train",):
-        assert_compiled_is_eager(case, mode, "aot_eager")
+    assert_compiled_is_eager(case, case.modes() if case.first else ("train",), "aot_eager")
 
 
-def assert_compiled_is_eager(case: Case, mode: Mode, backend: str) -> None:
-    """Compiled by `backend` ("inductor" is torch's own, "aot_eager" the same without its code generation) and eager."""
-    eager, traced = (set_mode(case.module(), mode) for _ in range(2))
+def assert_compiled_is_eager(case: Case, modes: Sequence[Mode], backend: str) -> None:
+    """Compiled by `backend` ("inductor" is torch's own, "aot_eager" the same without its code generation) and eager.
+
+    All modes in one compilation, of which each costs more than what is in it; each mode with a module and an input.
+    """
+    eager, traced = ([set_mode(case.module(), mode) for mode in modes] for _ in range(2))
     torch._dynamo.reset()
-    compiled = torch.compile(traced, fullgraph=True, backend=backend, dynamic=False)
+    compiled = torch.compile(_each, fullgraph=True, backend=backend, dynamic=False)
     results = []
-    for function in (eager, compiled):
-        x = case.input().requires_grad_()
-        y = function(x)
-        results.append((y.detach(), torch.autograd.grad(y.square().sum(), x)[0]))
-    close(results[1][0], results[0][0], 1e-12, f"{mode}: output")
-    close(results[1][1], results[0][1], 1e-12, f"{mode}: gradient")
-    for name, buffer in traced.named_buffers():
-        close(buffer, dict(eager.named_buffers())[name], 1e-12, f"{mode}: {name}")
+    for function, modules in ((_each, eager), (compiled, traced)):
+        xs = [case.input().requires_grad_() for _ in modes]
+        ys = function(modules, xs)
+        results.append((ys, torch.autograd.grad([y.square().sum() for y in ys], xs)))
+    for i, mode in enumerate(modes):
+        for what, expected, got in zip(("output", "gradient"), *results, strict=True):
+            close(got[i].detach(), expected[i].detach(), 1e-12, f"{mode}: {what}")
+        for name, buffer in traced[i].named_buffers():
+            close(buffer, dict(eager[i].named_buffers())[name], 1e-12, f"{mode}: {name}")
+
+
+def _each(modules: Sequence[nn.Module], xs: Sequence[Tensor]) -> list[Tensor]:
+    return [module(x) for module, x in zip(modules, xs, strict=True)]
 
 
 @law

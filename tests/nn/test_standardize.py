@@ -1,0 +1,66 @@
+"""What the laws' shapes do not reach: overwriting against recording, a sample alone, gamma stacked beside more axes."""
+
+import pytest
+import torch
+from torch.func import vmap
+
+from rlnorm.nn import functional
+
+CASES = {
+    "layer": ((5, 6), lambda x, w, b: functional.layer_norm(x, (6,), w, b)),
+    "layer of a sequence": ((5, 3, 6), lambda x, w, b: functional.layer_norm(x, (6,), w, b)),
+    "layer of one sample": ((6,), lambda x, w, b: functional.layer_norm(x, (6,), w, b)),
+    "layer of a batch of one": ((1, 6), lambda x, w, b: functional.layer_norm(x, (6,), w, b)),
+    "batch": ((5, 6), lambda x, w, b: functional.batch_norm(x, None, None, w, b, training=True)),
+    "batch of maps": ((5, 6, 2, 3), lambda x, w, b: functional.batch_norm(x, None, None, w, b, training=True)),
+    "group": ((5, 6), lambda x, w, b: functional.group_norm(x, 3, w, b)),
+    "group of maps": ((5, 6, 2, 3), lambda x, w, b: functional.group_norm(x, 3, w, b)),
+    "instance": ((5, 6, 4), lambda x, w, b: functional.instance_norm(x, None, None, w, b)),
+}
+
+
+def drawn(shape, rng):
+    tensors = torch.randn(shape, generator=rng), 1 + torch.rand(6, generator=rng), torch.randn(6, generator=rng)
+    return [t.double().requires_grad_() for t in tensors]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradients_are_the_same_whether_recorded_or_not(name, rng):
+    shape, function = CASES[name]
+    leaves = drawn(shape, rng)
+    y = function(*leaves)
+    g = torch.randn(shape, generator=rng).double()
+    plain = torch.autograd.grad(y, leaves, g, retain_graph=True)
+    recorded = torch.autograd.grad(y, leaves, g, create_graph=True)
+    for a, b in zip(plain, recorded, strict=True):
+        torch.testing.assert_close(a, b.detach(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_passes_overwrite_nothing_of_the_callers(name, rng):
+    shape, function = CASES[name]
+    leaves = drawn(shape, rng)
+    g = torch.randn(shape, generator=rng).double()
+    before = [t.detach().clone() for t in (*leaves, g)]
+    y = function(*leaves)
+    kept = y.detach().clone()
+    first = torch.autograd.grad(y, leaves, g, retain_graph=True)
+    values = [t.clone() for t in first]
+    torch.autograd.grad(y, leaves, g)
+    with torch.no_grad():
+        torch.testing.assert_close(function(*leaves), kept)
+    for now, then in zip((*leaves, g, y, *first), (*before, kept, *values), strict=True):
+        assert torch.equal(now.detach(), then)
+
+
+@pytest.mark.parametrize("members", [1, 5])
+def test_a_stacked_gamma_stays_with_its_members(members, rng):
+    """Five members of five rows: as many as would broadcast, wrongly, with the rows."""
+    x = torch.randn(members, 5, 3, 6, generator=rng).double().requires_grad_()
+    w, b = (torch.randn(members, 6, generator=rng).double().requires_grad_() for _ in range(2))
+    function = CASES["layer of a sequence"][1]
+    together = torch.autograd.grad(vmap(function)(x, w, b).square().sum(), (x, w, b))
+    losses = [function(*p).square().sum() for p in zip(x, w, b, strict=True)]
+    alone = torch.autograd.grad(losses, (x, w, b))
+    for a, b in zip(together, alone, strict=True):
+        torch.testing.assert_close(a, b)
