@@ -70,10 +70,15 @@ class _Patches(nn.Conv2d):
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         (tall, wide), (down, right) = self.kernel_size, self.stride
-        patches = input.unfold(-2, tall, down).unfold(-2, wide, right)  # (B, channels, height, width, tall, wide)
-        columns = patches.permute(1, 4, 5, 0, 2, 3).flatten(3).flatten(0, 2)
-        y = weight.flatten(1) @ columns if bias is None else bias.unsqueeze(1) + weight.flatten(1) @ columns
-        return y.unflatten(1, (len(input), *patches.shape[2:4])).transpose(0, 1)
+        *_, high, broad = input.shape
+        # Slice by slice: as one strided view of all patches the update of MinAtar's network takes an eighth longer.
+        rows = [slice(i, high - tall + i + 1, down) for i in range(tall)]
+        columns = [slice(j, broad - wide + j + 1, right) for j in range(wide)]
+        x = input.transpose(0, 1)
+        patches = torch.stack([x[..., row, column] for row in rows for column in columns], 1)  # (C, tall wide, B, ...)
+        y = weight.flatten(1) @ patches.flatten(2).flatten(0, 1)
+        y = y if bias is None else bias.unsqueeze(1) + y
+        return y.unflatten(1, patches.shape[2:]).transpose(0, 1)
 
 
 class Population:

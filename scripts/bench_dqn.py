@@ -146,11 +146,13 @@ def gemm_floor(agents: int, batch: int, sizes: Sequence[int]) -> Callable[[], No
 
 
 def population(norm: str, agents: int, replay: Any) -> Any:
-    """Compiled agents as the throughput runs have them."""
+    """Compiled agents, and the allocator, as the throughput runs have them."""
     from rlnorm.dqn.agents import Agents
+    from rlnorm.dqn.memory import Heap
     from rlnorm.dqn.recipes import RECIPES
     from rlnorm.networks import mlp
 
+    Heap()
     return Agents(
         lambda: mlp(4, 2, hidden=(64, 64), norm=norm),
         range(agents),

@@ -1,4 +1,3 @@
-import ctypes
 import platform
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,7 +6,7 @@ import numpy as np
 import pytest
 
 from rlnorm.dqn import memory
-from rlnorm.dqn.memory import Heap, malloc_trim
+from rlnorm.dqn.memory import Heap, glibc
 from tests.dqn.watching import run
 
 GLIBC = platform.libc_ver()[0] == "glibc"
@@ -33,8 +32,14 @@ def test_what_is_free_between_what_is_not_goes_back(monkeypatch: pytest.MonkeyPa
 
 def test_a_run_does_so_now_and_then(monkeypatch: pytest.MonkeyPatch):
     trims, seconds = list[float](), iter(range(1000))
-    monkeypatch.setattr(memory, "malloc_trim", lambda: lambda _: trims.append(now[0]))
+    called = list[str]()
     now = [0.0]
+
+    def watched(name: str):
+        called.append(name)
+        return lambda *_: trims.append(now[0]) if name == "malloc_trim" else None
+
+    monkeypatch.setattr(memory, "glibc", watched)
 
     def clock() -> float:
         now[0] = float(next(seconds))
@@ -43,10 +48,10 @@ def test_a_run_does_so_now_and_then(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(memory, "time", SimpleNamespace(monotonic=clock))
     run(steps=37, starts=20)  # a record at every step, and a second for each
     assert trims == [5, 10, 15, 20, 25, 30, 35]
+    assert called[:3] == ["mallopt", "mallopt", "malloc_trim"]
 
 
-def test_another_allocator_is_left_alone(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
-    malloc_trim.cache_clear()
-    assert malloc_trim()(0) is None
-    malloc_trim.cache_clear()
+@pytest.mark.parametrize("name", ["mallopt", "malloc_trim"])
+def test_another_library_is_left_alone(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    assert glibc.__wrapped__(name)(0, 0) is None
