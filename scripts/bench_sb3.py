@@ -171,8 +171,8 @@ def main() -> None:
         if re.search(args.only, case.name):
             rows[case.name] = found = measure(case)
             print(f"{case.name:<20}{found.ours:>9.3f} ms{found.peer:>9.3f} ms   {spread(found)}", flush=True)
-    if args.rows:
-        args.rows.write_text(json.dumps([asdict(each) for each in rows.values()], indent=1) + "\n")
+            if args.rows:
+                args.rows.write_text(json.dumps([asdict(each) for each in rows.values()], indent=1) + "\n")
     if args.table:
         names = [case.name for case in cases()]
         args.table.write_text(page(sorted(rows.values(), key=lambda each: names.index(each.case))))
