@@ -28,7 +28,7 @@ def parts(env: str) -> Iterator[tuple[str, Part]]:
     The planted arm shows that the probes would see a replay that shifts. Lengths compare as ratios, so the margin is
     that of ratios.
     """
-    experiment = study(env, short=True, probes=20)  # as many in short runs, too
+    experiment = study(env, quick=30_000, probes=20)  # as many in short runs, too
     for name, (arm, metrics) in STEADY.items():
         for what, metric in metrics.items():
             arms = {"replay": REPLAY, name: arm, "shifting replay": SHIFTING}

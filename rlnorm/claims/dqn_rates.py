@@ -21,7 +21,7 @@ def parts(env: str) -> Iterator[tuple[str, Part]]:
         yield (
             f"{env}, {name}",
             effect(
-                study(env, short=True),
+                study(env, quick=50_000),
                 arms,
                 question,
                 metric="learned",

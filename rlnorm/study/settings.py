@@ -43,12 +43,12 @@ PLANTED: Settings = {"train_every": 50}
 _JUDGED_FROM = {"CartPole-v1": 24}
 
 
-def study(env: str, short: bool = False, **changes: object) -> Experiment:
-    """The study setting on one environment, with `changes` for all arms; `short`: at most 50 000 steps at quick."""
+def study(env: str, quick: int | None = None, **changes: object) -> Experiment:
+    """The study setting on one environment, with `changes` for all arms; `quick`: at most so many steps at quick."""
     steps = BUDGETS[env]
-    return DQN(
-        env=env, steps={**steps, "quick": min(steps["quick"], 50_000)} if short else steps, **{**DQN_STUDY, **changes}
-    )
+    if quick is not None:
+        steps = {**steps, "quick": min(steps["quick"], quick)}
+    return DQN(env=env, steps=steps, **{**DQN_STUDY, **changes})
 
 
 def effect(
