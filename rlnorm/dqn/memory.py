@@ -1,8 +1,9 @@
 """How glibc's allocator, where that is the system's, is told to keep memory for the next update and to return the rest.
 
-Every update frees its tensors and asks for the same ones again. By itself glibc hands large blocks back to the system
-at once, which clears and maps their pages anew: of an update of 8 agents on MinAtar that takes 17.2 ms, 6.3. So blocks
-are kept (M_TRIM_THRESHOLD), and large ones come from the heap too (M_MMAP_THRESHOLD, 32 MiB at most).
+Every update frees its tensors and asks for the same ones again. By itself glibc may hand large blocks back to the
+system at once, which clears and maps their pages anew: an update of 8 agents on MinAtar took 17.2 ms where it did and
+10.9 where it did not. So blocks are kept (M_TRIM_THRESHOLD), and large ones come from the heap too (M_MMAP_THRESHOLD,
+32 MiB at most).
 
 What was freed in the middle of the heap would stay for ever. LunarLander builds a world of many small pieces for every
 episode; some outlive the tensors that are freed around them, so that the next tensors find no gap that holds them and
