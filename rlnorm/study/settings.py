@@ -45,9 +45,9 @@ _JUDGED_FROM = {"CartPole-v1": 24}
 
 def study(env: str, quick: int | None = None, **changes: object) -> Experiment:
     """The study setting on one environment, with `changes` for all arms; `quick`: at most so many steps at quick."""
-    steps = BUDGETS[env]
+    steps = dict(BUDGETS[env])
     if quick is not None:
-        steps = {**steps, "quick": min(steps["quick"], quick)}
+        steps["quick"] = min(steps["quick"], quick)
     return DQN(env=env, steps=steps, **{**DQN_STUDY, **changes})
 
 
