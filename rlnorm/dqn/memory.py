@@ -8,9 +8,10 @@ system at once, which clears and maps their pages anew: an update of 8 agents on
 What was freed in the middle of the heap would stay for ever. LunarLander builds a world of many small pieces for every
 episode; some outlive the tensors that are freed around them, so that the next tensors find no gap that holds them and
 the heap grows without end: 40 agents with 10 environments each by 60 MB in 1 000 steps, to 18.8 GB late in a run of
-200 000. So all free pages go back every few seconds, and it stays at 0.4 GB. That takes 10 ms, most of it to fetch the
-pages of the next update. What keeps tensors out of the heap instead (M_TOP_PAD, which also fixes M_MMAP_THRESHOLD at
-128 kB) holds it as small, but every tensor then fetches its pages anew: 30.0 s for 6 000 steps against 23.9.
+200 000. So all free pages go back every few seconds, and it stays at 0.4 to 0.6 GB. That takes 10 ms, most of it to
+fetch the pages of the next update. What keeps tensors out of the heap instead (M_TOP_PAD, which also fixes
+M_MMAP_THRESHOLD at 128 kB) holds it as small, but every tensor then fetches its pages anew: 30.0 s for 6 000 steps
+against 23.9.
 """
 
 import ctypes
