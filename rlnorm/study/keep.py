@@ -63,8 +63,8 @@ def page(claim: ClaimResult, study: StudyResult) -> str:
         heads = ("part", "arm", "rate", "seeds", "score", "95 % interval", "greedy return", "diverged")
         lines += _table(heads, ((part.name, *_arm(arm)) for part, arm in arms))
         lines += ["", f"Every run's score: [{claim.id}.csv]({claim.id}.csv)."]
-        shared = " · ".join(_shared([arm for _, arm in arms]))
-        lines += ["", fill(f"All arms share: {shared}.", WIDTH)]
+        shared = " · ".join(_shared([arm for _, arm in arms if arm.seeds]))
+        lines += ["", fill(f"All arms that were run share: {shared or words.NOTHING}.", WIDTH)]
     return "\n".join(lines) + "\n"
 
 
@@ -97,8 +97,7 @@ def _arm(arm: ArmResult) -> Iterator[str]:
 
 
 def _shared(arms: list[ArmResult]) -> Iterator[str]:
-    first = arms[0].settings
-    for key, value in first.items():
+    for key, value in arms[0].settings.items() if arms else ():
         if all(arm.settings.get(key) == value for arm in arms):
             yield f"{key} {words.setting(value)}"
 
