@@ -5,7 +5,6 @@ The report shows more, but is large and made anew whenever the page changes; the
 
 import csv
 import io
-import platform
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from textwrap import fill
@@ -73,7 +72,7 @@ def _made(claim: ClaimResult, study: StudyResult) -> Iterator[str]:
     yield f"Command: `{claim.command}`;"
     yield f"rows computed at commit {', '.join(commits) or 'unknown'}, judged at {study.commit or 'unknown'};"
     versions = ", ".join(f"{name} {number}" for name, number in study.versions.items())
-    yield f"{versions}; {study.hardware or platform.machine()}."
+    yield f"{versions}; {study.hardware or 'hardware unknown'}."
 
 
 def _named(claim: ClaimResult, part: PartResult) -> str:
