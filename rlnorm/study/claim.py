@@ -66,7 +66,8 @@ class Effect:
     """Arms x seeds, one score per run (`metric`), one question with its margin.
 
     With `rates`, each arm runs at every one of them on the selection seeds and is judged at its own best on fresh
-    seeds; with `grid` too, nothing is chosen: eight fresh seeds are judged, a run's score its mean over all rates.
+    seeds (the planted arm at the reference's best: it is there to be worse); with `grid` too, nothing is chosen: eight
+    fresh seeds are judged, a run's score its mean over all rates.
     Without `rates`, all arms run at the common rate.
     `judged_from` is the first judged seed: a later one where earlier ones were looked at while the part was designed.
     """

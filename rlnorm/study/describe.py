@@ -81,7 +81,8 @@ def _rates(part: Effect) -> str:
     if part.grid:
         return f"a run's score is its mean over the rates {listed}"
     if part.rates:
-        return f"own best rate: each arm's of {listed}, chosen on seeds {SELECTION[0]} to {SELECTION[-1]}"
+        planted = "; planted: the reference's" if part.question.planted else ""
+        return f"own best rate: each arm's of {listed}, chosen on seeds {SELECTION[0]} to {SELECTION[-1]}{planted}"
     return "common rate: all arms at the setting's lr"
 
 

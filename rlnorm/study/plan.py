@@ -164,37 +164,47 @@ def arm_need(
 ) -> Need:
     """The units of one arm of a part that `what` names.
 
-    `choose(part, selection unit)` gives the arm's best rate, or None while that unit is not finished.
+    `choose(part, selection unit)` gives the best rate there, or None while that unit is not finished. A planted arm
+    takes the reference's rate: with one of its own it could make up for what makes it worse.
     """
-    engine, settings = part.experiment.of(part.arms[arm])
-    common = settings.pop("lr")
-    assert isinstance(common, float)
-    steps, size = part.experiment.steps[preset], TRAINING[engine].block
     judged = range(part.judged_from, part.judged_from + seeds)
 
-    def block(seeds: Sequence[int], rates: Sequence[float], note: str) -> Unit:
+    def block(arm: str, seeds: Sequence[int], rates: Sequence[float], note: str) -> Unit:
         """Every seed at every rate."""
+        engine, settings, _ = _settled(part, arm)
         members = [(seed, rate) for seed in seeds for rate in rates]
         return training_unit(
             engine,
             settings,
             [seed for seed, _ in members],
             [rate for _, rate in members],
-            steps,
+            part.experiment.steps[preset],
             f"{what}: {arm}{note}",
         )
 
+    engine, _, common = _settled(part, arm)
     select: tuple[Unit, ...] = ()
     rate: float | None = common
     if part.rates:
-        over_rates = block(over_grid(part) if part.grid else SELECTION, part.rates, f", {len(part.rates)} rates")
+        note = f", {len(part.rates)} rates"
         if part.grid:
-            return Need((), (over_rates,), None)
+            return Need((), (block(arm, over_grid(part), part.rates, note),), None)
+        chooser = part.question.reference if arm == part.question.planted else arm
+        over_rates = block(chooser, SELECTION, part.rates, note)
         select, rate = (over_rates,), choose(part, over_rates)
     if rate is None:
         return Need(select, None, None)
+    size = TRAINING[engine].block
     blocks = [judged[i : i + size] for i in range(0, seeds, size)]
-    return Need(select, tuple(block(each, [rate], f", {_named(each)}") for each in blocks), rate)
+    return Need(select, tuple(block(arm, each, [rate], f", {_named(each)}") for each in blocks), rate)
+
+
+def _settled(part: Effect, arm: str) -> tuple[str, dict[str, object], float]:
+    """An arm's engine, its settings without the rate, and the common rate."""
+    engine, settings = part.experiment.of(part.arms[arm])
+    common = settings.pop("lr")
+    assert isinstance(common, float)
+    return engine, settings, common
 
 
 def _named(seeds: Sequence[int]) -> str:

@@ -231,6 +231,22 @@ class TestPartsBecomeUnits:
         assert [(unit.seeds, set(unit.rates)) for unit in second.judge] == [(tuple(range(8, 16)), {1e-2})]
         assert not set(select.seeds) & set(second.judge[0].seeds)
 
+    def test_a_planted_arm_takes_the_rate_of_the_reference(self):
+        arms, asked = {**ARMS, "worse": Arm(train_every=50)}, replace(QUESTION, planted="worse")
+        part = Effect(EXPERIMENT, arms, "return_auc", asked, rates=RATES)
+        chosen = {"none": 1e-2, "layer": 1e-3}
+
+        def choose(part: Effect, unit: Unit) -> float:
+            assert unit.settings["train_every"] == EXPERIMENT.settings.get("train_every", 10)
+            return chosen[str(unit.settings["norm"])]
+
+        found = {arm: arm_need("c", part, arm, "smoke", 8, choose) for arm in arms}
+        assert {arm: need.rate for arm, need in found.items()} == {"none": 1e-2, "layer": 1e-3, "worse": 1e-2}
+        assert found["worse"].select[0].id == found["none"].select[0].id
+        judge = found["worse"].judge
+        assert judge is not None
+        assert [(unit.settings["train_every"], set(unit.rates)) for unit in judge] == [(50, {1e-2})]
+
     def test_a_grid_is_judged_at_every_rate_at_once(self):
         part = Effect(EXPERIMENT, ARMS, "return_auc", QUESTION, rates=RATES, grid=True)
         need = arm_need("c", part, "none", "smoke", 3, lambda *_: pytest.fail("nothing to choose"))
