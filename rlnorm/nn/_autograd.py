@@ -113,9 +113,14 @@ def join(kernel: Kernel) -> Callable[..., Outputs]:
             of_y = (grads[0], *(None for _ in grads[1:]))
             return *kernel.backward(of_y, saved, *ctx.constants), *(None for _ in ctx.constants)
 
+    # Before each call dynamo looks whether any function that it stepped through is another by now: here it steps over.
+    @torch.compiler.allow_in_graph
+    def traced(*args: Any) -> Outputs:
+        return Traced.apply(*args)
+
     def apply(*args: Any) -> Outputs:
         if torch.compiler.is_compiling():
-            return Traced.apply(*args)
+            return traced(*args)
         if not _differentiated(args):
             return kernel.forward(*args)
         return (Transformed if torch._C._are_functorch_transforms_active() else Eager).apply(*args)

@@ -102,9 +102,8 @@ class Averaging(Moded):
         if guard:
             self.register_buffer("skipped_batches", torch.zeros((), dtype=torch.long, device=device), persistent=False)
 
-    @torch.no_grad()
     def average(self, count: Tensor, **new: Tensor) -> None:
-        """Count a batch, and let its statistics, (C,) each, enter the running ones of that name in place."""
+        """Count a batch, and let its statistics, (C,) each, detached, enter the running ones of that name in place."""
         seen: int | Tensor = 1
         values: Iterable[Tensor] = new.values()
         if self.guard:

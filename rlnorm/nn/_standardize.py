@@ -39,6 +39,8 @@ from torch.autograd import forward_ad
 from rlnorm.nn._autograd import Grads, Kernel, join
 
 Axes = tuple[int, ...]
+SHORT = 1 << 13
+"""Up to so many elements a variance may come from torch's norm, whose float32 sum loses digits with their number."""
 
 
 def forward(x: Tensor, axes: Axes, eps: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -56,9 +58,13 @@ def backward(grads: Grads, saved: Sequence[Tensor], axes: Axes, eps: float) -> t
 def affine_forward(x: Tensor, weight: Tensor, bias: Tensor, axes: Axes, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """x -> y = gamma xhat + beta of the same shape, mu, var; weight and bias, of one shape, broadcast to x's."""
     centred, mu, var = _moments(x, axes)
-    r = (var + eps).rsqrt()
-    scaled = _times(centred, weight * r) if _shared(weight, axes) else _times(_times(centred, r), weight)
-    return (scaled.add_(bias) if _overwritable() else scaled + bias), mu, var
+    r = _r(var, eps, weight, axes)
+    own, scale = (centred, weight * r) if _shared(weight, axes) else (_times(centred, r), weight)
+    if not _overwritable():
+        return own * scale + bias, mu, var
+    # One pass instead of two, but not along another axis, where torch's is slower than both.
+    one_pass = bias.shape[-1:] == x.shape[-1:]
+    return (torch.addcmul(bias, own, scale, out=own) if one_pass else own.mul_(scale).add_(bias)), mu, var
 
 
 def affine_backward(grads: Grads, saved: Sequence[Tensor], axes: Axes, eps: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -76,7 +82,7 @@ def _backward(
         dgamma = dbeta = torch.zeros_like(var if weight is None else weight)
         dx = torch.zeros_like(x)
     else:
-        dx, dgamma, dbeta = _of_y(g, x, weight, mu, (var + eps).rsqrt(), axes)
+        dx, dgamma, dbeta = _of_y(g, x, weight, mu, _r(var, eps, weight, axes), axes)
     if g_mu is not None:
         dx = dx + g_mu * share
     if g_var is not None:
@@ -91,17 +97,20 @@ def _of_y(
     shared, share = _shared(weight, axes), _share(x, axes)
     # Where nothing shares gamma, not even samples, dgamma is no sum but the large tensor itself.
     overwrite = _overwritable() and (weight is None or weight.numel() < x.numel())
+    shape = None if r.shape == mu.shape else r.shape
     centred, total = x - mu, g
     along = centred.mul_(g) if overwrite else centred * g
     if shared:
-        total, along = total.sum(shared, keepdim=True), along.sum(shared, keepdim=True)
+        total, along = _sum(total, shared, shape), _sum(along, shared, shape)
     along = along.mul_(r) if overwrite else along * r
     dgamma, dbeta, inside, scale = along, total, None, r
     if weight is not None:
-        dgamma, dbeta = along.sum_to_size(weight.shape), total.sum_to_size(weight.shape)
+        dgamma, dbeta = _sum_to(along, weight), _sum_to(total, weight)
         rest = tuple(axis for axis in axes if axis not in shared)
         if rest:
-            inside, total, along = weight, _dot(total, weight, rest), _dot(along, weight, rest)
+            # With nothing summed yet, the compiler would store a product that both gradients use.
+            own = g * (centred * r) if torch.compiler.is_compiling() and not shared else along
+            inside, total, along = weight, _dot(total, weight, rest), _dot(own, weight, rest)
         else:
             scale = weight * r
     of_ones, of_centred = total * share, along * (r * share)
@@ -113,11 +122,23 @@ def _of_y(
     return dx.mul_(scale), dgamma, dbeta
 
 
+def _r(var: Tensor, eps: float, weight: Tensor | None, axes: Axes) -> Tensor:
+    """(var + eps)^(-1/2); compiled in gamma's shape where each statistic has its gamma, since views of results cost."""
+    if torch.compiler.is_compiling() and weight is not None and weight.numel() == var.numel():
+        var = var.reshape(weight.shape) if _shared(weight, axes) == axes else var
+    return (var + eps).rsqrt()
+
+
 def _moments(x: Tensor, axes: Axes) -> tuple[Tensor, Tensor, Tensor]:
     mu = x.mean(axes, keepdim=True)
     centred = x - mu
     if not _overwritable():
         return centred, mu, centred.square().mean(axes, keepdim=True)
+    share = _share(x, axes)
+    if axes == tuple(range(-len(axes), 0)) and share >= 1 / SHORT:
+        # One pass that leaves x - mu as it is; over other axes it is many times slower than the two below.
+        root = torch.linalg.vector_norm(centred, 2, axes, keepdim=True)
+        return centred, mu, root.square_().mul_(share)
     var = centred.square_().mean(axes, keepdim=True)
     return torch.sub(x, mu, out=centred), mu, var
 
@@ -131,6 +152,20 @@ def _shared(weight: Tensor | None, axes: Axes) -> Axes:
     if weight is None:
         return axes
     return tuple(axis for axis in axes if -axis > weight.ndim or weight.shape[axis] == 1)
+
+
+def _sum(x: Tensor, axes: Axes, shape: torch.Size | None) -> Tensor:
+    """The sum over `axes`, in `shape` or with them kept as size 1."""
+    return x.sum(axes, keepdim=True) if shape is None else x.sum(axes).reshape(shape)
+
+
+def _sum_to(x: Tensor, weight: Tensor) -> Tensor:
+    """The sum over all that shares an element of gamma, in gamma's shape."""
+    # A sum over axes of size 1 is a copy for the compiler.
+    if x.numel() == weight.numel():
+        return x.reshape(weight.shape)
+    shared = _shared(weight, tuple(range(-x.ndim, 0)))
+    return x.sum(shared).reshape(weight.shape)
 
 
 def _dot(x: Tensor, weight: Tensor, axes: Axes) -> Tensor:
@@ -155,6 +190,7 @@ standardize = join(STANDARDIZED)
 _affine = join(Kernel(affine_forward, affine_backward, save=lambda inputs, outputs: (*inputs[:2], *outputs[1:])))
 
 
+@torch.compiler.allow_in_graph  # see `join`
 def standardize_affine(
     x: Tensor, axes: Axes, eps: float, weight: Tensor | None, bias: Tensor | None, axis: int = -1
 ) -> tuple[Tensor, Tensor, Tensor]:

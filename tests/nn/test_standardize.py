@@ -5,6 +5,7 @@ import torch
 from torch.func import vmap
 
 from rlnorm.nn import functional
+from rlnorm.nn._standardize import SHORT
 
 CASES = {
     "layer": ((5, 6), lambda x, w, b: functional.layer_norm(x, (6,), w, b)),
@@ -16,6 +17,7 @@ CASES = {
     "group": ((5, 6), lambda x, w, b: functional.group_norm(x, 3, w, b)),
     "group of maps": ((5, 6, 2, 3), lambda x, w, b: functional.group_norm(x, 3, w, b)),
     "instance": ((5, 6, 4), lambda x, w, b: functional.instance_norm(x, None, None, w, b)),
+    "instance of one sample": ((1, 6, 4), lambda x, w, b: functional.instance_norm(x, None, None, w, b)),
 }
 
 
@@ -34,6 +36,28 @@ def test_gradients_are_the_same_whether_recorded_or_not(name, rng):
     recorded = torch.autograd.grad(y, leaves, g, create_graph=True)
     for a, b in zip(plain, recorded, strict=True):
         torch.testing.assert_close(a, b.detach(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_the_compiler_traces_gives_the_same(name, rng):
+    shape, function = CASES[name]
+    leaves = drawn(shape, rng)
+    torch._dynamo.reset()
+    traced = torch.compile(function, backend="aot_eager", fullgraph=True)(*leaves)
+    y = function(*leaves)
+    torch.testing.assert_close(traced, y, rtol=1e-12, atol=1e-12)
+    g = torch.randn(shape, generator=rng).double()
+    for a, b in zip(torch.autograd.grad(traced, leaves, g), torch.autograd.grad(y, leaves, g), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("length", [6, SHORT, 100 * SHORT])
+def test_without_gradient_long_rows_keep_their_digits(length, rng):
+    x = torch.randn(3, length, generator=rng)
+    with torch.no_grad():
+        y = functional.layer_norm(x, (length,), torch.ones(length), torch.zeros(length))
+    exact = functional.layer_norm(x.double(), (length,))
+    torch.testing.assert_close(y.double(), exact, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", CASES)
