@@ -1,6 +1,6 @@
 """Times of our norms beside torch.nn's, in one process, repetitions in turn.
 
-    python scripts/bench_layers.py                              # everything, about six minutes
+    python scripts/bench_layers.py                              # everything, about eight minutes
     python scripts/bench_layers.py --only 'compiled' --threads 1 --rows rows.json
     python scripts/bench_layers.py --rows rows.json --only '^$' --table docs/results/layers.md
 
@@ -73,10 +73,10 @@ class Case:
     measure: Callable[[], list[tuple[float, float]]]
 
 
-def in_turn(a: Callable[[], object], b: Callable[[], object], most: int = MOST) -> list[tuple[float, float]]:
+def in_turn(a: Callable[[], object], b: Callable[[], object]) -> list[tuple[float, float]]:
     """Milliseconds of one call of each; blocks of a and of b alternate, and so does which of them goes first."""
     once = [_fastest(function) for function in (a, b)]
-    repeats = min(most, max(FEWEST, int(SECONDS / sum(once))))
+    repeats = min(MOST, max(FEWEST, int(SECONDS / sum(once))))
     block = max(1, int(SECONDS / repeats / sum(once)))
     seen: list[tuple[float, float]] = []
     for repeat in range(repeats):
@@ -168,13 +168,15 @@ def network_case(name: str, pair: Pair, shape: tuple[int, ...], kind: str) -> Ca
 
     def measure() -> list[tuple[float, float]]:
         x, _ = drawn(shape)
-        # Whichever is compiled first is found to be 1-3 % slower, whatever it is: each is first once.
         torch._dynamo.reset()
         first = [step(make, x) for make in pair]
-        times = in_turn(first[0], first[1], MOST // 2)
+        times = in_turn(first[0], first[1])
+        if kind == "eager":
+            return times
+        # Whichever is compiled first is found to be 1-3 % slower, whatever it is: each is first once.
         torch._dynamo.reset()
         second = [step(make, x) for make in pair[::-1]]
-        return times + in_turn(second[1], second[0], MOST // 2)
+        return times + in_turn(second[1], second[0])
 
     return Case(f"network {name} {sized(shape)} {kind}", measure)
 

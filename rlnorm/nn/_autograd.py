@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C._functorch import TransformType, get_interpreter_stack
 from torch.autograd import Function, forward_ad
 
 Outputs = tuple[Tensor, ...]
@@ -116,7 +117,7 @@ def join(kernel: Kernel) -> Callable[..., Outputs]:
     # Before each call dynamo looks whether any function that it stepped through is another by now: here it steps over.
     @torch.compiler.allow_in_graph
     def traced(*args: Any) -> Outputs:
-        return Traced.apply(*args)
+        return kernel.forward(*args) if _in_forward_mode() else Traced.apply(*args)
 
     def apply(*args: Any) -> Outputs:
         if torch.compiler.is_compiling():
@@ -135,6 +136,12 @@ def _differentiated(args: tuple[Any, ...]) -> bool:
     return torch._C._are_functorch_transforms_active() or any(
         isinstance(arg, Tensor) and arg.requires_grad for arg in args
     )
+
+
+def _in_forward_mode() -> bool:
+    """Whether a transform in forward mode is at work, while the compiler traces."""
+    levels = get_interpreter_stack() or ()
+    return any(level.key() == TransformType.Jvp for level in levels)
 
 
 def _split(args: tuple[Any, ...]) -> tuple[tuple[Tensor, ...], tuple[Any, ...]]:

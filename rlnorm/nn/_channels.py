@@ -103,7 +103,10 @@ class Averaging(Moded):
             self.register_buffer("skipped_batches", torch.zeros((), dtype=torch.long, device=device), persistent=False)
 
     def average(self, count: Tensor, **new: Tensor) -> None:
-        """Count a batch, and let its statistics, (C,) each, detached, enter the running ones of that name in place."""
+        """Count a batch, and let its statistics, (C,) each, enter the running ones of that name in place.
+
+        Without gradient: they are detached. Under `no_grad` a compiled call would set every buffer's version anew.
+        """
         seen: int | Tensor = 1
         values: Iterable[Tensor] = new.values()
         if self.guard:
@@ -112,7 +115,7 @@ class Averaging(Moded):
         count.add_(seen)
         for name, value in zip(new, values, strict=True):
             share = self.momentum if self.momentum is not None else 1 / count.clamp(min=1).to(value.dtype)
-            update_running(getattr(self, name), value, share * seen)
+            update_running(getattr(self, name), value.detach(), share * seen)
 
 
 class ChannelNorm(Averaging):
@@ -134,8 +137,8 @@ class ChannelNorm(Averaging):
         guard: bool = False,
     ):
         super().__init__(num_features, momentum, affine, device, dtype, bias=affine and bias, guard=guard)
-        require.epsilon(eps, type(self).__name__, zero=False)
-        self.eps, self.affine, self.track_running_stats = eps, affine, track_running_stats
+        self.eps = require.epsilon(eps, type(self).__name__, zero=False)
+        self.affine, self.track_running_stats = affine, track_running_stats
         self.running_mean: Tensor | None
         self.running_var: Tensor | None
         self.num_batches_tracked: Tensor | None

@@ -56,10 +56,12 @@ def alike(x: Tensor, other: Tensor, name: str, what: str) -> None:
         raise RuntimeError(f"{name}: input is {x.dtype} and {what} {other.dtype}; expected the same dtype")
 
 
-def epsilon(eps: float, name: str, *, zero: bool = True) -> None:
-    """Refuse an eps that is negative, NaN or infinite, or zero where that is not allowed."""
+def epsilon(eps: float, name: str, *, zero: bool = True) -> float:
+    """Refuse an eps that is negative, NaN or infinite, or zero where that is not allowed; returns a plain number."""
     if not isfinite(eps) or eps < 0 or (eps == 0 and not zero):
         raise ValueError(f"{name}: eps must be a finite number {'>=' if zero else '>'} 0, but got {eps}")
+    # The compiler takes a number of numpy for a tensor.
+    return float(eps)
 
 
 def share(momentum: float | None, name: str) -> None:

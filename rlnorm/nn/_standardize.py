@@ -34,6 +34,7 @@ from math import prod
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_legacy_batchedtensor
 from torch.autograd import forward_ad
 
 from rlnorm.nn._autograd import Grads, Kernel, join
@@ -62,8 +63,8 @@ def affine_forward(x: Tensor, weight: Tensor, bias: Tensor, axes: Axes, eps: flo
     own, scale = (centred, weight * r) if _shared(weight, axes) else (_times(centred, r), weight)
     if not _overwritable():
         return own * scale + bias, mu, var
-    # One pass instead of two, but not along another axis, where torch's is slower than both.
-    one_pass = bias.shape[-1:] == x.shape[-1:]
+    # One pass instead of two, but not along another axis than memory's, where torch's is slower than both.
+    one_pass = bias.shape[-1:] == x.shape[-1:] and own.is_contiguous()
     return (torch.addcmul(bias, own, scale, out=own) if one_pass else own.mul_(scale).add_(bias)), mu, var
 
 
@@ -96,7 +97,7 @@ def _of_y(
     """dL/dy -> dx, dgamma, dbeta; in one large tensor where it may be overwritten: page faults cost more than sums."""
     shared, share = _shared(weight, axes), _share(x, axes)
     # Where nothing shares gamma, not even samples, dgamma is no sum but the large tensor itself.
-    overwrite = _overwritable() and (weight is None or weight.numel() < x.numel())
+    overwrite = _overwritable() and not is_legacy_batchedtensor(g) and (weight is None or weight.numel() < x.numel())
     shape = None if r.shape == mu.shape else r.shape
     centred, total = x - mu, g
     along = centred.mul_(g) if overwrite else centred * g
@@ -105,7 +106,8 @@ def _of_y(
     along = along.mul_(r) if overwrite else along * r
     dgamma, dbeta, inside, scale = along, total, None, r
     if weight is not None:
-        dgamma, dbeta = _sum_to(along, weight), _sum_to(total, weight)
+        # Autograd may keep a gradient as it is and add to it: g itself must not go out again.
+        dgamma, dbeta = _sum_to(along, weight), _sum_to(g.clone() if weight.numel() == x.numel() else total, weight)
         rest = tuple(axis for axis in axes if axis not in shared)
         if rest:
             # With nothing summed yet, the compiler would store a product that both gradients use.
@@ -124,8 +126,9 @@ def _of_y(
 
 def _r(var: Tensor, eps: float, weight: Tensor | None, axes: Axes) -> Tensor:
     """(var + eps)^(-1/2); compiled in gamma's shape where each statistic has its gamma, since views of results cost."""
-    if torch.compiler.is_compiling() and weight is not None and weight.numel() == var.numel():
-        var = var.reshape(weight.shape) if _shared(weight, axes) == axes else var
+    if torch.compiler.is_compiling() and weight is not None and _shared(weight, axes) == axes:
+        # Compared last: a size that may change is fixed for good by comparing it.
+        var = var.reshape(weight.shape) if weight.numel() == var.numel() else var
     return (var + eps).rsqrt()
 
 
@@ -135,8 +138,8 @@ def _moments(x: Tensor, axes: Axes) -> tuple[Tensor, Tensor, Tensor]:
     if not _overwritable():
         return centred, mu, centred.square().mean(axes, keepdim=True)
     share = _share(x, axes)
-    if axes == tuple(range(-len(axes), 0)) and share >= 1 / SHORT:
-        # One pass that leaves x - mu as it is; over other axes it is many times slower than the two below.
+    if axes == tuple(range(-len(axes), 0)) and share >= 1 / SHORT and centred.is_contiguous():
+        # One pass that leaves x - mu as it is; with strides it is many times slower than the two below, and less exact.
         root = torch.linalg.vector_norm(centred, 2, axes, keepdim=True)
         return centred, mu, root.square_().mul_(share)
     var = centred.square_().mean(axes, keepdim=True)

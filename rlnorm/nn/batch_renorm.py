@@ -62,12 +62,12 @@ class BatchRenorm(Averaging):
     ):
         super().__init__(num_features, momentum, affine, device, dtype, bias=affine and bias, guard=guard)
         name = type(self).__name__
-        require.epsilon(eps, name, zero=False)
+        self.eps = require.epsilon(eps, name, zero=False)
         if not (r_max >= 1 and d_max >= 0):
             raise ValueError(f"{name}: r_max must be >= 1 and d_max >= 0, but got {r_max} and {d_max}")
         if not 0 <= warmup <= min(r_ramp_end, d_ramp_end):
             raise ValueError(f"{name}: expected 0 <= warmup <= ramp ends, got {warmup}, {r_ramp_end}, {d_ramp_end}")
-        self.eps, self.r_max, self.d_max = eps, r_max, d_max
+        self.r_max, self.d_max = r_max, d_max
         self.warmup, self.r_ramp_end, self.d_ramp_end = warmup, r_ramp_end, d_ramp_end
         self.running_mean: Tensor
         self.running_std: Tensor

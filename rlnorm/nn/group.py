@@ -64,10 +64,10 @@ class GroupNorm(nn.Module):
         bias: bool = True,
     ):
         super().__init__()
-        require.epsilon(eps, "GroupNorm")
+        self.eps = require.epsilon(eps, "GroupNorm")
         if num_groups <= 0 or num_channels % num_groups:
             raise ValueError(f"num_channels ({num_channels}) must be divisible by num_groups ({num_groups})")
-        self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
+        self.num_groups, self.num_channels, self.affine = num_groups, num_channels, affine
         ones = torch.ones(num_channels, device=device, dtype=dtype)
         self.weight = nn.Parameter(ones) if affine else None
         self.bias = nn.Parameter(torch.zeros_like(ones)) if affine and bias else None

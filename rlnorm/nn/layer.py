@@ -52,9 +52,9 @@ class LayerNorm(nn.Module):
     ):
         super().__init__()
         shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-        require.epsilon(eps, "LayerNorm")
+        self.eps = require.epsilon(eps, "LayerNorm")
         require.width(min(shape, default=0), "LayerNorm", "normalized_shape")
-        self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
+        self.normalized_shape, self.elementwise_affine = shape, elementwise_affine
         ones = torch.ones(shape, device=device, dtype=dtype)
         self.weight = nn.Parameter(ones) if elementwise_affine else None
         self.bias = nn.Parameter(torch.zeros_like(ones)) if elementwise_affine and bias else None

@@ -33,9 +33,9 @@ class ChannelLayerNorm(nn.Module):
         dtype: torch.dtype | None = None,
     ):
         super().__init__()
-        require.epsilon(eps, "ChannelLayerNorm")
+        self.eps = require.epsilon(eps, "ChannelLayerNorm")
         require.width(num_channels, "ChannelLayerNorm", "num_channels")
-        self.num_channels, self.eps = num_channels, eps
+        self.num_channels = num_channels
         ones = torch.ones(num_channels, device=device, dtype=dtype)
         self.weight = nn.Parameter(ones) if affine else None
         self.bias = nn.Parameter(torch.zeros_like(ones)) if affine and bias else None

@@ -35,10 +35,10 @@ class ObservationNorm(Moded):
     def __init__(self, shape: int | Sequence[int], clip: float = 10.0, eps: float = 1e-8, *, guard: bool = False):
         super().__init__()
         self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
-        require.epsilon(eps, "ObservationNorm")
+        self.eps = require.epsilon(eps, "ObservationNorm")
         if not clip > 0:
             raise ValueError(f"ObservationNorm: clip must be > 0, but got {clip}")
-        self.clip, self.eps, self.guard = clip, eps, guard
+        self.clip, self.guard = clip, guard
         self.running_mean: Tensor
         self.running_var: Tensor
         self.running_count: Tensor

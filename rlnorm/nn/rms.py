@@ -71,9 +71,9 @@ class RMSNorm(nn.Module):
     ):
         super().__init__()
         shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-        require.epsilon(0.0 if eps is None else eps, "RMSNorm")
+        self.eps = None if eps is None else require.epsilon(eps, "RMSNorm")
         require.width(min(shape, default=0), "RMSNorm", "normalized_shape")
-        self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
+        self.normalized_shape, self.elementwise_affine = shape, elementwise_affine
         self.weight = nn.Parameter(torch.ones(shape, device=device, dtype=dtype)) if elementwise_affine else None
 
     def reset_parameters(self) -> None:
@@ -95,8 +95,8 @@ class MapRMSNorm(nn.Module):
 
     def __init__(self, num_channels: int, eps: float | None = None, affine: bool = True):
         super().__init__()
-        require.epsilon(0.0 if eps is None else eps, "MapRMSNorm")
-        self.num_channels, self.eps = num_channels, eps
+        self.eps = None if eps is None else require.epsilon(eps, "MapRMSNorm")
+        self.num_channels = num_channels
         self.weight = nn.Parameter(torch.ones(num_channels)) if affine else None
 
     def forward(self, x: Tensor) -> Tensor:

@@ -125,7 +125,8 @@ class Asked:
             if isinstance(part, Effect):
                 steps = part.experiment.steps[self.preset]
                 wrong = setting_errors(part.experiment, part.arms, steps, part.rates)
-                yield from (f"{self.found.id}: {sentence}" for sentence in chain(wrong, _metric_errors(part)))
+                every = chain(wrong, _metric_errors(part), _rate_errors(part))
+                yield from (f"{self.found.id}: {sentence}" for sentence in every)
 
 
 def _matches(name: str, asked: str) -> bool:
@@ -158,6 +159,13 @@ def _metric_errors(part: Effect) -> Iterator[str]:
         engines = {part.experiment.of(arm)[0] for arm in part.arms.values()}
         for engine in sorted(name for name in engines if not TRAINING[name].probes):
             yield f"metric {part.metric!r} is made of the probe {probe!r}, and engine {engine!r} records no probes."
+
+
+def _rate_errors(part: Effect) -> Iterator[str]:
+    """One sentence for each arm whose own rate would go unused, since the part runs it at several."""
+    for name, arm in part.arms.items():
+        if part.rates and "lr" in arm:
+            yield f"arm {name} sets lr, which a part with rates does not use; expected it of the experiment alone."
 
 
 def _arm_errors(engine: Engine, settings: dict[str, Any], steps: int, rates: Sequence[float]) -> Iterator[str]:
@@ -253,7 +261,8 @@ def _effect(asked: Asked, name: str, part: Effect, store: Store) -> PartResult:
     metric = METRICS[part.metric].within(part.experiment.steps[asked.preset])
     samples = {arm: Sample(result.scores, result.diverged) for arm, result in arms.items()}
     judgement = judge(part.question, samples, metric)
-    ids = tuple(unit.id for need in found.values() for unit in (*need.select, *(need.judge or ())))
+    units = (unit for need in found.values() for unit in (*need.select, *(need.judge or ())))
+    ids = tuple(dict.fromkeys(unit.id for unit in units))  # a planted arm's choice is the reference's
     verdict = _verdict(asked, name, judgement, part.question.margin, part.experiment.steps[asked.preset])
     judged = (unit for need in found.values() for unit in need.judge or ())
     return PartResult(name, part.kind, verdict, metric.name, arms, ids, _commits(judged, store))

@@ -75,7 +75,7 @@ def at_both_rates(
     what: str = "",
     presets: tuple[Preset, ...] | None = None,
 ) -> dict[str, Effect]:
-    """A headline comparison (rule 6): all arms at the common rate, and at full each at its own best of five."""
+    """A headline comparison (rule 6): all arms at the common rate; at full the compared ones at their best of five."""
     name, experiment = f"{env}, {what}" if what else env, study(env)
     return {
         f"{name}, common rate": effect(experiment, arms, question, presets=presets),

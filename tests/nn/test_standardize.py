@@ -1,9 +1,11 @@
 """What the laws' shapes do not reach: overwriting against recording, a sample alone, gamma stacked beside more axes."""
 
+import numpy as np
 import pytest
 import torch
-from torch.func import vmap
+from torch.func import hessian, jacfwd, vmap
 
+from rlnorm import nn
 from rlnorm.nn import functional
 from rlnorm.nn._standardize import SHORT
 
@@ -51,9 +53,64 @@ def test_what_the_compiler_traces_gives_the_same(name, rng):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("transform", [jacfwd, hessian])
+@pytest.mark.parametrize("name", CASES)
+def test_transforms_in_forward_mode_can_be_compiled(name, transform, rng):
+    shape, function = CASES[name]
+    x, w, b = (t.detach() for t in drawn(shape, rng))
+
+    def derivative(x, w, b):
+        return transform(lambda x: function(x, w, b).pow(3).sum())(x)
+
+    torch._dynamo.reset()
+    traced = torch.compile(derivative, backend="aot_eager", fullgraph=True)(x, w, b)
+    torch.testing.assert_close(traced, derivative(x, w, b), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_gradient_is_nobody_elses(name, rng):
+    """Autograd keeps what backward returns as `.grad`, and adds the next one in place."""
+    shape, function = CASES[name]
+    for run in (function, torch.compile(function, backend="aot_eager", fullgraph=True)):
+        torch._dynamo.reset()
+        leaves = drawn(shape, rng)
+        g = torch.randn(shape, generator=rng).double()
+        found = [*torch.autograd.grad(run(*leaves), leaves, g), g]
+        assert len({t.untyped_storage().data_ptr() for t in found}) == len(found)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradients_can_be_taken_as_a_batch(name, rng):
+    shape, function = CASES[name]
+    leaves = drawn(shape, rng)
+    g = torch.randn(3, *shape, generator=rng).double()
+    together = torch.autograd.grad(function(*leaves), leaves, g, is_grads_batched=True)
+    alone = [torch.autograd.grad(function(*leaves), leaves, each) for each in g]
+    for a, b in zip(together, zip(*alone, strict=True), strict=True):
+        torch.testing.assert_close(a, torch.stack(b), rtol=1e-12, atol=1e-12)
+
+
+def test_a_batch_that_may_change_is_compiled_once_whatever_its_size(rng):
+    for norm in (nn.LayerNorm(8), nn.GroupNorm(2, 8), nn.BatchNorm1d(8)):
+        x = torch.randn(8, 8, generator=rng)
+        torch._dynamo.reset()
+        torch._dynamo.mark_dynamic(x, 0)  # an error, if anything compares it
+        compiled = torch.compile(norm, backend="aot_eager", fullgraph=True)
+        torch.testing.assert_close(compiled(x), norm(x))
+
+
+def test_an_eps_of_numpy_can_be_compiled(rng):
+    x = torch.randn(5, 8, generator=rng)
+    for norm in (nn.LayerNorm(8, np.float64(1e-3)), nn.BatchNorm1d(8, np.float64(1e-3)), nn.RMSNorm(8, np.float64(1))):
+        torch._dynamo.reset()
+        torch.testing.assert_close(torch.compile(norm, backend="aot_eager")(x), norm(x))
+
+
+@pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("length", [6, SHORT, 100 * SHORT])
-def test_without_gradient_long_rows_keep_their_digits(length, rng):
-    x = torch.randn(3, length, generator=rng)
+def test_without_gradient_long_rows_keep_their_digits(length, transposed, rng):
+    x = 3 + torch.randn(3, length, generator=rng)
+    x = x.T.contiguous().T if transposed else x
     with torch.no_grad():
         y = functional.layer_norm(x, (length,), torch.ones(length), torch.zeros(length))
     exact = functional.layer_norm(x.double(), (length,))

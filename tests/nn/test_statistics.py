@@ -138,3 +138,11 @@ def test_batch_renorm_counts_on_in_half_precision(dtype, rng):
         norm.running_updates.fill_(4_096)
         norm(torch.randn(4, 3, generator=rng).to(dtype))
         assert norm.to(dtype).running_updates.item() == 4_097
+
+
+def test_no_gradient_enters_running_statistics(rng):
+    x = torch.randn(5, 4, generator=rng, requires_grad=True)
+    norm = BatchNorm1d(4)
+    norm.update(x.mean(0), x.var(0))
+    assert not any(buffer.requires_grad for buffer in norm.buffers())
+    torch.testing.assert_close(norm.running_mean, 0.1 * x.detach().mean(0))

@@ -255,6 +255,13 @@ def test_older_rows_are_shown_with_the_settings_they_were_made_with(tmp_path: Pa
     assert result.parts[0].arms["layer"].settings["norm"] == "layer"
 
 
+def test_a_rate_of_an_arms_own_has_no_place_beside_rates(tmp_path: Path):
+    arms = {**PART.arms, "slow": Arm(lr=1e-4)}
+    assert list(asked(replace(PART, arms=arms)).errors()) == []
+    (found,) = asked(replace(PART, arms=arms, rates=RATES)).errors()
+    assert "arm slow sets lr" in found
+
+
 def test_a_norm_file_that_is_gone_is_an_error_and_not_a_crash(tmp_path: Path):
     arms = {"none": Arm(), "mine": Arm(norm=str(tmp_path / "mine.py"))}
     (found,) = setting_errors(EXPERIMENT, arms, 2_000)
