@@ -164,11 +164,12 @@ def _sum(x: Tensor, axes: Axes, shape: torch.Size | None) -> Tensor:
 
 def _sum_to(x: Tensor, weight: Tensor) -> Tensor:
     """The sum over all that shares an element of gamma, in gamma's shape."""
-    # A sum over axes of size 1 is a copy for the compiler.
+    if not torch.compiler.is_compiling():
+        return x.sum_to_size(weight.shape)
+    # Compiled, a sum over axes of size 1 is a copy, and one that keeps them gives a view.
     if x.numel() == weight.numel():
         return x.reshape(weight.shape)
-    shared = _shared(weight, tuple(range(-x.ndim, 0)))
-    return x.sum(shared).reshape(weight.shape)
+    return x.sum(_shared(weight, tuple(range(-x.ndim, 0)))).reshape(weight.shape)
 
 
 def _dot(x: Tensor, weight: Tensor, axes: Axes) -> Tensor:

@@ -25,6 +25,7 @@ from rlnorm.nn.group import GroupNorm
 from rlnorm.nn.norm import Norm
 
 
+@torch.compiler.allow_in_graph  # see `join`
 def layer_norm(
     input: Tensor,
     normalized_shape: Sequence[int],

@@ -47,6 +47,7 @@ KERNEL = Kernel(forward, backward)
 divide_by_rms = join(KERNEL)
 
 
+@torch.compiler.allow_in_graph  # see `join`
 def rms_norm(
     input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
