@@ -5,10 +5,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, count
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.instancenorm import _InstanceNorm as TorchsInstanceNorm
+from torch.utils.hooks import RemovableHandle
 
 from rlnorm.nn._channels import ChannelNorm
 from rlnorm.nn._wrap import Reparametrized
@@ -23,23 +27,25 @@ Averaging = ChannelNorm | BatchRenorm | MeanOnlyBatchNorm | _NormBase
 
 
 @torch.no_grad()
-def update_bn(batches: Iterable[Tensor], model: nn.Module) -> int:
-    """Forget the running statistics of every norm in `model` and take their plain averages over `batches`.
+def update_bn(loader: Iterable[Any], model: nn.Module, device: int | torch.device | str | None = None) -> int:
+    """Forget the running statistics of every norm in `model` and take their plain averages over `loader`.
 
-    batches  inputs of the model, as it takes them
+    loader  yields batches: inputs of the model, as it takes them, or tuples or lists that begin with one
+    device  where each input is sent before its pass; None: it stays where it is
+
     Returns the number of norms that were updated. The model's other modules stay in their mode, the norms return to
     theirs, and batch renormalization keeps its place in its schedule. Raises ValueError for no batches; after any error
     nothing was forgotten. Signature after `torch.optim.swa_utils.update_bn`.
     """
     norms = [m for m in model.modules() if isinstance(m, Averaging) and getattr(m, "running_mean", None) is not None]
-    iterator = iter(batches)
-    first = next(iterator, None)
+    batches = iter(loader)
+    first = next(batches, None)
     if first is None:
         raise ValueError("update_bn expected at least one batch, got none")
     with _averaging(norms):
-        model(first)
-        for batch in iterator:
-            model(batch)
+        for batch in chain([first], batches):
+            x = batch[0] if isinstance(batch, tuple | list) else batch
+            model(x if device is None else x.to(device))
     return len(norms)
 
 
@@ -52,6 +58,7 @@ def _averaging(norms: Sequence[nn.Module]) -> Iterator[None]:
         norm.__dict__["momentum"] = None
         _forget(norm)
         set_mode(norm, "train")
+    counting = [_count(norm) for norm in norms if isinstance(norm, TorchsInstanceNorm)]
     try:
         yield
     except BaseException:
@@ -63,9 +70,21 @@ def _averaging(norms: Sequence[nn.Module]) -> Iterator[None]:
             if name == "running_updates":
                 buffer.copy_(before)
     finally:
+        for handle in counting:
+            handle.remove()
         for norm, mode, momentum in zip(norms, modes, momenta, strict=True):
             norm.__dict__["momentum"] = momentum
             set_mode(norm, mode)
+
+
+def _count(norm: TorchsInstanceNorm) -> RemovableHandle:
+    """Give the k-th batch of torch's instance norm the share 1/k: without a momentum torch gives it none."""
+    batches = count(1)
+
+    def share(*_: object) -> None:
+        norm.momentum = 1 / next(batches)
+
+    return norm.register_forward_pre_hook(share)
 
 
 def _forget(norm: nn.Module) -> None:

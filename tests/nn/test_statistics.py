@@ -44,6 +44,51 @@ def test_update_bn_equals_torchs_on_torchs(rng):
         torch.testing.assert_close(ours.state_dict()[key], value)
 
 
+@pytest.mark.parametrize("make", [InstanceNorm1d, nn.InstanceNorm1d])
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_update_bn_takes_the_plain_average_of_instances(make, momentum, rng):
+    norm = make(3, momentum=momentum, track_running_stats=True)
+    batches = list(torch.randn(5, 8, 3, 4, generator=rng) + 3)
+    assert update_bn(batches, nn.Sequential(norm, norm)) == 1
+    seen = torch.stack([*batches, *(nn.functional.instance_norm(batch) for batch in batches)])
+    torch.testing.assert_close(norm.get_buffer("running_mean"), seen.mean((0, 1, 3)))
+    torch.testing.assert_close(norm.get_buffer("running_var"), seen.var(3).mean((0, 1)))
+    assert norm.momentum == momentum
+    assert not norm._forward_pre_hooks
+
+
+@pytest.mark.parametrize("make", [InstanceNorm1d, nn.InstanceNorm1d])
+def test_update_bn_of_refused_instances_gives_all_back(make, rng):
+    norm = make(3, affine=True, track_running_stats=True)
+    norm(torch.randn(4, 3, 2, generator=rng))
+    before = {k: v.clone() for k, v in norm.state_dict().items()}
+    with pytest.raises((ValueError, RuntimeError)):
+        update_bn([torch.randn(4, 3, 2, generator=rng), torch.randn(4, 5, 2, generator=rng)], norm)
+    assert all(torch.equal(v, before[k]) for k, v in norm.state_dict().items())
+    assert norm.momentum == 0.1
+    assert not norm._forward_pre_hooks
+
+
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_update_bn_takes_what_torchs_takes(kind, rng):
+    batches = list(torch.randn(5, 8, 3, generator=rng).double() + 3)
+    loader = [kind((batch, torch.zeros(8))) for batch in batches]
+    ours, theirs = nn.Sequential(nn.BatchNorm1d(3).double()), nn.Sequential(nn.BatchNorm1d(3).double())
+    update_bn(loader, ours, device="cpu")
+    torch.optim.swa_utils.update_bn(loader, theirs)
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
+    for key, value in theirs.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[key], value)
+
+
+def test_update_bn_sends_inputs_to_the_device(rng):
+    seen: list[str] = []
+    model = nn.Sequential(nn.Identity())
+    model[0].register_forward_pre_hook(lambda _, args: seen.append(args[0].device.type))
+    update_bn([torch.randn(4, 3, generator=rng)] * 2, model, device="meta")
+    assert seen == ["meta", "meta"]
+
+
 def test_update_bn_gives_modes_and_momenta_back(rng):
     norm = set_mode(BatchNorm1d(3, momentum=0.3), "batch")
     update_bn([torch.randn(4, 3, generator=rng)], norm)
