@@ -27,6 +27,8 @@ from rlnorm.nn.modes import Moded
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 Foldable = BatchNorm | BatchRenorm | MeanOnlyBatchNorm | TorchsBatchNorm
+FORWARDS = {kind.forward for kind in (BatchNorm, BatchRenorm, MeanOnlyBatchNorm, TorchsBatchNorm, nn.SyncBatchNorm)}
+NOT_IN_ORDER = "it does not stand in a Sequential"
 
 
 class Affine(nn.Module):
@@ -63,11 +65,12 @@ class Absorbed(nn.Module):
 
 
 def fold(model: nn.Module, notice: Callable[[str], None] | None = None) -> nn.Module:
-    """A copy of `model`, in eval mode, in which every batch norm is one multiply-add, folded where that can be.
+    """A copy of `model` in which every batch norm is one multiply-add, folded where that can be.
 
-    A norm is folded into the Linear or Conv right before it in the same `nn.Sequential`; elsewhere the order of a pass
-    cannot be read off the modules, and an `Affine` takes its place. So it does behind a layer that occurs more than
-    once, is parametrized or has hooks. `notice` is told each of those, and why; the default is `warnings.warn`.
+    A norm is folded into the Linear or Conv right before it in the same `nn.Sequential`, past what passes its input on,
+    as Dropout does in eval mode; elsewhere the order of a pass cannot be read off the modules, and an `Affine` takes
+    its place. So it does behind a layer that occurs more than once, is parametrized or has hooks. A norm with hooks or
+    a `forward` of its own is left as it is. `notice` is told each of those, and why; the default is `warnings.warn`.
 
     A norm that a Linear took up refuses other inputs than (N, C), where the two act on different axes.
 
@@ -75,14 +78,19 @@ def fold(model: nn.Module, notice: Callable[[str], None] | None = None) -> nn.Mo
     their output depends on the batch and cannot be folded.
     """
     _refuse(model)
-    folded = copy.deepcopy(model)
+    folded, said = copy.deepcopy(model), list[str]()
     with torch.no_grad():
-        uses = Counter(m for _, m in folded.named_modules(remove_duplicate=False))
-        _fold_children(folded, "", notice or _warn, uses)
-        return _affine(folded) if isinstance(folded, Foldable) else folded
+        if isinstance(folded, Foldable):
+            folded = _alone(folded, "the model", NOT_IN_ORDER, said)
+        else:
+            uses = Counter(m for _, m in folded.named_modules(remove_duplicate=False))
+            _fold_children(folded, "", said, uses)
+    for sentence in said:
+        (notice or _warn)(sentence)
+    return folded
 
 
-def _fold_children(module: nn.Module, prefix: str, notice: Callable[[str], None], uses: Counter[nn.Module]) -> None:
+def _fold_children(module: nn.Module, prefix: str, said: list[str], uses: Counter[nn.Module]) -> None:
     before: nn.Module | None = None
     in_order = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
     # Not `named_children`, which leaves out the second place of a norm that has two.
@@ -91,18 +99,41 @@ def _fold_children(module: nn.Module, prefix: str, notice: Callable[[str], None]
             continue
         path = f"{prefix}{name}"
         if not isinstance(child, Foldable):
-            _fold_children(child, f"{path}.", notice, uses)
-        elif in_order and isinstance(before, Layer) and not _objection(before, uses):
+            _fold_children(child, f"{path}.", said, uses)
+        elif in_order and isinstance(before, Layer) and not _objection(before, uses) and not _more(child):
             _absorb(before, _affine(child))
             setattr(module, name, Absorbed(before.weight.ndim))
             # A second norm in a row folds into the same layer.
             child = before
         else:
-            setattr(module, name, _affine(child))
-            why = _objection(before, uses) if in_order else "it does not stand in a Sequential"
-            notice(f"{path} ({type(child).__name__}) is left as a multiply-add: {why}")
-        if not isinstance(child, nn.Identity | nn.Dropout | Absorbed):
+            setattr(module, name, _alone(child, path, _objection(before, uses) if in_order else NOT_IN_ORDER, said))
+        if not _passes_on(child):
             before = child
+
+
+def _alone(norm: Foldable, path: str, why: str, said: list[str]) -> nn.Module:
+    """What stands for a norm that no layer took up, and in `said` a sentence more."""
+    more = _more(norm)
+    left = f"as it is: {more}" if more else f"as a multiply-add: {why}"
+    said.append(f"{path} ({type(norm).__name__}) is left {left}")
+    return norm if more else _affine(norm)
+
+
+def _more(norm: Foldable) -> str:
+    """What a norm does that a multiply-add would not; empty if nothing."""
+    if "forward" in vars(norm) or type(norm).forward not in FORWARDS:
+        return "it has a forward of its own"
+    return "it has hooks" if _hooked(norm) else ""
+
+
+def _passes_on(module: nn.Module) -> bool:
+    """Whether a module gives its input on unchanged. A subclass may do anything."""
+    idle = type(module) in (nn.Identity, Absorbed) or (type(module) is nn.Dropout and not module.training)
+    return idle and not _hooked(module)
+
+
+def _hooked(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def _affine(norm: nn.Module) -> Affine:
@@ -130,14 +161,13 @@ def _objection(layer: nn.Module | None, uses: Counter[nn.Module]) -> str:
         return "no Linear or Conv stands right before it"
     if uses[layer] > 1:
         return f"the {type(layer).__name__} before it is used more than once"
-    hooks = bool(layer._forward_hooks or layer._forward_pre_hooks)
-    if type(layer) not in (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d) or hooks or "forward" in vars(layer):
+    if type(layer) not in (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d) or _hooked(layer) or "forward" in vars(layer):
         return f"the {type(layer).__name__} before it is parametrized, hooked or a subclass of torch's"
     return ""
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, stacklevel=4)
+    warnings.warn(message, stacklevel=3)
 
 
 def _refuse(model: nn.Module) -> None:

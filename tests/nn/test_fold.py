@@ -82,7 +82,8 @@ def test_what_cannot_be_absorbed_is_said_and_left_as_a_multiply_add(rng):
 def test_a_norm_alone_is_a_multiply_add(rng):
     x = torch.randn(8, 3, generator=rng, dtype=torch.float64)
     norm = trained(BatchNorm1d(3), x)
-    folded = fold(norm)
+    with pytest.warns(UserWarning, match=r"the model \(BatchNorm1d\) is left as a multiply-add: it does not stand"):
+        folded = fold(norm)
     assert isinstance(folded, Affine)
     torch.testing.assert_close(folded(x), norm(x))
 
@@ -95,6 +96,91 @@ def test_the_model_itself_and_other_norms_stay(rng):
         folded = fold(model)
     assert isinstance(folded.get_submodule("1"), LayerNorm)
     torch.testing.assert_close(model(x), before)
+
+
+def test_is_not_folded_through_dropout_that_drops(rng):
+    x = torch.randn(8, 3, generator=rng, dtype=torch.float64)
+    model = trained(nn.Sequential(nn.Linear(3, 3), nn.Dropout(), BatchNorm1d(3)), x)
+    set_mode(model.train(), "eval")
+    said: list[str] = []
+    folded = fold(model, said.append)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        expected = model(x)
+        torch.manual_seed(0)
+        torch.testing.assert_close(folded(x), expected, rtol=1e-12, atol=1e-12)
+    assert said == ["2 (BatchNorm1d) is left as a multiply-add: no Linear or Conv stands right before it"]
+
+
+class Doubling(nn.Identity):
+    def forward(self, input):
+        return 2 * input
+
+
+@pytest.mark.parametrize("hooked", [True, False])
+def test_is_not_folded_through_an_identity_that_is_more(hooked, rng):
+    x, between = torch.randn(8, 3, generator=rng, dtype=torch.float64), nn.Identity() if hooked else Doubling()
+    if hooked:
+        between.register_forward_hook(lambda *args: 2 * args[-1])
+    model = trained(nn.Sequential(nn.Linear(3, 3), between, BatchNorm1d(3)), x)
+    said: list[str] = []
+    torch.testing.assert_close(fold(model, said.append)(x), model(x), rtol=1e-12, atol=1e-12)
+    assert len(said) == 1
+
+
+class Doubled(BatchNorm1d):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+class DoubledTorchs(nn.BatchNorm1d):
+    def forward(self, input):
+        return 2 * super().forward(input)
+
+
+class Named(nn.BatchNorm1d):
+    """Torch's in all but its name."""
+
+
+def hooked_before() -> nn.Module:
+    norm = BatchNorm1d(3)
+    norm.register_forward_pre_hook(lambda _, args: (2 * args[0],))
+    return norm
+
+
+def hooked_after() -> nn.Module:
+    norm = nn.BatchNorm1d(3)
+    norm.register_forward_hook(lambda *args: 2 * args[-1])
+    return norm
+
+
+def patched() -> nn.Module:
+    norm = BatchNorm1d(3)
+    norm.forward = lambda x: x.square()
+    return norm
+
+
+LEFT = {
+    "has a forward of its own": [Doubled(3), DoubledTorchs(3), patched()],
+    "has hooks": [hooked_before(), hooked_after()],
+}
+
+
+@pytest.mark.parametrize(("why", "norm"), [(why, norm) for why, norms in LEFT.items() for norm in norms])
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_norm_that_is_more_than_one_is_left_and_said(why, norm, alone, rng):
+    x = torch.randn(8, 3, generator=rng, dtype=torch.float64)
+    model = trained(norm if alone else nn.Sequential(nn.Linear(3, 3), norm, BatchNorm1d(3)), x)
+    said: list[str] = []
+    torch.testing.assert_close(fold(model, said.append)(x), model(x), rtol=1e-12, atol=1e-12)
+    assert said[0] == f"{'the model' if alone else '1'} ({type(norm).__name__}) is left as it is: it {why}"
+    assert len(said) == 2 - alone
+
+
+def test_a_subclass_with_torchs_forward_is_folded(rng):
+    x = torch.randn(8, 3, generator=rng, dtype=torch.float64)
+    model = trained(nn.Sequential(nn.Linear(3, 3), Named(3)), x)
+    torch.testing.assert_close(fold(model, notice=pytest.fail)(x), model(x), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("mode", ["train", "batch", "track"])
