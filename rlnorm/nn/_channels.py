@@ -1,7 +1,6 @@
 """What norms with statistics per channel share: constructor, state dict and refusals of torch's, running statistics."""
 
 from abc import abstractmethod
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -108,14 +107,15 @@ class Averaging(Moded):
         Without gradient: they are detached. Under `no_grad` a compiled call would set every buffer's version anew.
         """
         seen: int | Tensor = 1
-        values: Iterable[Tensor] = new.values()
+        # As the buffers will hold them: what is finite in float32 may not be in float16.
+        values = [value.detach().to(getattr(self, name).dtype) for name, value in new.items()]
         if self.guard:
             seen, values = finite(*values)
             self.skipped_batches.add_(~seen)
         count.add_(seen)
         for name, value in zip(new, values, strict=True):
             share = self.momentum if self.momentum is not None else 1 / count.clamp(min=1).to(value.dtype)
-            update_running(getattr(self, name), value.detach(), share * seen)
+            update_running(getattr(self, name), value, share * seen)
 
 
 class ChannelNorm(Averaging):
@@ -210,7 +210,9 @@ class ChannelNorm(Averaging):
             self.num_features,
             type(self).__name__,
             weight=self.weight,
+            bias=self.bias,
             running_mean=self.running_mean,
+            running_var=self.running_var,
         )
 
     def extra_repr(self) -> str:

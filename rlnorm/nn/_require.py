@@ -1,17 +1,19 @@
 """What every norm asks of its input and its arguments, checked before any state changes.
 
-Classes of errors are torch's: ValueError for arguments and ranks, RuntimeError for widths, dtypes and devices.
+Classes of errors are torch's: ValueError for arguments and ranks, RuntimeError for widths, dtypes and devices, and of
+these NotImplementedError for integers.
 """
 
 from math import isfinite
 
+import torch
 from torch import Tensor
 
 
 def floating(x: Tensor, name: str) -> None:
     """Refuse integer, bool and complex input."""
     if not x.is_floating_point():
-        raise RuntimeError(f"{name} expects floating point input, got {x.dtype}: convert it first, say with .float()")
+        raise NotImplementedError(f"{name} expects floating point input, got {x.dtype}: convert it, say with .float()")
 
 
 def rank(x: Tensor, ranks: tuple[int, ...], name: str) -> None:
@@ -21,11 +23,11 @@ def rank(x: Tensor, ranks: tuple[int, ...], name: str) -> None:
         raise ValueError(f"{name} expected {expected} input (got {x.ndim}D input of shape {tuple(x.shape)})")
 
 
-def channels(x: Tensor, width: int, name: str) -> None:
+def channels(x: Tensor, width: int, name: str, error: type[Exception] = RuntimeError) -> None:
     """Refuse an input without `width` channels on its second axis."""
     if x.ndim < 2 or x.shape[1] != width:
         got = x.shape[1] if x.ndim > 1 else "no such axis"
-        raise RuntimeError(f"{name}: expected {width} channels (axis 1), got {got} in {tuple(x.shape)}")
+        raise error(f"{name}: expected {width} channels (axis 1), got {got} in {tuple(x.shape)}")
 
 
 def mapped(x: Tensor, ranks: tuple[int, ...], width: int, name: str, **named: Tensor | None) -> None:
@@ -48,11 +50,24 @@ def vectors(x: Tensor, width: int, name: str, **named: Tensor | None) -> None:
         alike(x, vector, name, what)
 
 
-def alike(x: Tensor, other: Tensor, name: str, what: str) -> None:
-    """Refuse another device, and another dtype unless it is float32 beside a half-precision input."""
+def both(running_mean: Tensor | None, running_var: Tensor | None, name: str) -> None:
+    """Refuse one running statistic without the other."""
+    if (running_mean is None) != (running_var is None):
+        missing = "running_mean" if running_mean is None else "running_var"
+        raise ValueError(f"{name} expected running_mean and running_var, both or neither, but got {missing}=None")
+
+
+def autocast(x: Tensor) -> bool:
+    """Whether layers take an input of half precision beside parameters in float32."""
+    device = x.device.type
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
+def alike(x: Tensor, other: Tensor, name: str, what: str, mixed: bool = True) -> None:
+    """Refuse another device, and another dtype unless, with `mixed`, it is float32 beside a half-precision input."""
     if other.device != x.device:
         raise RuntimeError(f"{name}: input is on {x.device} and {what} on {other.device}; expected one device")
-    if other.dtype != x.dtype and not (other.dtype.itemsize == 4 and x.dtype.itemsize == 2):
+    if other.dtype != x.dtype and not (mixed and other.dtype.itemsize == 4 and x.dtype.itemsize == 2):
         raise RuntimeError(f"{name}: input is {x.dtype} and {what} {other.dtype}; expected the same dtype")
 
 

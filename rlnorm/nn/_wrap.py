@@ -29,13 +29,15 @@ class Reparametrized(Moded):
 
     def forward(self, x: Tensor) -> Tensor:
         """As the layer, with the effective weight."""
-        require.floating(x, type(self).__name__)
-        layer = self.layer
+        name, layer = type(self).__name__, self.layer
+        require.floating(x, name)
         axis = -1 if isinstance(layer, nn.Linear) else -layer.weight.ndim + 1
         width = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
-        if x.ndim < -axis or x.shape[axis] != width:
-            raise RuntimeError(f"{type(self).__name__}: expected {width} input features, got shape {tuple(x.shape)}")
-        require.alike(x, layer.weight, type(self).__name__, "weight")
+        if x.ndim < -axis or x.shape[axis] != width or (axis != -1 and x.ndim > layer.weight.ndim):
+            raise RuntimeError(f"{name}: expected {width} input features on axis {axis}, got shape {tuple(x.shape)}")
+        for what, vector in {"weight": layer.weight, "bias": layer.bias}.items():
+            if vector is not None:
+                require.alike(x, vector, name, what, require.autocast(x))
         return apply_layer(layer, x, self.effective_weight())
 
 

@@ -99,7 +99,17 @@ class BatchRenorm(Averaging):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, ...) -> same shape."""
-        require.mapped(x, self.ranks, self.num_features, type(self).__name__, running_mean=self.running_mean)
+        require.mapped(
+            x,
+            self.ranks,
+            self.num_features,
+            type(self).__name__,
+            weight=self.weight,
+            bias=self.bias,
+            running_mean=self.running_mean,
+            running_std=self.running_std,
+            running_updates=self.running_updates,
+        )
         axis = 1 - x.ndim
         work = working(x)
         updates = self.updates_running

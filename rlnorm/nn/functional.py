@@ -36,19 +36,20 @@ def batch_norm(
 ) -> Tensor:
     """Batch normalization of (N, C, ...); running statistics (C,) are updated in place if `training`.
 
-    Raises ValueError for an eps that is not positive and for one value per channel in training, RuntimeError for
-    widths, dtypes and devices that do not fit, and for statistics missing where needed. Source: `rlnorm.nn.batch`.
+    Raises ValueError for an eps that is not positive, one value per channel in training and one statistic without the
+    other, RuntimeError for widths, dtypes and devices that do not fit, and for statistics missing where needed.
+    Source: `rlnorm.nn.batch`.
     """
-    require.epsilon(eps, "batch_norm", zero=False)
+    eps = require.epsilon(eps, "batch_norm", zero=False)
     require.floating(input, "batch_norm")
     if input.ndim < 2:
         raise RuntimeError(f"batch_norm expected input of shape (N, C, ...), got {tuple(input.shape)}")
     statistics = {"running_mean": running_mean, "running_var": running_var}
     require.vectors(input, input.shape[1], "batch_norm", **statistics, weight=weight, bias=bias)
+    require.both(running_mean, running_var, "batch_norm")
     if not training:
         if running_mean is None or running_var is None:
-            missing = " and ".join(name for name, vector in statistics.items() if vector is None)
-            raise RuntimeError(f"batch_norm expected {missing} to be given in evaluation mode, got None")
+            raise RuntimeError("batch_norm expected running_mean and running_var in evaluation mode, got None")
         return normalize_with_running(input, running_mean, running_var, weight, bias, eps)
     n = input.shape[0] * input.shape[2:].numel()
     require.several_values(input, n, "batch_norm")
@@ -71,14 +72,17 @@ def instance_norm(
 ) -> Tensor:
     """Instance normalization of (N, C, ...); running statistics (C,) are updated in place where input stats are used.
 
-    Raises ValueError for a single pixel, RuntimeError for widths, dtypes and devices that do not fit, and for
-    statistics missing where needed. Source: `rlnorm.nn.instance`.
+    Raises ValueError for an eps that is not positive, a single pixel and one statistic without the other, RuntimeError
+    for widths, dtypes and devices that do not fit, and for statistics missing where needed. Source:
+    `rlnorm.nn.instance`.
     """
+    eps = require.epsilon(eps, "instance_norm", zero=False)
     require.floating(input, "instance_norm")
     if input.ndim < 3:
-        raise RuntimeError(f"instance_norm expected input of shape (N, C, ...), got {tuple(input.shape)}")
+        raise ValueError(f"instance_norm expected input of shape (N, C, pixels, ...), got {tuple(input.shape)}")
     statistics = {"running_mean": running_mean, "running_var": running_var}
     require.vectors(input, input.shape[1], "instance_norm", **statistics, weight=weight, bias=bias)
+    require.both(running_mean, running_var, "instance_norm")
     if not use_input_stats:
         if running_mean is None or running_var is None:
             raise RuntimeError("instance_norm expected running_mean and running_var without input stats, got None")

@@ -26,6 +26,7 @@ def group_norm(
     input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
     """input (N, C, ...) -> y of the same shape; weight and bias (C,). Signature and errors of torch's."""
+    eps = require.epsilon(eps, "group_norm")
     if input.ndim < 2:
         raise RuntimeError(f"group_norm expected at least 2 axes (N, C, ...), got {tuple(input.shape)}")
     require.floating(input, "group_norm")

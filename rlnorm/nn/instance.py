@@ -15,6 +15,7 @@ Source: Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022.
 import torch
 from torch import Tensor, nn
 
+from rlnorm.nn import _require as require
 from rlnorm.nn._channels import ChannelNorm
 from rlnorm.nn._standardize import standardize_affine, working
 from rlnorm.nn.norm import Norm
@@ -61,6 +62,12 @@ class InstanceNorm(ChannelNorm):
         if x.ndim + 1 in self.ranks:
             return super().forward(x.unsqueeze(0)).squeeze(0)
         return super().forward(x)
+
+    def check_input(self, x: Tensor) -> None:
+        """As of all channel norms; another width is a ValueError, as in torch."""
+        require.rank(x, self.ranks, type(self).__name__)
+        require.channels(x, self.num_features, type(self).__name__, ValueError)
+        super().check_input(x)
 
     def values_per_statistic(self, x: Tensor) -> int:
         """Number of pixels."""

@@ -34,7 +34,7 @@ def layer_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """input (..., *shape) -> y of the same shape; weight and bias of `shape`. Signature and errors of torch's."""
-    shape = tuple(normalized_shape)
+    shape, eps = tuple(normalized_shape), require.epsilon(eps, "layer_norm")
     require.trailing(input, shape, "layer_norm", weight=weight, bias=bias)
     return standardize_affine(working(input), tuple(range(-len(shape), 0)), eps, weight, bias)[0].to(input.dtype)
 

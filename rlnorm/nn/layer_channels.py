@@ -44,8 +44,7 @@ class ChannelLayerNorm(nn.Module):
         """x (N, C, ...) -> same shape."""
         require.floating(x, "ChannelLayerNorm")
         require.channels(x, self.num_channels, "ChannelLayerNorm")
-        if self.weight is not None:
-            require.alike(x, self.weight, "ChannelLayerNorm", "weight")
+        require.vectors(x, self.num_channels, "ChannelLayerNorm", weight=self.weight, bias=self.bias)
         axis = 1 - x.ndim
         return standardize_affine(working(x), (axis,), self.eps, self.weight, self.bias, axis)[0].to(x.dtype)
 

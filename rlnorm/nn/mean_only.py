@@ -56,7 +56,7 @@ class MeanOnlyBatchNorm(Averaging):
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, ...) -> same shape."""
         name, axis = type(self).__name__, 1 - x.ndim
-        require.mapped(x, self.ranks, self.num_features, name, running_mean=self.running_mean)
+        require.mapped(x, self.ranks, self.num_features, name, bias=self.bias, running_mean=self.running_mean)
         work = working(x)
         updates = self.updates_running
         if updates or self.uses_batch:

@@ -81,6 +81,8 @@ class RecurrentCell(nn.Module):
                 f"RecurrentCell: expected x (N, {self.input_size}) and h (N, {self.hidden_size}), "
                 f"got {tuple(x.shape)} and {tuple(h.shape)}"
             )
+        require.alike(x, self.weight_ih, "RecurrentCell", "weight_ih", require.autocast(x))
+        require.alike(h, self.weight_hh, "RecurrentCell's state", "weight_hh", require.autocast(h))
         norms = self.norms[min(step, len(self.norms) - 1)]
         assert isinstance(norms, nn.ModuleList)
         gates = GATES[self.cell]

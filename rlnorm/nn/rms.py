@@ -55,7 +55,7 @@ def rms_norm(
     shape = tuple(normalized_shape)
     require.trailing(input, shape, "rms_norm", weight=weight)
     work = working(input)
-    eps = torch.finfo(work.dtype).eps if eps is None else eps
+    eps = torch.finfo(work.dtype).eps if eps is None else require.epsilon(eps, "rms_norm")
     return scale_shift(divide_by_rms(work, tuple(range(-len(shape), 0)), eps)[0], weight, None).to(input.dtype)
 
 

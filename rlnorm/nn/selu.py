@@ -51,6 +51,9 @@ def selu(input: Tensor) -> Tensor:
 class SELU(nn.Module):
     """The activation as a module."""
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def forward(self, x: Tensor) -> Tensor:
         """x -> selu(x), same shape."""
         return selu(x)

@@ -1,5 +1,6 @@
 """Bad input: the error says what was got and what was expected, and no state has changed."""
 
+import inspect
 from collections import OrderedDict
 from math import inf, nan
 
@@ -15,6 +16,7 @@ from rlnorm.nn import (
     GroupNorm,
     InstanceNorm1d,
     LayerNorm,
+    RecurrentCell,
     RMSNorm,
     functional,
     set_mode,
@@ -105,8 +107,8 @@ def test_groups_that_do_not_divide():
 
 
 def test_statistics_where_they_are_needed():
-    with pytest.raises(RuntimeError, match="expected running_var to be given in evaluation mode, got None"):
-        functional.batch_norm(torch.zeros(2, 3), torch.zeros(3), None)
+    with pytest.raises(RuntimeError, match="in evaluation mode, got None"):
+        functional.batch_norm(torch.zeros(2, 3), None, None)
     with pytest.raises(RuntimeError, match="without input stats, got None"):
         functional.instance_norm(torch.zeros(2, 3, 4), use_input_stats=False)
 
@@ -126,3 +128,91 @@ def test_mixed_precision_takes_float32_parameters(rng):
         y = ours(x.bfloat16())
         assert y.dtype == torch.bfloat16
         torch.testing.assert_close(y, theirs(x.bfloat16()))
+
+
+FUNCTIONS = {
+    "batch_norm": lambda eps: functional.batch_norm(torch.zeros(2, 3), None, None, training=True, eps=eps),
+    "instance_norm": lambda eps: functional.instance_norm(torch.zeros(2, 3, 4), eps=eps),
+    "layer_norm": lambda eps: functional.layer_norm(torch.zeros(2, 3), (3,), eps=eps),
+    "group_norm": lambda eps: functional.group_norm(torch.zeros(2, 3), 1, eps=eps),
+    "rms_norm": lambda eps: functional.rms_norm(torch.zeros(2, 3), (3,), eps=eps),
+}
+
+
+def test_no_function_with_an_eps_is_missing():
+    with_eps = {name for name in functional.__all__ if "eps" in inspect.signature(getattr(functional, name)).parameters}
+    assert set(FUNCTIONS) == with_eps
+
+
+@pytest.mark.parametrize("eps", [-1.0, nan, inf])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_eps_of_a_function(name, eps):
+    with pytest.raises(ValueError, match=rf"{name}: eps must be a finite number >=? 0, but got {eps}"):
+        FUNCTIONS[name](eps)
+
+
+@pytest.mark.parametrize(("mean", "var"), [(torch.zeros(3), None), (None, torch.zeros(3))])
+def test_one_statistic_without_the_other(mean, var):
+    for run in (
+        lambda: functional.batch_norm(torch.zeros(2, 3), mean, var, training=True),
+        lambda: functional.instance_norm(torch.zeros(2, 3, 4), mean, var),
+    ):
+        with pytest.raises(ValueError, match=r"both or neither, but got running_\w+=None"):
+            run()
+
+
+@pytest.mark.parametrize("name", [name for name in NORMS if name != "none"])
+@pytest.mark.parametrize("change", [lambda t: t.double(), lambda t: t.to("meta")], ids=["dtype", "device"])
+def test_every_parameter_and_statistic_must_fit_the_input_before_any_state_changes(name, change, rng):
+    norm = NORMS[name]
+    ndim = min(norm.modules, default=0)
+
+    def made() -> nn.Module:
+        return norm.wrap(nn.Linear(4, 4)) if norm.wrap_layer else norm.make(4, ndim)
+
+    x = torch.randn(3, 4, *(3,) * ndim, generator=rng)
+    state = [key for key, value in made().state_dict().items() if value.is_floating_point()]
+    if norm.wrap_layer:
+        state = [key for key in state if key.startswith("layer.")]
+    for key in state:
+        module = made()
+        *path, last = key.split(".")
+        owner = module.get_submodule(".".join(path))
+        value = getattr(owner, last)
+        changed = change(value.detach())
+        if isinstance(value, nn.Parameter):
+            setattr(owner, last, nn.Parameter(changed))
+        else:
+            setattr(owner, last, changed)
+        before = {k: v.clone() for k, v in module.state_dict().items() if not v.is_meta}
+        with pytest.raises(RuntimeError, match=rf"input is .* and {last} "):
+            module(x)
+        assert all(torch.equal(v, before[k]) for k, v in module.state_dict().items() if k in before), key
+
+
+def test_a_wrapped_layers_input_has_its_rank_before_any_state_changes():
+    norm = NORMS["spectral"].wrap(nn.Conv2d(2, 3, 3))
+    before = {k: v.clone() for k, v in norm.state_dict().items()}
+    for shape in ((2,), (2, 9), (1, 2, 2, 9, 9)):
+        with pytest.raises(RuntimeError, match="expected 2 input features on axis -3, got shape"):
+            norm(torch.zeros(shape))
+    with pytest.raises(RuntimeError, match="expected the same dtype"):
+        norm(torch.zeros(1, 2, 9, 9, dtype=torch.bfloat16))
+    assert all(torch.equal(v, before[k]) for k, v in norm.state_dict().items())
+
+
+def test_a_recurrent_state_must_fit():
+    cell = RecurrentCell(2, 3, norm=NORMS["batch"])
+    before = {k: v.clone() for k, v in cell.state_dict().items()}
+    with pytest.raises(RuntimeError, match="RecurrentCell's state: input is on meta and weight_hh on cpu"):
+        cell(torch.zeros(4, 2), torch.zeros(4, 3, device="meta"))
+    with pytest.raises(RuntimeError, match="expected the same dtype"):
+        cell(torch.zeros(4, 2).double(), torch.zeros(4, 3))
+    assert all(torch.equal(v, before[k]) for k, v in cell.state_dict().items())
+
+
+def test_a_guard_sees_statistics_as_the_buffers_would_hold_them(rng):
+    norm = BatchNorm1d(4, guard=True).half()
+    norm((2000 * torch.randn(50, 4, generator=rng)).half())  # a variance of 4e6, where float16 ends at 65504
+    assert norm.skipped_batches == 1
+    assert all(buffer.isfinite().all() for buffer in norm.buffers())

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import rlnorm.nn
 from rlnorm.nn import functional
 from rlnorm.nn.laws import close
-from tests.nn.differences import FUNCTION_SAMPLES, LEFT_OUT, MODULE_ERRORS, MODULE_INPUTS
+from tests.nn.differences import COUNTERS, ERRORS, FUNCTION_SAMPLES, LEFT_OUT, MODULE_ERRORS, MODULE_INPUTS
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -43,7 +43,7 @@ SAMPLES = [
 ]
 
 
-BOTH = [(getattr(rlnorm.nn, name), getattr(nn, name)) for name in (*NAMES, "Dropout", "AlphaDropout")] + [
+BOTH = [(getattr(rlnorm.nn, name), getattr(nn, name)) for name in (*NAMES, "Dropout", "AlphaDropout", "SELU")] + [
     (getattr(functional, name), getattr(nn.functional, name)) for name in functional.__all__
 ]
 
@@ -122,7 +122,7 @@ def test_module_case(name, dtype, training, i):
         assert_near(pass_of(ours, x), pass_of(theirs, x))
         for key, buffer in theirs.named_buffers():
             counts = key == "num_batches_tracked"
-            if not (counts and ("Instance" in name or (name, case.desc) in MODULE_INPUTS)):
+            if not (counts and (name in COUNTERS or (name, case.desc) in MODULE_INPUTS)):
                 assert_near([dict(ours.named_buffers())[key]], [buffer])
     theirs.load_state_dict(ours.state_dict())
 
@@ -167,11 +167,25 @@ def test_function_sample(name, dtype, i):
     kind = name.removeprefix("nn.functional.")
     sample = next(itertools.islice(OP_INFOS[name].sample_inputs("cpu", dtype, requires_grad=True), i, None))
     if (name, i) in FUNCTION_SAMPLES:
-        with pytest.raises(RuntimeError, match="expected input of shape"):
+        with pytest.raises((RuntimeError, ValueError), match=r"expected input of shape|eps must be"):
             call(getattr(functional, kind), sample)
         return
     ours, theirs = (call(getattr(module, kind), sample) for module in (functional, nn.functional))
     assert_near(ours, theirs)
+
+
+@pytest.mark.filterwarnings("ignore:.*num_features", "ignore:Mismatch dtype")
+@pytest.mark.parametrize("what", ERRORS)
+def test_other_errors(what):
+    act, theirs, ours, _ = ERRORS[what]
+    if theirs is None:
+        act(nn)
+    else:
+        with pytest.raises(theirs) as found:
+            act(nn)
+        assert found.type is not ours
+    with pytest.raises(ours):
+        act(rlnorm.nn)
 
 
 @pytest.mark.parametrize("name", OP_INFOS)
