@@ -10,7 +10,9 @@ variance v into count c:
     V <- (c V + n v + delta^2 c n / total) / total
 
 In the modes `train` and `track` observations enter the statistics, which then normalize them; in `batch` and `eval`
-they do not. The batch's own statistics never normalize. No gradient goes through M and V.
+they do not. The batch's own statistics never normalize.
+
+Backward. M and V are constants: dx = g (V + eps)^(-1/2) where y is inside the clip, 0 beyond it.
 
 Source: Chan, Golub & LeVeque 1979, STAN-CS-79-773 (the mean and variance of two samples together); as in OpenAI
 baselines' RunningMeanStd and stable-baselines3's VecNormalize, which start from a count of 1e-4 and so does this.

@@ -11,7 +11,19 @@ With N_x and N_h the norms of what comes from the input and of what comes from t
 Each gate has its own norms, and no norm stands on the path from h_tm1 to h_t that carries memory. Without a norm these
 are torch's RNNCell and GRUCell, weights by the same names. Norms that couple the batch may keep statistics for each
 step (`steps` of them, the last for all later ones) or share one set (`steps=1`): statistics of the first steps, when
-the state is still near zero, differ from those of later ones. Backward: by torch, through the kernels of the norms.
+the state is still near zero, differ from those of later ones.
+
+Backward, through time. With g = dL/dh_t, from the loss and from step t+1, the gradients of what stands in the brackets:
+
+    tanh    da = g (1 - h_t^2)
+    gru     da_n = g (1 - z) (1 - n^2),    da_z = g (h_tm1 - n) z (1 - z)
+            da_r = da_n s r (1 - r),    s = N_h(W_hn h_tm1) + b_hn, which itself has the gradient da_n r
+
+Each goes on alike, rows being samples, N' a norm's own backward pass (in its file): with u = N_x'(da), v = N_h'(da)
+
+    dW_x = u^T x_t,    dx_t = u W_x,    dW_h = v^T h_tm1,    dh_tm1 = v W_h,    db = sum da
+
+summed over gates, for the gru plus g z on the path that carries memory. torch chains these, so none is written twice.
 
 Source: Cho et al. 2014, arXiv:1406.1078 (GRU, in the variant of torch's GRUCell); Cooijmans et al. 2017,
 arXiv:1603.09025 (BN separately for input and state; statistics per step, the last ones for longer sequences); Ba et al.

@@ -69,3 +69,15 @@ def test_bad_input(rng):
         ObservationNorm(3)(torch.randn(4, 2, generator=rng))
     with pytest.raises(ValueError, match="clip must be > 0"):
         ObservationNorm(3, clip=0)
+
+
+def test_gradients_are_those_of_constants_and_end_at_the_clip(rng):
+    norm = ObservationNorm(3, clip=1.0).double()
+    norm(torch.randn(50, 3, generator=rng).double())
+    norm.eval()
+    x = torch.randn(6, 3, generator=rng).double().requires_grad_()
+    assert torch.autograd.gradcheck(norm, x)
+    (dx,) = torch.autograd.grad(norm(x).sum(), x)
+    inside = norm(x).abs() < 1
+    assert 0 < inside.sum() < inside.numel()
+    torch.testing.assert_close(dx, inside * (norm.running_var + norm.eps).rsqrt())
