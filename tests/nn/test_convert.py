@@ -12,12 +12,14 @@ from rlnorm.nn import (
     BatchNorm1d,
     BatchNorm2d,
     BatchRenorm1d,
+    ChannelLayerNorm,
     GroupNorm,
     Identity,
     InstanceNorm1d,
     LayerNorm,
     MapLayerNorm,
     convert,
+    load_norm,
     set_mode,
 )
 
@@ -68,6 +70,98 @@ def test_settings_are_carried_over():
     groups = convert(nn.GroupNorm(2, 6, affine=False), {"torch.group": "group"})
     assert isinstance(groups, GroupNorm)
     assert (groups.num_groups, groups.weight) == (2, None)
+
+
+@pytest.mark.parametrize(("source", "target"), [("batch", "torch.batch"), ("torch.batch", "batch_renorm")])
+def test_a_cumulative_average_stays_one(source, target):
+    norm = nn.BatchNorm1d(6, momentum=None) if "torch" in source else BatchNorm1d(6, momentum=None)
+    there = convert(norm, {source: target})
+    assert vars(there)["momentum"] is None
+    assert vars(convert(there, {target: source}))["momentum"] is None
+
+
+def test_no_momentum_is_another_thing_in_torchs_instance_norm(rng):
+    x = torch.randn(4, 6, 3, generator=rng) + 1
+    theirs = nn.InstanceNorm1d(6, track_running_stats=True)
+    vars(theirs)["momentum"] = None
+    ours = convert(theirs, {"torch.instance": "instance"})
+    ours(x)
+    torch.testing.assert_close(ours.get_buffer("running_mean"), torch.zeros(6))
+    with pytest.raises(ConfigError, match="the model averages cumulatively"):
+        convert(InstanceNorm1d(6, momentum=None, track_running_stats=True), {"instance": "torch.instance"})
+    untracked = convert(InstanceNorm1d(6, momentum=None), {"instance": "torch.instance"})
+    assert vars(untracked)["momentum"] is None
+
+
+@pytest.mark.parametrize("target", ["torch.batch", "layer", "mean_only"])
+def test_what_is_frozen_stays_frozen(target):
+    model = mlp(BatchNorm1d(6))
+    model.get_parameter("1.bias").requires_grad_(False)
+    learns = {name: p.requires_grad for name, p in convert(model, {"batch": target}).named_parameters()}
+    assert not learns.pop("1.bias")
+    assert all(learns.values())
+
+
+def test_a_norm_in_two_places_is_one_afterwards(rng):
+    norm = BatchNorm1d(6)
+    model = nn.Sequential(nn.Linear(6, 6), norm, nn.Sequential(nn.Linear(6, 6), norm))
+    converted = convert(used(model, rng).eval(), {"batch": "torch.batch"})
+    assert type(converted.get_submodule("1")) is nn.BatchNorm1d
+    assert converted.get_submodule("2.1") is converted.get_submodule("1")
+    x = torch.randn(4, 6, generator=rng)
+    torch.testing.assert_close(converted(x), model(x))
+
+
+def test_a_norm_in_two_places_of_different_form_is_refused():
+    norm = BatchNorm1d(6)
+    model = nn.Sequential(nn.Conv1d(6, 6, 1), norm, nn.Flatten(), nn.Linear(6, 6), norm)
+    with pytest.raises(ConfigError, match=r"1 and 4 are one norm.*norm 'layer' has another form for each"):
+        convert(model, {"batch": "layer"})
+    both = convert(model, {"batch": "group"})
+    assert both.get_submodule("1") is both.get_submodule("4")
+
+
+@pytest.mark.parametrize("mode", ["batch", "track"])
+@pytest.mark.parametrize("target", ["batch", "instance"])
+def test_a_mode_that_torchs_lack_is_refused(mode, target):
+    model = set_mode(nn.Sequential(nn.Conv1d(3, 6, 2), BatchNorm1d(6), BatchNorm1d(6)), mode)
+    with pytest.raises(ConfigError) as raised:
+        convert(model, {"batch": f"torch.{target}"})
+    for name, sentence in zip("12", raised.value.sentences, strict=True):
+        assert sentence.startswith(f"{name} is in mode {mode!r}, which norm 'torch.{target}' lacks")
+    assert isinstance(convert(model, {"batch": "layer_channels"}).get_submodule("1"), ChannelLayerNorm)
+
+
+class Odd(nn.BatchNorm1d):
+    """A user's."""
+
+
+class Own(BatchNorm1d):
+    """A user's of ours."""
+
+
+@pytest.mark.parametrize(
+    ("norm", "source"),
+    [(Odd(6), "torch.batch"), (Own(6), "batch"), (nn.SyncBatchNorm(6), "torch.batch")],
+)
+def test_a_class_that_may_do_more_is_refused(norm, source):
+    with pytest.raises(ConfigError, match=rf"1 is a {type(norm).__name__}, which may do more than norm {source!r}"):
+        convert(mlp(norm), {source: "layer"})
+
+
+def test_a_norm_of_ones_own_is_found_by_its_path(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(
+        'from rlnorm.nn import BatchNorm1d, Norm\nclass Own(BatchNorm1d): ...\nNORM = Norm("own", {0: Own})\n'
+    )
+    model = nn.Sequential(nn.Linear(6, 6), load_norm(file).make(6), BatchNorm1d(6))
+    converted = convert(model, {str(file): "layer", "batch": "none"})
+    assert [type(module) for module in converted.children()][1:] == [LayerNorm, Identity]
+
+
+def test_a_norm_of_ours_that_extends_another_is_not_of_its_kind():
+    model = nn.Sequential(nn.Conv1d(3, 6, 2), MapLayerNorm(6))
+    assert isinstance(convert(model, {"group": "batch"}).get_submodule("1"), MapLayerNorm)
 
 
 def test_mode_is_carried_over():
