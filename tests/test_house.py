@@ -253,3 +253,19 @@ class TestRandomness:
     )
     def test_a_hidden_draw_is_noticed(self, line: str, said: list[str]):
         assert hidden_draws(line) == said
+
+
+def unindexed(index: str, pages: Iterable[str], claims: Iterable[str]) -> set[str]:
+    """Pages that the index does not link, and claims on DQN that it does not name, run or not."""
+    named = {word.strip("[]().,:|").partition("]")[0] for word in index.split()}
+    return {page for page in pages if f"({page})" not in index} | (set(claims) - named)
+
+
+def test_kept_results_have_an_index_that_is_complete():
+    folder = ROOT / "docs/results"
+    index = (folder / "README.md").read_text("utf-8")
+    pages = {path.name for path in folder.glob("*.md")} - {"README.md"}
+    claims = {name for name in find_claims() if name.startswith("dqn-") or name == "ln-bn-cost-dqn"}
+    assert len(claims) == 13
+    assert unindexed(index, pages, claims) == set()
+    assert unindexed(index.replace("dqn-rates", ""), pages | {"new.md"}, claims) == {"new.md", "dqn-rates"}
