@@ -386,7 +386,7 @@ class TestCheckNorm:
         )
         code, out, _ = rlnorm("check-norm", file)
         assert code == 1
-        assert "broken at 0 spatial dimensions" in out
+        assert "broken by blind at 0 spatial dimensions" in out
 
     def test_a_file_that_is_none(self, rlnorm: Run):
         code, _, told = rlnorm("check-norm", "nowhere.py")

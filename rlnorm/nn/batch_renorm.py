@@ -11,15 +11,27 @@ this by up to 0.16 at a variance of 1e-3.
 
 Backward. With g = dL/dy and sums over the batch and pixels: dL/dgamma = sum g (xhat r + d), dL/dbeta = sum g,
 dL/dxhat = gamma r g =: g', and dL/dx from g' by `rlnorm.nn._standardize` with axes = all but the channel's:
-dx = (g' - <g'> - xhat <g' xhat>) / sigma. r and d depend on x, but no gradient goes through them, by the paper.
+dx = (g' - <g'> - xhat <g' xhat>) / sigma. r and d depend on x, but no gradient goes through them, by the paper. During
+warm-up (r = 1, d = 0) and where both are clipped they are constant, and dx is the derivative of the pass. Elsewhere it
+is not: where neither is clipped y = gamma (x - M)/S + beta, whose derivative would give gamma g / S, row by row; but
+r/sigma = 1/S, and dx = gamma (g - <g> - xhat <g xhat>) / S still loses its parts along 1 and xhat and couples the rows.
 
 Schedule. With t the number of updates so far, r_max and d_max grow linearly from 1 and 0 (plain batch normalization) at
 `warmup` to their values at `r_ramp_end` and `d_ramp_end`. S averages sigma, not sigma^2, and the biased one.
+
+sb3-contrib's BatchRenorm1d (2.9), CrossQ's, differs. No ramps: after more than `warmup_steps` updates the bounds jump
+from 1 and 0 to 3 and 5, which no argument changes. It averages over the first axis alone, so it is for (N, C). The
+unbiased variance s^2 normalizes the batch and enters the running one, `ra_var`; r and d contain eps as here, and then
+it comes in again: y = gamma (r (x - mu) + d s) / (s^2 + r^2 eps)^(1/2) + beta. stable-baselines3 hands a target the
+buffers called `running_*` and averages parameters: a target's `ra_mean`, `ra_var` and `steps`, an integer, which could
+not be averaged, stay as they were when it was made.
 
 Source: Ioffe 2017, arXiv:1702.03275, algorithm 1 and sec. 4 (schedule); `CROSSQ`: Bhatt et al. 2024, arXiv:1902.05605.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from math import inf
 from typing import Any, Self
 
 import torch
@@ -177,10 +189,24 @@ class BatchRenorm3d(BatchRenorm):
     ranks = (5,)
 
 
+_MODULES = {0: BatchRenorm1d, 1: BatchRenorm1d, 2: BatchRenorm2d, 3: BatchRenorm3d}
+
+
+def _after_warmup(name: str, r_max: float, d_max: float, **facts: Any) -> Norm:
+    bounds = {"r_max": r_max, "d_max": d_max, "warmup": 0, "r_ramp_end": 0, "d_ramp_end": 0}
+    return Norm(name, {k: partial(m, **bounds) for k, m in _MODULES.items()}, couples_batch=True, **facts)
+
+
+# The facts are those of warm-up, which is plain batch normalization; of what comes after it there are two regimes.
 NORM = Norm(
     "batch_renorm",
-    {0: BatchRenorm1d, 1: BatchRenorm1d, 2: BatchRenorm2d, 3: BatchRenorm3d},
+    _MODULES,
     invariant_to=frozenset({"channel shift", "channel scale"}),
     couples_batch=True,
     source="Ioffe 2017, arXiv:1702.03275",
+    regimes=(
+        _after_warmup("batch_renorm-open", inf, inf, constants_in=frozenset({"train", "batch"})),
+        # So narrow that the laws' inputs have r and d at a bound: a scale leaves both there, a shift may turn d's sign.
+        _after_warmup("batch_renorm-clipped", 1.01, 0.005, invariant_to=frozenset({"channel scale"})),
+    ),
 )

@@ -10,10 +10,10 @@ from rlnorm.nn.norm import Norm, load_norm
 
 @dataclass(frozen=True)
 class Result:
-    """One law at one number of spatial dimensions; `message` says how it was broken, empty where it holds."""
+    """One law over one case; `message` says how it was broken, empty where it holds."""
 
     law: str
-    ndim: int
+    case: Case
     message: str
 
     @property
@@ -37,13 +37,15 @@ class Report:
     def __str__(self) -> str:
         broken = [result for result in self.results if not result.holds]
         lines = [f"{self.norm.name}: {len(self.results) - len(broken)} of {len(self.results)} laws hold"]
-        lines += [f"  broken at {r.ndim} spatial dimensions: {r.law.replace('_', ' ')}: {r.message}" for r in broken]
+        for r in broken:
+            where = f"{r.case.norm.name} at {r.case.ndim} spatial dimensions"
+            lines.append(f"  broken by {where}: {r.law.replace('_', ' ')}: {r.message}")
         return "\n".join(lines)
 
 
 def cases_of(norm: Norm) -> tuple[Case, ...]:
-    """One case for each number of spatial dimensions that the norm has a form for."""
-    return tuple(Case(norm, ndim) for ndim in (norm.modules or range(3)))
+    """One case for each number of spatial dimensions that the norm, or a regime of it, has a form for."""
+    return tuple(Case(each, ndim) for each in (norm, *norm.regimes) for ndim in (each.modules or range(3)))
 
 
 def results_of(norm: Norm) -> Iterator[Result]:
@@ -55,7 +57,7 @@ def results_of(norm: Norm) -> Iterator[Result]:
                 law(case)
             except Exception as error:
                 message = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            yield Result(name, case.ndim, message)
+            yield Result(name, case, message)
 
 
 def check_norm(path: str | Path) -> Report:

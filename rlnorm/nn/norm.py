@@ -48,11 +48,13 @@ class Norm:
                    the width (number of features or channels) alone; empty for a norm that only wraps
     wrap_layer     re-parametrizes a Linear or Conv and returns it; None for a norm that only stands after it
     invariant_to   what its training output does not change under (up to eps); words of `rlnorm.nn.laws.INVARIANCES`
-    couples_batch  whether, in training, a row's output depends on the other rows
+    couples_batch  whether, in training, a row's output or gradient depends on the other rows
     constants_in   modes in which backward takes as a constant what depends on the batch or the weights: there it is not
                    the derivative of the pass, on purpose
     reference      number of spatial dimensions -> torch's class for the same thing, where there is one
     source         the paper
+    regimes        the same modules where they behave otherwise (after a warm-up, say), each a norm with the facts that
+                   hold there; the laws run over them too
     """
 
     name: str
@@ -63,6 +65,7 @@ class Norm:
     constants_in: frozenset[Mode] = frozenset()
     reference: Mapping[int, Make] = field(default_factory=dict)
     source: str = ""
+    regimes: tuple["Norm", ...] = ()
 
     def make(self, width: int, ndim: int = 0, **kwargs: object) -> nn.Module:
         """The module for `width` features and `ndim` spatial dimensions; the identity for a norm that only wraps.

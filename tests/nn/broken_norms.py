@@ -167,7 +167,7 @@ BROKEN: dict[str, tuple[Case, str]] = {
         "a backward scaled by 1.001 passes the adjoint test",
     ),
     "first_derivatives_are_right": (norm(layer(WrongForwardMode.apply)), "mode train, x: Jacobian"),
-    "second_derivatives_are_right": (norm(layer(lambda x: HiddenIntermediate.apply(x)[0])), "mode train: Jacobian"),
+    "second_derivatives_are_right": (norm(layer(lambda x: HiddenIntermediate.apply(x)[0])), "mode train, x: Jacobian"),
     "invariant_as_declared": (norm(LayerNorm), "sample shift: declared False, found True"),
     "invariant_to_the_weights_scale_as_declared": (
         Case(Norm("broken", wrap_layer=WeightNorm), 0),

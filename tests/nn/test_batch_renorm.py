@@ -1,5 +1,6 @@
 """Batch renormalization: identity with inference, constants in backward, the schedule, sb3-contrib's beside ours."""
 
+from collections.abc import Sequence
 from math import inf
 from typing import Any
 
@@ -32,18 +33,32 @@ def test_clipped_at_one_and_zero_is_batch_norm(rng):
     torch.testing.assert_close(norm(x), BatchNorm1d(4, dtype=torch.float64)(x))
 
 
-def test_r_and_d_are_constants_of_the_backward_pass(rng):
-    norm = set_mode(used(BatchRenorm1d(4, dtype=torch.float64, r_max=1.1, d_max=0.2, **OPEN), rng), "batch")
+def slopes(y: torch.Tensor, leaves: Sequence[torch.Tensor], g: torch.Tensor) -> list[torch.Tensor]:
+    """First derivatives, and those of the sum of their squares."""
+    first = torch.autograd.grad(y, leaves, g, create_graph=True)
+    return [*first, *torch.autograd.grad(torch.cat([s.flatten() for s in first]).square().sum(), leaves[:2])]
+
+
+@pytest.mark.parametrize("mode", ["train", "batch"])
+@pytest.mark.parametrize(("r_max", "d_max"), [(inf, inf), (1.1, 0.2), (1.1, inf), (inf, 0.2)])
+def test_r_and_d_are_constants_of_the_backward_pass(r_max, d_max, mode, rng):
+    """In orders 1 and 2, of x, gamma and beta."""
+    norm = BatchRenorm1d(4, dtype=torch.float64, r_max=r_max, d_max=d_max, **OPEN)
+    norm = set_mode(used(norm, rng), mode)
     x = 2 * torch.randn(16, 4, generator=rng, dtype=torch.float64) + 1.1
     g = torch.randn(16, 4, generator=rng, dtype=torch.float64)
     mu, sigma = x.mean(0), (x.var(0, correction=0) + norm.eps).sqrt()
-    r = (sigma / norm.running_std).clamp(1 / 1.1, 1.1)
-    d = ((mu - norm.running_mean) / norm.running_std).clamp(-0.2, 0.2)
-    x.requires_grad_()
+    r = (sigma / norm.running_std).clamp(1 / r_max, r_max)
+    d = ((mu - norm.running_mean) / norm.running_std).clamp(-d_max, d_max)
+    assert (r - 1).abs().min() > 0.01
+    gamma, beta = (torch.randn(4, generator=rng, dtype=torch.float64) for _ in range(2))
+    norm.load_state_dict({"weight": gamma, "bias": beta}, strict=False)
+    leaves = [x.requires_grad_(), gamma.requires_grad_(), beta.requires_grad_()]
+    frozen = gamma * ((x - x.mean(0)) / (x.var(0, correction=0) + norm.eps).sqrt() * r + d) + beta
     y = norm(x)
-    frozen = (x - x.mean(0)) / (x.var(0, correction=0) + norm.eps).sqrt() * r + d
     torch.testing.assert_close(y, frozen)
-    torch.testing.assert_close(torch.autograd.grad(y, x, g)[0], torch.autograd.grad(frozen, x, g)[0])
+    expected = slopes(frozen, leaves, g)
+    torch.testing.assert_close(slopes(y, [x, *norm.parameters()], g), expected)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +124,31 @@ def test_contribs_adds_eps_twice_and_so_misses_inference_at_small_variances(rng)
     assert at_small < 1e-5
     assert contribs_at_one < 5e-3
     assert contribs_at_small > 0.05
+
+
+def test_contribs_is_what_the_docstring_says(rng):
+    """Unbiased variance, eps again beside r, bounds that jump; and no `running_*` that would reach a target."""
+    contribs = Contribs(4, warmup_steps=1)
+    state = dict(contribs.named_buffers())
+    assert [(k, b.dtype) for k, b in state.items()] == [
+        ("ra_mean", torch.float32),
+        ("ra_var", torch.float32),
+        ("steps", torch.long),
+    ]
+    with pytest.raises(RuntimeError, match="can't be cast"):
+        state["steps"].mul_(0.5)
+    for r_max, d_max in ((1, 0), (1, 0), (3, 5)):
+        x = 0.02 * torch.randn(8, 4, generator=rng) + 0.1
+        mu, var = x.mean(0), x.var(0)
+        running_mean, running_var = state["ra_mean"].clone(), state["ra_var"].clone()
+        running_std = (running_var + contribs.eps).sqrt()
+        r = ((var + contribs.eps).sqrt() / running_std).clamp(1 / r_max, r_max)
+        d = ((mu - running_mean) / running_std).clamp(-d_max, d_max)
+        expected = (r * (x - mu) + d * var.sqrt()) / (var + r.square() * contribs.eps).sqrt()
+        torch.testing.assert_close(contribs(x).detach(), expected)
+        torch.testing.assert_close(state["ra_var"], 0.99 * running_var + 0.01 * var)
+    with pytest.raises(RuntimeError):
+        contribs(torch.zeros(8, 4, 5))
 
 
 def test_agrees_with_contribs_where_eps_and_n_minus_1_do_not_matter(rng):

@@ -54,8 +54,12 @@ def test_every_function_that_looks_like_a_law_is_one():
 
 
 def test_declared_invariances_are_words_that_the_laws_know():
-    for norm in NORMS.values():
-        assert norm.invariant_to <= {*INVARIANCES, "weight scale"}
+    for case in CASES:
+        assert case.norm.invariant_to <= {*INVARIANCES, "weight scale"}
+
+
+def test_every_case_has_a_name_of_its_own():
+    assert len({str(case) for case in CASES}) == len(CASES)
 
 
 def test_adjoint_notices_an_error_of_one_in_a_thousand():

@@ -78,6 +78,19 @@ def test_bad_file_is_one_sentence(tmp_path, text, said):
         load_norm(file)
 
 
+def test_check_norm_holds_every_regime_to_the_laws_and_says_which_broke_one(tmp_path):
+    file = tmp_path / "warm.py"
+    file.write_text(
+        "from rlnorm.nn import Norm\nfrom rlnorm.nn.layer import NORM as LAYER\n"
+        'wrong = Norm("warm-open", {0: LAYER.modules[0]})\n'
+        'NORM = Norm("warm", {0: LAYER.modules[0]}, invariant_to=LAYER.invariant_to, regimes=(wrong,))\n'
+    )
+    report = check.check_norm(file)
+    broken = [(result.law, str(result.case)) for result in report.results if not result.holds]
+    assert broken == [("invariant_as_declared", "warm-open-0d")]
+    assert "broken by warm-open at 0 spatial dimensions: invariant as declared: " in str(report)
+
+
 def test_check_norm_reports_each_broken_law(tmp_path):
     file = tmp_path / "halve.py"
     file.write_text(OWN)

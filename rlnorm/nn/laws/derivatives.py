@@ -1,6 +1,6 @@
 """Derivatives: the hand-derived backward pass is the derivative of forward, to first and second order."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -9,6 +9,8 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.autograd.gradcheck import GradcheckError
 
 from rlnorm.nn.laws.case import Case, State, call, close, law, state_of
+
+Leaves = tuple[Tensor, ...]
 
 
 class _Scaled(torch.autograd.Function):
@@ -89,28 +91,28 @@ def first_derivatives_are_right(case: Case) -> None:
         if mode in case.norm.constants_in:
             continue
         for name in ("x", *state[0]):
-            function, leaf = _alone(case, module, state, name)
+            function, leaf = _of((name,), case, module, state)
             with _broken_where_torch_says_so(f"mode {mode}, {name}"):
                 gradcheck(function, leaf, check_forward_ad=True, fast_mode=not case.first)
 
 
 @law
 def second_derivatives_are_right(case: Case) -> None:
-    """gradgradcheck in float64, every mode, x and all parameters; all orders of forward and reverse mode."""
-    for mode, module, (parameters, buffers) in case.functions():
+    """gradgradcheck in float64, every mode, x and all parameters, together and each alone; all orders of both modes.
+
+    Together for the mixed derivatives, alone because a backward pass leaves out what nobody asks for.
+    """
+    for mode, module, state in case.functions():
         if mode in case.norm.constants_in:
             continue
-        names = list(parameters)
-
-        def function(x: Tensor, *values: Tensor, module=module, buffers=buffers, names=names) -> Tensor:
-            return call(module, (dict(zip(names, values, strict=True)), buffers), x)
-
-        leaves = tuple(v.clone().requires_grad_() for v in (case.input(), *parameters.values()))
         rng = torch.Generator().manual_seed(2)
         g = torch.randn(case.input().shape, generator=rng, dtype=torch.float64, requires_grad=True)
-        with _broken_where_torch_says_so(f"mode {mode}"):
-            gradgradcheck(function, leaves, (g,), fast_mode=True, check_fwd_over_rev=True)
-        _four_ways(lambda x, m=module, s=(parameters, buffers): call(m, s, x).pow(3).sum(), case.input(), g.detach())
+        every = ("x", *state[0])
+        for names in dict.fromkeys([every, *((name,) for name in every)]):
+            function, leaves = _of(names, case, module, state)
+            with _broken_where_torch_says_so(f"mode {mode}, {' and '.join(names)}"):
+                gradgradcheck(function, leaves, (g,), fast_mode=True, check_fwd_over_rev=True)
+        _four_ways(lambda x, m=module, s=state: call(m, s, x).pow(3).sum(), case.input(), g.detach())
 
 
 @contextmanager
@@ -134,10 +136,13 @@ def _four_ways(function: Callable[[Tensor], Tensor], x: Tensor, direction: Tenso
     close((torch.func.grad(forward(function))(x) * direction).sum(), expected, 1e-9, "reverse over forward")
 
 
-def _alone(case: Case, module: nn.Module, state: State, name: str) -> tuple[Callable[[Tensor], Tensor], tuple[Tensor]]:
+def _of(names: Sequence[str], case: Case, module: nn.Module, state: State) -> tuple[Callable[..., Tensor], Leaves]:
+    """The pass as a function of "x" or parameters of these names, all else fixed, and where to take it."""
     parameters, buffers = state
-    x = case.input()
-    if name == "x":
-        return (lambda value: call(module, state, value)), (x.requires_grad_(),)
-    leaf = parameters[name].clone().requires_grad_()
-    return (lambda value: call(module, ({**parameters, name: value}, buffers), x)), (leaf,)
+    at = {"x": case.input(), **parameters}
+
+    def function(*values: Tensor) -> Tensor:
+        now = {**at, **dict(zip(names, values, strict=True))}
+        return call(module, ({k: now[k] for k in parameters}, buffers), now["x"])
+
+    return function, tuple(at[name].clone().requires_grad_() for name in names)
