@@ -106,6 +106,7 @@ class Averaging(Moded):
 
         Without gradient: they are detached. Under `no_grad` a compiled call would set every buffer's version anew.
         """
+        require.own_batch(self, **new)
         seen: int | Tensor = 1
         # As the buffers will hold them: what is finite in float32 may not be in float16.
         values = [value.detach().to(getattr(self, name).dtype) for name, value in new.items()]

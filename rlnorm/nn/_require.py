@@ -7,7 +7,8 @@ these NotImplementedError for integers.
 from math import isfinite
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch._C._functorch import is_batchedtensor
 
 
 def floating(x: Tensor, name: str) -> None:
@@ -112,6 +113,18 @@ def trailing(x: Tensor, shape: tuple[int, ...], name: str, **named: Tensor | Non
             if tuple(vector.shape) != shape:
                 raise RuntimeError(f"{name}: expected {what} of shape {shape}, but got {tuple(vector.shape)}")
             alike(x, vector, name, what)
+
+
+def own_batch(norm: nn.Module, **new: Tensor) -> None:
+    """Refuse statistics of several batches for one module's running ones, as `torch.vmap` over inputs makes them."""
+    if torch.compiler.is_compiling():
+        return
+    for what, value in new.items():
+        if is_batchedtensor(value) and not is_batchedtensor(getattr(norm, what)):
+            raise RuntimeError(
+                f"{type(norm).__name__}: {what} of one module cannot follow several batches at once, as under vmap "
+                "over inputs; expected stacked modules, or a mode that does not update ('batch' or 'eval')"
+            )
 
 
 def probability(p: float, name: str) -> None:

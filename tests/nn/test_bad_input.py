@@ -216,3 +216,13 @@ def test_a_guard_sees_statistics_as_the_buffers_would_hold_them(rng):
     norm((2000 * torch.randn(50, 4, generator=rng)).half())  # a variance of 4e6, where float16 ends at 65504
     assert norm.skipped_batches == 1
     assert all(buffer.isfinite().all() for buffer in norm.buffers())
+
+
+@pytest.mark.parametrize("name", ["batch", "batch_renorm", "mean_only"])
+def test_one_modules_statistics_cannot_follow_batches_side_by_side(name, rng):
+    norm, x = NORMS[name].make(4), torch.randn(3, 5, 4, generator=rng)
+    before = {k: v.clone() for k, v in norm.state_dict().items()}
+    with pytest.raises(RuntimeError, match="expected stacked modules, or a mode that does not update"):
+        torch.vmap(norm)(x)
+    assert all(torch.equal(v, before[k]) for k, v in norm.state_dict().items())
+    assert torch.vmap(set_mode(norm, "batch"))(x).shape == x.shape

@@ -41,8 +41,8 @@ def members_stacked_are_members_alone(case: Case) -> None:
 def inputs_stacked_are_inputs_alone(case: Case) -> None:
     """vmap over batches, one module, in the modes that leave statistics alone; per-sample gradients too.
 
-    In the others several batches would enter one set of statistics at once. There is no answer to that, and torch
-    refuses: "output with shape [C] doesn't match the broadcast shape [batches, C]". Stack the state too.
+    In the others several batches would enter one set of statistics at once. There is no answer to that, and ours refuse
+    it: stack the state too.
     """
     xs = torch.stack([case.input(seed=i) for i in range(3)], dim=1)
     for mode, module, state in case.functions():
