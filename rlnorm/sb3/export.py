@@ -1,10 +1,15 @@
 """From an agent of a population to a model of stable-baselines3."""
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
+import torch
 from gymnasium import Space
+from gymnasium.spaces import Box
 from stable_baselines3 import DQN
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from torch import Tensor, nn
@@ -12,6 +17,9 @@ from torch import Tensor, nn
 from rlnorm.errors import ConfigError
 from rlnorm.nn import Moded, ObservationNorm
 from rlnorm.sb3.dqn import DQNPolicy
+
+SAME = 1e-3
+"""Relative difference of Q-values up to which two networks are the same but for rounding."""
 
 
 class StandardizedExtractor(FlattenExtractor):
@@ -35,48 +43,92 @@ class StandardizedExtractor(FlattenExtractor):
 def to_sb3(agent: nn.Module, env: str | gym.Env, **policy_kwargs: Any) -> DQN:
     """A DQN model whose online and target networks are `agent`, so that `predict` takes the actions it takes.
 
-    agent          a Q-network as `rlnorm.dqn.load` gives it, for observations that are vectors
-    policy_kwargs  what the network was made with, in the policy's words: net_arch, norm, place, activation_fn, ...
+    agent          a Q-network as `rlnorm.dqn.load` gives it; of images, one with MinAtar's layout: 16 channels, a
+                   window of 3 x 3, one Linear hidden layer or more
+    policy_kwargs  what the network was made with, in the policy's words: net_arch, norm, place, activation_fn, ...; of
+                   images the first Linear layer is the extractor's, features_extractor_kwargs=dict(features_dim=...)
+                   where it has not MinAtar's 128 units, and net_arch the further ones, none by default
 
     The model can be saved, evaluated and trained further; its replay buffer and optimizer are new. Observations that
     `agent` standardizes are standardized in the policy, with the agent's statistics. Raises ConfigError where `agent`
-    is not the network that `policy_kwargs` make for `env`, or acts with batch statistics.
+    is not the network that `policy_kwargs` make for `env`, acts with batch statistics, or standardizes images.
     """
     if any(isinstance(norm, Moded) and norm.mode == "batch" for norm in agent.modules()):
         raise ConfigError(
             "the agent acts with the statistics of its batch, and a model of stable-baselines3 with running ones: put "
             "it into eval mode first, which changes its actions."
         )
-    norm = dict(agent.named_children()).get("observations")
-    own = {} if norm is None else {"features_extractor_class": StandardizedExtractor}
+    layers = dict(agent.named_children())
+    if "observations" in layers and "flatten" in layers:
+        raise ConfigError(
+            "the agent standardizes images, and policies of stable-baselines3 take theirs as shares of 255: expected "
+            "an agent of images trained with normalize_observations=False."
+        )
+    own = {"features_extractor_class": StandardizedExtractor} if "observations" in layers else {}
     model = DQN(DQNPolicy, env, policy_kwargs={**own, **policy_kwargs}, device="cpu")
-    network, weights = model.q_net.q_net, agent.state_dict()
+    convolutions = sum(name.startswith("conv") for name in layers)
+    weights = {_of_policy(name, convolutions): tensor for name, tensor in agent.state_dict().items()}
     try:
-        if norm is not None:
-            model.q_net.features_extractor.load_state_dict(_taken("observations", weights))
-        network.load_state_dict(_without_idle_biases(weights, set(network.state_dict())))
+        model.q_net.load_state_dict(_without_idle_biases(weights, model.q_net))
     except RuntimeError as error:
         _, _, difference = str(error).partition(":")
         raise ConfigError(
             f"the agent is not the network that policy_kwargs {policy_kwargs} make: {' '.join(difference.split())}"
         ) from error
+    apart = _apart(agent, model)
+    if apart > SAME:
+        raise ConfigError(
+            f"policy_kwargs {policy_kwargs} make a network that takes the agent's weights and gives other Q-values, up "
+            f"to {apart:.1g} of the largest apart: name the agent's place, activation_fn and norm_kwargs."
+        )
     model.q_net_target.load_state_dict(model.q_net.state_dict())
     return model
 
 
-def _taken(layer: str, weights: dict[str, Any]) -> dict[str, Any]:
-    """The entries of one layer, which leave `weights`."""
-    return {name: weights.pop(name) for name in list(weights) if name.startswith(f"{layer}.")}
+def _apart(agent: nn.Module, model: DQN) -> float:
+    """Largest difference of the Q-values of agent and model on random observations, in units of the largest Q."""
+    space = deepcopy(model.observation_space)
+    assert isinstance(space, Box)
+    space.seed(0)
+    drawn = np.stack([space.sample() for _ in range(64)])
+    if drawn.ndim == 2:
+        drawn = drawn.clip(-10, 10)  # bounds may be as large as the dtype's
+    seen = torch.as_tensor(drawn)
+    model.policy.set_training_mode(False)
+    with torch.no_grad():
+        expected = deepcopy(agent).eval()(seen.movedim(-1, 1) if seen.dtype == torch.bool else seen)
+        got = model.q_net(seen)
+    return float((got - expected).abs().max() / expected.abs().max())
 
 
-def _without_idle_biases(weights: Mapping[str, Tensor], names: Collection[str]) -> dict[str, Tensor]:
-    """A bias that the policy lacks, because a norm takes it off again: norm(Wx + b) is norm(Wx), its mean less b.
+def _of_policy(name: str, convolutions: int) -> str:
+    """What the entry `name` of an agent is called in the Q-network of a policy.
 
-    Such are `linear1.bias` and its like; `norm1` stands right behind.
+    There layers are counted anew in each part: convolutions, the extractor's Linear layer, the Linear layers behind.
     """
-    found = dict(weights)
+    layer, _, entry = name.partition(".")
+    if layer == "observations":
+        return f"features_extractor.{name}"
+    kind, number = layer.rstrip("0123456789"), int("0" + layer.lstrip("abcdefghijklmnopqrstuvwxyz_"))
+    if not convolutions or not number:
+        return f"q_net.{name}"
+    if number <= convolutions:
+        return f"features_extractor.cnn.{name}"
+    if number == convolutions + 1:
+        return f"features_extractor.linear.{kind}1.{entry}"
+    return f"q_net.{kind}{number - convolutions - 1}.{entry}"
+
+
+def _without_idle_biases(weights: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """Without the biases that `network` lacks because a norm takes them off again: norm(Wx + b) is norm(Wx).
+
+    Such are `linear1.bias` and its like, with `norm1` right behind, whose running mean is less by that b.
+    """
+    found, modules, names = dict(weights), dict(network.named_modules()), network.state_dict()
     for name in weights:
-        mean = f"norm{name.split('.')[0].removeprefix('linear')}.running_mean"
-        if name.endswith(".bias") and name not in names and mean in names:
-            found[mean] = weights[mean] - found.pop(name)
+        norm = re.sub(r"(linear|conv)(\d+)(\.layer)?\.bias$", r"norm\2", name)
+        if norm in modules and name not in names:
+            bias, mean = found.pop(name), f"{norm}.running_mean"
+            if mean in found:
+                found[mean] = found[mean] - bias
     return found

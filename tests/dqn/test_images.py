@@ -129,9 +129,11 @@ class Lights(gym.Env[np.ndarray, np.int64]):
     action_space = gym.spaces.Discrete(2)
 
     def _seen(self) -> np.ndarray:
-        image = np.zeros((4, 5, 2), dtype=np.uint8)
+        space = self.observation_space
+        assert isinstance(space, gym.spaces.Box)
+        image = np.zeros_like(space.low)
         self.lit = int(self.np_random.integers(2))
-        image[1 + self.lit, 2, self.lit] = 255
+        image[1 + self.lit, 2, self.lit] = space.high.max()
         return image
 
     def reset(self, *, seed: int | None = None, options: dict[str, object] | None = None):

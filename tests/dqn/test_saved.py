@@ -12,7 +12,7 @@ from stable_baselines3 import DQN
 import rlnorm.dqn
 from rlnorm.errors import ConfigError
 from rlnorm.sb3 import to_sb3
-from tests.dqn.test_images import learn
+from tests.dqn.test_images import Lights, learn
 from tests.dqn.watching import Watched, loop, rows, run
 
 SETTINGS: list[dict[str, Any]] = [
@@ -91,6 +91,35 @@ def test_an_agent_of_images_is_loaded_too(lights: str, watched: Watched, tmp_pat
     wanted = watched.agents.greedy(x.expand(2, -1, -1, -1, -1))
     with torch.no_grad():
         assert torch.equal(rlnorm.dqn.load(tmp_path / "agent1.pt")(x).argmax(1), wanted[1])
+
+
+IMAGES: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"norm": "batch"}, {"norm": "batch"}),
+    ({"norm": "layer", "place": "after"}, {"norm": "layer", "place": "after"}),
+    ({"norm": "batch", "place": "split", "hidden": (16, 12)}, {"norm": "batch", "place": "split", "net_arch": [12]}),
+    ({"norm": "instance", "sites": ("first",)}, {"norm": {"features": "instance"}}),
+    ({"norm": "spectral", "hidden": (16, 12, 8)}, {"norm": "spectral", "net_arch": [12, 8]}),
+]
+
+
+@pytest.mark.parametrize(("settings", "policy"), IMAGES, ids=str)
+@pytest.mark.parametrize(("high", "dtype"), [(255, np.uint8), (1, np.bool_)])
+def test_so_does_a_model_of_images(high, dtype, settings, policy, lights, monkeypatch, tmp_path: Path):
+    monkeypatch.setattr(Lights, "observation_space", gym.spaces.Box(0, high, (4, 5, 2), dtype))
+    learn(lights, save=tmp_path, channels=(16,), **settings)
+    agent, width = rlnorm.dqn.load(tmp_path / "agent1.pt"), {"features_dim": 16}
+    seen = (np.random.default_rng(0).integers(2, size=(200, 4, 5, 2)) * high).astype(dtype)
+    with torch.no_grad():
+        wanted = agent(torch.from_numpy(seen).movedim(-1, 1)).argmax(1).numpy()
+    assert len(set(wanted)) == 2
+    model = to_sb3(agent, gym.make(lights), features_extractor_kwargs=width, **policy)
+    np.testing.assert_array_equal(model.predict(seen, deterministic=True)[0], wanted)
+
+
+def test_standardized_images_are_refused(lights: str, tmp_path: Path):
+    learn(lights, save=tmp_path, channels=(16,), normalize_observations=True)
+    with pytest.raises(ConfigError, match="expected an agent of images trained with normalize_observations=False"):
+        to_sb3(rlnorm.dqn.load(tmp_path / "agent0.pt"), gym.make(lights))
 
 
 def test_saving_changes_nothing(tmp_path: Path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from stable_baselines3 import DQN
+from torch import nn
 
 from rlnorm.dqn.agents import Agents
 from rlnorm.dqn.recipes import RECIPES
@@ -72,3 +73,13 @@ def test_another_network_is_refused(kwargs: dict[str, object], said: str, rng: t
         to_sb3(trained("batch", rng).online.member(0), "CartPole-v1", **kwargs)
     assert len(error.value.sentences) == 1
     assert str(error.value).startswith("the agent is not the network that policy_kwargs")
+
+
+@pytest.mark.parametrize(
+    "other", [{"place": "after"}, {"activation_fn": nn.Tanh}, {"norm_kwargs": {"eps": 1.0}}], ids=str
+)
+def test_a_network_that_only_takes_the_weights_is_refused(other: dict[str, object], rng: torch.Generator):
+    agent = trained("layer", rng).online.member(0)
+    with pytest.raises(ConfigError, match="takes the agent's weights and gives other Q-values") as error:
+        to_sb3(agent, "CartPole-v1", **{"net_arch": [8, 8], "norm": "layer", **other})
+    assert len(error.value.sentences) == 1
