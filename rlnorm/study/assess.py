@@ -185,19 +185,22 @@ def _arm_errors(engine: Engine, settings: dict[str, Any], steps: int, rates: Seq
 def needs(asked: Asked, name: str, part: Effect, store: Store) -> dict[str, Need]:
     """What each arm of a part needs, as far as it can be said now: rates are chosen on finished selection units."""
 
-    def choose(part: Effect, unit: Unit) -> float | None:
-        return best_rate(part, unit, store) if store.finished(unit) else None
+    def choose(part: Effect, units: Sequence[Unit]) -> float | None:
+        return best_rate(part, units, store) if all(map(store.finished, units)) else None
 
     what = f"{asked.found.id}, {name}"
     return {arm: arm_need(what, part, arm, asked.preset, asked.judged_seeds(), choose) for arm in part.arms}
 
 
-def best_rate(part: Effect, unit: Unit, store: Store) -> float:
+def best_rate(part: Effect, units: Sequence[Unit], store: Store) -> float:
     """The rate with the best mean score on the selection seeds; the lower one of equals."""
     scored = METRICS[part.metric]
-    records = store.read(unit).records
-    scores = np.array([scored.score(records, unit.settings, i) for i in range(len(unit.seeds))])
-    table = scores.reshape(len(SELECTION), len(part.rates)).mean(0)
+    scores = [
+        scored.score(records, unit.settings, i)
+        for unit, records in ((unit, store.read(unit).records) for unit in units)
+        for i in range(len(unit.seeds))
+    ]
+    table = np.array(scores).reshape(len(SELECTION), len(part.rates)).mean(0)
     return part.rates[int(table.argmax() if scored.metric.better == "higher" else table.argmin())]
 
 

@@ -160,43 +160,41 @@ def over_grid(part: Effect) -> range:
 
 
 def arm_need(
-    what: str, part: Effect, arm: str, preset: Preset, seeds: int, choose: Callable[[Effect, Unit], float | None]
+    what: str,
+    part: Effect,
+    arm: str,
+    preset: Preset,
+    seeds: int,
+    choose: Callable[[Effect, Sequence[Unit]], float | None],
 ) -> Need:
     """The units of one arm of a part that `what` names.
 
-    `choose(part, selection unit)` gives the best rate there, or None while that unit is not finished. A planted arm
+    `choose(part, selection units)` gives the best rate there, or None while they are not all finished. A planted arm
     takes the reference's rate: with one of its own it could make up for what makes it worse.
     """
     judged = range(part.judged_from, part.judged_from + seeds)
 
-    def block(arm: str, seeds: Sequence[int], rates: Sequence[float], note: str) -> Unit:
-        """Every seed at every rate."""
+    def blocks(arm: str, seeds: Sequence[int], rates: Sequence[float], note: str = "") -> tuple[Unit, ...]:
+        """Every seed at every rate, in units of no more agents than the engine trains as one population."""
         engine, settings, _ = _settled(part, arm)
-        members = [(seed, rate) for seed in seeds for rate in rates]
-        return training_unit(
-            engine,
-            settings,
-            [seed for seed, _ in members],
-            [rate for _, rate in members],
-            part.experiment.steps[preset],
-            f"{what}: {arm}{note}",
-        )
+        size = max(1, TRAINING[engine].block // len(rates))
+        steps, found = part.experiment.steps[preset], list[Unit]()
+        for each in (seeds[i : i + size] for i in range(0, len(seeds), size)):
+            members = [(seed, rate) for seed in each for rate in rates]
+            of = [seed for seed, _ in members], [rate for _, rate in members]
+            found.append(training_unit(engine, settings, *of, steps, f"{what}: {arm}{note}, {_named(each)}"))
+        return tuple(found)
 
-    engine, _, common = _settled(part, arm)
     select: tuple[Unit, ...] = ()
-    rate: float | None = common
+    rate: float | None = _settled(part, arm)[2]
     if part.rates:
         note = f", {len(part.rates)} rates"
         if part.grid:
-            return Need((), (block(arm, over_grid(part), part.rates, note),), None)
+            return Need((), blocks(arm, over_grid(part), part.rates, note), None)
         chooser = part.question.reference if arm == part.question.planted else arm
-        over_rates = block(chooser, SELECTION, part.rates, note)
-        select, rate = (over_rates,), choose(part, over_rates)
-    if rate is None:
-        return Need(select, None, None)
-    size = TRAINING[engine].block
-    blocks = [judged[i : i + size] for i in range(0, seeds, size)]
-    return Need(select, tuple(block(arm, each, [rate], f", {_named(each)}") for each in blocks), rate)
+        select = blocks(chooser, SELECTION, part.rates, note)
+        rate = choose(part, select)
+    return Need(select, None if rate is None else blocks(arm, judged, [rate]), rate)
 
 
 def _settled(part: Effect, arm: str) -> tuple[str, dict[str, object], float]:

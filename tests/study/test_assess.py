@@ -122,8 +122,10 @@ class TestRates:
 
     def choose(self, folder: Path, scores: dict[float, float]) -> float:
         store, one = Store(folder), asked(self.part)
-        select = units([one], store)[0]
-        tiny.fill(store, [select], lambda unit: [level(scores[rate]) for rate in unit.rates])
+        select = needs(one, "part", self.part, store)["none"].select
+        tiny.fill(store, select[1:], lambda unit: [level(scores[rate]) for rate in unit.rates])
+        assert needs(one, "part", self.part, store)["none"].rate is None
+        tiny.fill(store, select[:1], lambda unit: [level(scores[rate]) for rate in unit.rates])
         return best_rate(self.part, select, store)
 
     @pytest.mark.parametrize(
@@ -140,14 +142,14 @@ class TestRates:
             Question("superior", "none", "none", 1.25, "ratio"), rates=RATES,
         )  # fmt: skip
         store, one = Store(tmp_path), asked(part)
-        select = units([one], store)[0]
-        tiny.fill(store, [select], lambda unit: [0.95 if rate == 1e-2 else 0.5 for rate in unit.rates])
+        select = needs(one, "part", part, store)["none"].select
+        tiny.fill(store, select, lambda unit: [0.95 if rate == 1e-2 else 0.5 for rate in unit.rates])
         assert best_rate(part, select, store) == 1e-2
 
     def test_two_rounds_and_the_fresh_seeds_are_judged(self, tmp_path: Path):
         one, store = asked(self.part), Store(tmp_path)
         first = units([one], store)
-        assert {unit.seeds[0] for unit in first} == {0}
+        assert {unit.seeds for unit in first} == {tuple(np.repeat(range(5), 3)), tuple(np.repeat(range(5, 8), 3))}
         tiny.fill(
             store,
             first,

@@ -1,7 +1,7 @@
 """What a unit's id depends on, what claims share, and which units a part comes to."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -231,12 +231,24 @@ class TestPartsBecomeUnits:
         assert [(unit.seeds, set(unit.rates)) for unit in second.judge] == [(tuple(range(8, 16)), {1e-2})]
         assert not set(select.seeds) & set(second.judge[0].seeds)
 
+    @pytest.mark.parametrize("grid", [False, True])
+    def test_units_over_many_rates_hold_no_more_agents_than_others(self, grid: bool):
+        rates = tuple(10.0**-k for k in range(5))
+        part = Effect(EXPERIMENT, ARMS, "return_auc", QUESTION, rates=rates, grid=grid)
+        need = arm_need("c, p", part, "none", "smoke", 8, lambda *_: None)
+        found, first = (list(need.judge or ()), 8) if grid else (list(need.select), 0)
+        assert [len(unit.seeds) for unit in found] == [15, 15, 10]
+        members = [member for unit in found for member in zip(unit.seeds, unit.rates, strict=True)]
+        assert members == [(first + seed, rate) for seed in range(8) for rate in rates]
+        assert found[2].label == f"c, p: none, 5 rates, seeds {first + 6}-{first + 7}"
+
     def test_a_planted_arm_takes_the_rate_of_the_reference(self):
         arms, asked = {**ARMS, "worse": Arm(train_every=50)}, replace(QUESTION, planted="worse")
         part = Effect(EXPERIMENT, arms, "return_auc", asked, rates=RATES)
         chosen = {"none": 1e-2, "layer": 1e-3}
 
-        def choose(part: Effect, unit: Unit) -> float:
+        def choose(part: Effect, units: Sequence[Unit]) -> float:
+            (unit,) = units
             assert unit.settings["train_every"] == EXPERIMENT.settings.get("train_every", 10)
             return chosen[str(unit.settings["norm"])]
 
