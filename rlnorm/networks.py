@@ -15,7 +15,7 @@ output`; hidden layers are numbered through: `conv1, norm1, activation1, flatten
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -248,6 +248,11 @@ def network_errors(
     **_: object,
 ) -> Iterator[str]:
     """One sentence for each setting of `network` and `initialize` that cannot be used with batches of `batch`."""
+    lists = {"hidden": hidden, "channels": channels, "sites": sites}
+    single = [f"{name} is a list, got {got!r}; write ({got!r},)." for name, got in lists.items() if _single(got)]
+    if single:
+        yield from single
+        return
     for kind, got, valid in (
         ("place", place, PLACES),
         ("activation", activation, ACTIVATIONS),
@@ -270,6 +275,11 @@ def network_errors(
         if fits and set(sites) <= set(SITES):
             layers = _layers(shape, outputs, hidden, channels, kernel)
             yield from dict.fromkeys(_norm_errors(chosen, shape, layers, sites, norm_kwargs or {}, batch))
+
+
+def _single(got: object) -> bool:
+    """Whether one value was given where a list of them belongs."""
+    return isinstance(got, str) or not isinstance(got, Iterable)
 
 
 def _layout_errors(shape: Sequence[int], hidden: Sequence[int], channels: Sequence[int], kernel: int) -> Iterator[str]:

@@ -151,6 +151,11 @@ class Agents:
             return self._best(observations, self.acts_in)
 
     @property
+    def acting_updates(self) -> bool:
+        """Whether acting feeds running statistics: then no step may go without, whatever coins are tossed."""
+        return self.recipe.acting != self.acts_in
+
+    @property
     def acts_in(self) -> Mode:
         """The mode whose statistics actions are taken with, which updates none."""
         return FROZEN[self.recipe.acting]
@@ -159,7 +164,8 @@ class Agents:
         """Agent i as a plain module of its own, float32 observations (B, *shape) -> Q (B, actions).
 
         It is in the mode that agents act in ("eval" but for recipes that say otherwise), so that its greedy actions are
-        the agent's. Where observations are standardized, its first layer, `observations`, does so.
+        the agent's. Where observations are standardized, its first layer, `observations`, does so. An agent that
+        normalizes a single row by itself (`batch_of_one`) acts as this module does on that row beside a copy of it.
         """
         network = self.online.member(i)
         assert isinstance(network, nn.Sequential)
@@ -176,11 +182,12 @@ class Agents:
         if self.observations is not None:
             self.observations(observations.float(), "train")
 
-    def update_target(self) -> None:
-        """Move the target's parameters by `tau`, and do with its statistics what the recipe says."""
+    def update_target(self, times: int = 1) -> None:
+        """Move the target's parameters by `tau`, so many times, and do with its statistics what the recipe says."""
         assert self.target
+        share = 1 - (1 - self.tau) ** times
         for dtype, matrix in self.target_parameters.matrices.items():
-            matrix.lerp_(self.online.parameters.matrices[dtype], self.tau)
+            matrix.lerp_(self.online.parameters.matrices[dtype], share)
         if self.recipe.statistics != "own":
             copied = self.recipe.statistics == "copied"
             self.target_buffers.copy_(self.online.buffers if copied else self.first_buffers)

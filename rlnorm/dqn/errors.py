@@ -108,7 +108,7 @@ def errors(
         yield f"reward_scale must be positive and finite, got {reward_scale}."
     if not 0 <= discount < 1:
         yield f"discount must lie in [0, 1), got {discount}."
-    if not (0 <= epsilon[0] <= 1 and 0 <= epsilon[1] <= 1 and 0 < epsilon[2] <= 1):
+    if len(epsilon) != 3 or not (0 <= epsilon[0] <= 1 and 0 <= epsilon[1] <= 1 and 0 < epsilon[2] <= 1):
         yield f"epsilon is (start, end, fraction) with 0 <= start, end <= 1 and 0 < fraction <= 1, got {epsilon}."
     if batch > buffer:
         yield f"a batch of {batch} cannot be drawn from a buffer of {buffer} transitions."
@@ -122,6 +122,11 @@ def errors(
         yield from unwritable("agents", "save", Path(save))
     if starts >= steps:
         yield f"learning would start after {starts} steps, beyond the budget of {steps}."
+    elif 1 <= envs <= steps and train_every >= 1 and steps // envs * envs // train_every <= starts // train_every:
+        yield (
+            f"no update would ever be made: one comes at every multiple of {train_every} steps beyond the first "
+            f"{starts}, and the last step is {steps // envs * envs}."
+        )
 
 
 def _couples_batch(norm: str) -> bool:

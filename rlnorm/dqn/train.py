@@ -160,7 +160,7 @@ def train(
         greedy = uniform >= share
         if normalize_observations:
             agents.meet(torch.from_numpy(observation))
-        if greedy.any() and not (use.sb3_loop and step - envs < starts):
+        if (greedy.any() or agents.acting_updates) and not (use.sb3_loop and step - envs < starts):
             action = np.where(greedy, agents.act(torch.from_numpy(observation)).numpy(), action)
         result = environments.step(action.ravel())
         successor, reward, terminated, truncated = (
@@ -174,13 +174,14 @@ def train(
 
         # Multiples of train_every passed in this step and beyond `starts`: several where there are many environments.
         due = step // train_every - max(step - envs, starts) // train_every
-        copies = period is not None and step % period < envs
+        # So it is with copies, where the target follows faster than all environments step.
+        copies = 0 if period is None else step // period - (step - envs) // period
         if copies and use.sb3_loop:
-            agents.update_target()
+            agents.update_target(copies)
         for _ in range(due * updates):
             window.update(*probing.update(step, replay.sample(batch, generator)))
         if copies and not use.sb3_loop:
-            agents.update_target()
+            agents.update_target(copies)
         last = step + envs > steps
         if last or step * RECORDS // steps > (step - envs) * RECORDS // steps:
             # An update may have been the last one before its damage was seen.

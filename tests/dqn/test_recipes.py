@@ -27,6 +27,7 @@ CHANGES: list[tuple[str, Modes, Modes]] = [
     *[("supervised", {"successor": mode}, {"double": True}) for mode in MODES],
     *[("supervised", {"successor": mode}, {"target": False}) for mode in MODES],
     *[("supervised", {"statistics": what, "target": "track"}, {}) for what in get_args(Statistics)],
+    *[("supervised", {"statistics": what, "target": "track"}, {"tau": 0.3}) for what in get_args(Statistics)],
     ("naive", {"statistics": "forgotten", "target": "eval"}, {"tau": 0.3}),
     ("naive", {}, {"double": True}),
     ("naive", {}, {"target": False}),
@@ -78,6 +79,26 @@ def test_each_factor_changes_the_numbers(modes, options):
     assert not torch.allclose(
         parameters_after("supervised", modes, **options), parameters_after("supervised", {}, **options), atol=1e-4
     )
+
+
+def test_a_target_with_copied_statistics_is_the_same_in_train_and_batch():
+    """Nothing reads what its passes make of its statistics before they are taken over again."""
+    assert torch.equal(
+        parameters_after("supervised", {"target": "train"}), parameters_after("supervised", {"target": "batch"})
+    )
+
+
+@pytest.mark.parametrize("times", [1, 2, 7])
+def test_many_shares_at_once_are_one_after_the_other(times, rng):
+    together, single = (agents_of("batch", tau=0.2) for _ in range(2))
+    for agents in (together, single):
+        agents.update(transitions(torch.Generator().manual_seed(0)))
+    together.update_target(times)
+    for _ in range(times):
+        single.update_target()
+    assert not torch.equal(together.target_parameters.matrices[torch.float32], together.online.flat)
+    for dtype, matrix in together.target_parameters.matrices.items():
+        torch.testing.assert_close(matrix, single.target_parameters.matrices[dtype])
 
 
 def test_recipes_are_what_they_say():

@@ -12,6 +12,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.dqn import dqn as sb3_dqn
 
+from rlnorm.dqn.agents import Agents
 from rlnorm.tasks.environments import BatchedCartPole
 from tests.dqn.watching import loop, run
 
@@ -123,7 +124,7 @@ def test_updates_and_copies_come_when_a_count_by_hand_says(counts, watched):
         single = range(end - envs + 1, end + 1)
         due = [n for n in single if n % counts["train_every"] == 0 and n > counts["starts"]]
         updates += [end] * (len(due) * counts["updates"])
-        copies += [end] * any(n % counts["target_every"] == 0 for n in single)
+        copies += [end] * sum(n % counts["target_every"] == 0 for n in single)
     assert watched.updates == updates
     assert watched.copies == copies
 
@@ -163,7 +164,7 @@ def test_a_copy_due_with_an_update_comes_after_it_or_as_in_stable_baselines3_bef
 
 def test_as_in_stable_baselines3_one_coin_is_tossed_for_all_environments(watched):
     """Random together half of the time: of any two environments' actions, non-greedy ones correlate by a third."""
-    run(recipe="sb3", epsilon=(0.5, 0.5, 1.0), starts=0, train_every=10_000, steps=5_000, envs=5, buffer=10_000)
+    run(recipe="sb3", epsilon=(0.5, 0.5, 1.0), starts=0, train_every=5_000, steps=5_000, envs=5, buffer=10_000)
     other = np.concatenate([watched.agents.greedy(torch.from_numpy(s)).numpy() != a for s, _, a, *_ in watched.added])
     assert other.mean() == pytest.approx(0.25, abs=0.02)
     assert np.corrcoef(other.T)[~np.eye(5, dtype=bool)] == pytest.approx(1 / 3, abs=0.08)
@@ -171,10 +172,27 @@ def test_as_in_stable_baselines3_one_coin_is_tossed_for_all_environments(watched
 
 @pytest.mark.parametrize(("recipe", "random"), [("supervised", False), ("sb3", True)])
 def test_as_in_stable_baselines3_actions_are_random_until_learning_starts(recipe, random, watched):
-    run(recipe=recipe, epsilon=(0.0, 0.0, 1.0), starts=200, train_every=10_000, envs=4)
+    run(recipe=recipe, epsilon=(0.0, 0.0, 1.0), starts=200, train_every=400, envs=4)
     greedy = [(watched.agents.greedy(torch.from_numpy(s)).numpy() == a).all() for s, _, a, *_ in watched.added]
     assert all(greedy[50:])
     assert all(greedy[:50]) != random
+
+
+@pytest.mark.parametrize("envs", [1, 10])
+def test_the_target_comes_nearer_with_steps_not_with_calls(envs, watched):
+    """Copies are as many whether environments step one by one or ten at once."""
+    run(envs=envs, target_every=1, tau=0.01, starts=0, train_every=400)
+    assert len(watched.copies) == 400
+
+
+@pytest.mark.parametrize(("modes", "passes"), [({"acting": "track"}, 100), ({"acting": "train"}, 100), ({}, 0)])
+def test_acting_that_feeds_statistics_misses_no_step_whatever_coins_say(modes, passes, watched, monkeypatch):
+    """Otherwise what an agent's statistics hold would hang on whether another agent of the block acts greedily."""
+    acted = list[int]()
+    act = Agents._act
+    monkeypatch.setattr(Agents, "_act", lambda self, x: acted.append(watched.step) or act(self, x))
+    run(modes=modes, epsilon=(1.0, 1.0, 1.0), norm="batch", envs=4)
+    assert len(acted) == passes
 
 
 def test_without_a_target_network_nothing_is_copied(watched):

@@ -76,10 +76,10 @@ class Watched:
 
                 self.update = watched_update
 
-            def update_target(self) -> None:
-                watched.copies.append(watched.step)
-                watched.order.append("copy")
-                super().update_target()
+            def update_target(self, times: int = 1) -> None:
+                watched.copies += [watched.step] * times
+                watched.order += ["copy"] * times
+                super().update_target(times)
 
         monkeypatch.setattr(loop, "Replay", WatchedReplay)
         monkeypatch.setattr(loop, "Agents", WatchedAgents)
