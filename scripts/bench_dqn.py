@@ -178,13 +178,29 @@ def filled(agents: int, envs: int) -> tuple[Any, tuple[np.ndarray, ...]]:
     return replay, transitions
 
 
+def played(agents: int, envs: int, steps: int) -> list[tuple[np.ndarray, ...]]:
+    """Steps of CartPole under random actions: rewards and ends (agents, envs), and observations (agents, envs, 4)."""
+    from rlnorm.tasks.environments import make
+
+    environments, rng, rows = make("CartPole-v1", agents * envs), np.random.default_rng(0), []
+    environments.reset(0)
+    for _ in range(steps):
+        step = environments.step(rng.integers(2, size=agents * envs))
+        row = step.reward, step.terminated | step.truncated, step.observation
+        rows.append(tuple(x.reshape(agents, envs, *x.shape[1:]) for x in row))
+    return rows
+
+
 def where_time_goes(norm: str, envs: int, agents: int = AGENTS) -> list[dict[str, object]]:
     """Milliseconds per update of every piece of the loop (10 environment steps per agent), each timed alone.
 
     An update is compiled whole. Its forward passes, and these with the backward pass, are compiled once more by
     themselves, so that differences tell the parts. Probes are those of the highest rate, that of runs of 5 000 updates.
+    Logging is that of 100 updates with a record each 500 steps, as in runs of 50 000, where episodes end as those of
+    random actions do, after 22 steps.
     """
     from rlnorm.compiling import compiled
+    from rlnorm.dqn.episodes import Episodes
     from rlnorm.dqn.losses import chosen, huber, q_learning_target
     from rlnorm.dqn.probing import APART, Probing
     from rlnorm.dqn.records import Window
@@ -194,9 +210,11 @@ def where_time_goes(norm: str, envs: int, agents: int = AGENTS) -> list[dict[str
     generator = torch.Generator().manual_seed(0)
     replay, transitions = filled(agents, envs)
     learners, environments = population(norm, agents, replay), make("CartPole-v1", agents * envs)
-    observation, _, action, reward, _ = transitions
+    observation, _, action, *_ = transitions
     environments.reset(0)
-    rows, window, ended = replay.sample(128, generator), Window(agents, envs), np.zeros((agents, envs), dtype=bool)
+    rows, steps = replay.sample(128, generator), 10 // envs
+    window, episodes = Window(agents), Episodes(SHARED["discount"], observation)
+    seen = played(agents, envs, 100 * steps)
 
     def losses(leaves: dict[str, torch.Tensor]) -> torch.Tensor:
         batch, online = replay.unpack(rows), learners.online
@@ -211,16 +229,19 @@ def where_time_goes(norm: str, envs: int, agents: int = AGENTS) -> list[dict[str
         return torch.autograd.grad(losses(leaves).sum(), list(leaves.values()))
 
     def log() -> None:
-        window.update(rows[:, 0, 0], rows[:, 0, 1])
-        for _ in range(10 // envs):
-            window.episodes(reward, ended)
+        for update in range(1, 101):
+            for step in seen[(update - 1) * steps : update * steps]:
+                episodes.step(*step)
+            window.update(rows[:, 0, 0], rows[:, 0, 1])
+            if update % 50 == 0:
+                episodes.take()
+                window.take()
 
     # It measures at every call: as many times as there are steps.
-    probing, calls = Probing(learners, 10**6, 10**6, SHARED["discount"], observation), count(1)
+    probing, calls = Probing(learners, 10**6, 10**6, episodes), count(1)
     passes = timed(partial(compiled(torch.no_grad()(losses)), learners.online.parameters.views))
     gradients = timed(compiled(backward))
     whole = timed(lambda: learners.update(rows))
-    steps = 10 // envs
     pieces = {
         "environment": timed(lambda: environments.step(action.ravel())) * steps,
         "acting": timed(lambda: learners.act(torch.from_numpy(observation)).numpy()) * steps,
@@ -229,7 +250,7 @@ def where_time_goes(norm: str, envs: int, agents: int = AGENTS) -> list[dict[str
         "update, forward passes": passes,
         "update, backward pass": gradients - passes,
         "update, optimizer": whole - gradients,
-        "logging": timed(log),
+        "logging": timed(log) / 100,
         "probes": (timed(lambda: probing.update(next(calls), rows)) - whole) / APART,
     }
     total, what = sum(pieces.values()), f"{envs} envs, {agents} agents, {norm}"

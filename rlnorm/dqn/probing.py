@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.func import vmap
 
 from rlnorm.dqn.agents import Agents
+from rlnorm.dqn.episodes import Episodes
 from rlnorm.probes import NETWORK, Moments, State, overestimation, plain, probe
 
 MOST, APART = 20, 250  # probes of a run, and updates between two: one takes the time of about ten
@@ -28,27 +28,15 @@ class Probing:
     the next. Returns are those of the last training episode in each environment, exploration included, discounted from
     its beginning; an episode that was cut off counts as far as it went.
 
-    discount      gamma, for the returns
-    observation   (N, E, *shape), where the first episodes begin
+    episodes      of the same agents, discounted as they learn
+    reward_scale  of the rewards that they learn from
     """
 
-    def __init__(self, agents: Agents, times: int, steps: int, discount: float, observation: np.ndarray):
-        self._agents, self._times, self._steps, self._discount = agents, times, steps, discount
+    def __init__(self, agents: Agents, times: int, steps: int, episodes: Episodes, reward_scale: float = 1.0):
+        self._agents, self._times, self._steps = agents, times, steps
+        self._episodes, self._reward_scale = episodes, reward_scale
         self._network = agents.online.member(0)
         self._next, self._earlier, self._values = 0, dict[str, Moments](), dict[str, Any]()
-        self._began = observation.copy()
-        self._return, self._weight = np.zeros(observation.shape[:2]), np.ones(observation.shape[:2])
-        self._last_began, self._last_return = observation.copy(), np.full(observation.shape[:2], np.nan)
-
-    def episodes(self, reward: np.ndarray, ended: np.ndarray, observation: np.ndarray) -> None:
-        """Rewards as learned from and where a step ended an episode, (N, E) each, and what is observed after it."""
-        if not self._times:
-            return
-        self._return += self._weight * reward
-        self._weight *= self._discount
-        if ended.any():
-            self._last_began[ended], self._last_return[ended] = self._began[ended], self._return[ended]
-            self._began[ended], self._return[ended], self._weight[ended] = observation[ended], 0, 1
 
     def update(self, step: int, sample: Any) -> tuple[Tensor, Tensor]:
         """`Agents.update` after `step` steps; measured where it is time to."""
@@ -79,8 +67,9 @@ class Probing:
         state = State(agents.online.parameters.views, agents.online.buffers.views)
         found = vmap(lambda s, x, given: probe(self._network, s, x, **given))(state, x, given)
         self._earlier = found.inputs
-        expected = agents.online(agents.read(torch.from_numpy(self._last_began)), "eval").amax(-1)
-        bias = vmap(overestimation)(expected, torch.from_numpy(self._last_return))
+        began, brought = map(torch.from_numpy, self._episodes.last())
+        expected = agents.online(agents.read(began), "eval").amax(-1)
+        bias = vmap(overestimation)(expected, self._reward_scale * brought)
         found.values.setdefault(NETWORK, {})["overestimation"] = bias.float()
         return {layer: {n: _short(v) for n, v in probes.items()} for layer, probes in plain(found.values).items()}
 

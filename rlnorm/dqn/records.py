@@ -10,20 +10,11 @@ EVALUATION_EPISODES = 20
 
 
 class Window:
-    """What happened since the last record, per agent: members N, environments E each."""
+    """What the updates since the last record were like, for each of N members."""
 
-    def __init__(self, members: int, envs: int):
-        self._running = np.zeros((members, envs))
-        self._sums = np.zeros((2, members))  # returns, episodes
+    def __init__(self, members: int):
         self._updates = torch.zeros(2, members)  # loss, mean Q
         self._count = 0
-
-    def episodes(self, reward: np.ndarray, ended: np.ndarray) -> None:
-        """Rewards of one step and where it ended an episode, (N, E) each."""
-        self._running += reward
-        if ended.any():
-            self._sums += (self._running * ended).sum(1), ended.sum(1)
-            self._running[ended] = 0
 
     def update(self, loss: torch.Tensor, q: torch.Tensor) -> None:
         """Loss and mean Q of one update, (N,) each."""
@@ -32,15 +23,11 @@ class Window:
         self._count += 1
 
     def take(self) -> dict[str, list[float]]:
-        """return, loss and q as a record holds them; forgets them."""
-        returns, episodes = self._sums
-        with np.errstate(invalid="ignore"):
-            mean_return = np.where(episodes > 0, returns / episodes, np.nan)
+        """loss and q as a record holds them, NaN without an update; forgets them."""
         loss, q = (self._updates / self._count if self._count else self._updates * np.nan).tolist()
-        self._sums[:] = 0
         self._updates.zero_()
         self._count = 0
-        return {"return": mean_return.tolist(), "loss": loss, "q": q}
+        return {"loss": loss, "q": q}
 
 
 def evaluate(

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from rlnorm.dqn.agents import Agents
+from rlnorm.dqn.episodes import Episodes
 from rlnorm.dqn.errors import errors
 from rlnorm.dqn.images import ImageReplay
 from rlnorm.dqn.memory import Heap
@@ -149,7 +150,8 @@ def train(
         compile=compile,
     )
     times = times_of((steps - starts) // train_every * updates) if probes is None else probes
-    window, probing = Window(members, envs), Probing(agents, times, steps, discount, observation)
+    window, episodes = Window(members), Episodes(discount, observation)
+    probing = Probing(agents, times, steps, episodes, reward_scale)
     heap, drawn = Heap(), draws(rng, actions, members, envs, coins=1 if use.sb3_loop else envs)
     period = target_every and (max(target_every // envs, 1) * envs if use.sb3_loop else target_every)
     together = envs if agents.acts_in == "batch" else EVALUATION_EPISODES
@@ -169,8 +171,7 @@ def train(
         if collect is None or step <= collect:
             replay.add(observation, successor, action, reward_scale * reward, discount * ~terminated)
         observation = result.observation.reshape(members, envs, *shape)
-        window.episodes(reward, terminated | truncated)
-        probing.episodes(reward_scale * reward, terminated | truncated, observation)
+        episodes.step(reward, terminated | truncated, observation)
 
         # Multiples of train_every passed in this step and beyond `starts`: several where there are many environments.
         due = step // train_every - max(step - envs, starts) // train_every
@@ -186,8 +187,8 @@ def train(
         if last or step * RECORDS // steps > (step - envs) * RECORDS // steps:
             # An update may have been the last one before its damage was seen.
             agents.diverged |= ~agents.online.flat.isfinite().all(1)
-            record: Record = {"step": step, "epsilon": share, "diverged": agents.diverged.tolist(), **window.take()}
-            record |= probing.take()
+            record: Record = {"step": step, "epsilon": share, "diverged": agents.diverged.tolist()}
+            record |= {"return": episodes.take(), **window.take(), **probing.take()}
             if last:
                 record["final_return"] = evaluate(agents, env, eval_seed, together=together).tolist()
                 if save is not None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from rlnorm.dqn.episodes import Episodes
 from rlnorm.dqn.probing import Probing, times_of
 from rlnorm.probes import NETWORK, PROBES, measure
 from tests.alone import INPUTS
@@ -94,7 +95,7 @@ def test_gradients_are_what_the_optimizer_is_given_and_nothing_changes(
 
 def test_an_agents_probes_are_those_of_its_networks_alone(rng: torch.Generator):
     agents = agents_of("batch", optimizer="sgd")
-    probing = Probing(agents, 1, 10, 0.9, BEGINNINGS)
+    probing = Probing(agents, 1, 10, Episodes(0.9, BEGINNINGS))
     sample = transitions(rng)
     probing.update(1, sample)
     agents.update_target()
@@ -117,20 +118,22 @@ def test_overestimation_is_the_value_where_the_last_episodes_began_less_what_the
         view.zero_()
         if name == "output.bias":
             view[:] = torch.tensor([3.0, 5.0, 4.0])[: view.shape[1]]
-    probing = Probing(agents, 1, 10, 0.5, BEGINNINGS)
+    episodes = Episodes(0.5, BEGINNINGS)
+    probing = Probing(agents, 1, 10, episodes, reward_scale=2.0)
     never, ends = np.zeros((3, 2), bool), np.ones((3, 2), bool)
     for reward, ended in ((1.0, never), (1.0, never), (1.0, ends), (7.0, never)):
-        probing.episodes(np.full((3, 2), reward), ended, BEGINNINGS)
+        episodes.step(np.full((3, 2), reward), ended, BEGINNINGS)
     still = transitions(torch.Generator().manual_seed(0))
     monkeypatch.setattr(agents.optimizer, "step", lambda gradient: None)
     probing.update(1, still)
-    assert probing.take()["probes"][NETWORK]["overestimation"] == pytest.approx([5 - 1.75] * 3)
+    assert probing.take()["probes"][NETWORK]["overestimation"] == pytest.approx([5 - 2 * 1.75] * 3)
     assert probing.take() == {}
 
 
 def test_overestimation_is_unknown_before_every_environment_has_ended_an_episode():
-    probing = Probing(agents_of("none"), 1, 10, 0.5, BEGINNINGS)
-    probing.episodes(np.ones((3, 2)), np.array([[True, False], [True, True], [False, False]]), BEGINNINGS)
+    episodes = Episodes(0.5, BEGINNINGS)
+    probing = Probing(agents_of("none"), 1, 10, episodes)
+    episodes.step(np.ones((3, 2)), np.array([[True, False], [True, True], [False, False]]), BEGINNINGS)
     probing.update(1, transitions(torch.Generator().manual_seed(0)))
     values = probing.take()["probes"][NETWORK]["overestimation"]
     assert [value == value for value in values] == [False, True, False]

@@ -1,0 +1,78 @@
+"""What training episodes brought. A step is only written down: sums are made over many steps at once, when needed."""
+
+import numpy as np
+
+MOST, BYTES = 256, 2**22  # steps that wait to be summed up, and bytes of their observations
+
+
+class Episodes:
+    """Training episodes of N members in E environments each.
+
+    discount      gamma, for the returns of `last`
+    observation   (N, E, *shape), where the first episodes begin
+    """
+
+    def __init__(self, discount: float, observation: np.ndarray):
+        most, each = max(1, min(MOST, BYTES // observation.nbytes)), observation.shape[:2]
+        self._discount, self._waiting = discount, 0
+        self._rewards, self._ended = np.zeros((most, *each)), np.zeros((most, *each), dtype=bool)
+        self._observations = np.zeros((most, *observation.shape), dtype=observation.dtype)
+        # Of the episodes that are under way: rewards so far, discounted ones, steps.
+        self._sum, self._discounted, self._age = np.zeros(each), np.zeros(each), np.zeros(each, dtype=int)
+        self._began = observation.copy()
+        self._last_began, self._last_return = observation.copy(), np.full(each, np.nan)
+        self._finished = np.zeros((2, len(observation)))  # returns, episodes
+
+    def step(self, reward: np.ndarray, ended: np.ndarray, observation: np.ndarray) -> None:
+        """Rewards of one step and where it ended an episode, (N, E) each, and what is observed after it."""
+        i = self._waiting
+        self._rewards[i], self._ended[i], self._observations[i] = reward, ended, observation
+        self._waiting += 1
+        if self._waiting == len(self._rewards):
+            self._sum_up()
+
+    def take(self) -> list[float]:
+        """Mean return of the episodes that ended since the last call, one per member; NaN where none did."""
+        self._sum_up()
+        returns, episodes = self._finished
+        with np.errstate(invalid="ignore"):
+            means = np.where(episodes > 0, returns / episodes, np.nan)
+        self._finished[:] = 0
+        return means.tolist()
+
+    def last(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where the last episode to end in each environment began (N, E, *shape), and its discounted return (N, E).
+
+        The return is NaN before an environment has ended an episode.
+        """
+        self._sum_up()
+        return self._last_began, self._last_return
+
+    def _sum_up(self) -> None:
+        count, self._waiting = self._waiting, 0
+        if not count:
+            return
+        rewards, ended = self._rewards[:count], self._ended[:count]
+        at = np.arange(count)[:, None, None]
+        # The last end in each environment and the one before it; -1: none among these steps.
+        last = np.where(ended, at, -1).max(0)
+        before = np.where(ended & (at < last), at, -1).max(0)
+        some, several = last >= 0, before >= 0
+        # Which steps belong to the last episode that ended and to the one under way, and their places in these.
+        newest, under_way = (at > before) & (at <= last), at > last
+        start = np.where(under_way & some, last + 1, np.where(several, before + 1, -self._age))
+        discounted = rewards * self._discount ** np.maximum(at - start, 0)
+
+        self._finished[0] += (np.where(some, self._sum, 0) + rewards.sum(0, where=~under_way)).sum(1)
+        self._finished[1] += ended.sum((0, 2))
+        self._last_began[some], self._last_began[several] = (
+            self._began[some],
+            self._observations[before[several], *several.nonzero()],
+        )
+        brought = np.where(several, 0, self._discounted) + discounted.sum(0, where=newest)
+        self._last_return[some] = brought[some]
+
+        self._sum = np.where(some, 0, self._sum) + rewards.sum(0, where=under_way)
+        self._discounted = np.where(some, 0, self._discounted) + discounted.sum(0, where=under_way)
+        self._age = np.where(some, count - 1 - last, self._age + count)
+        self._began[some] = self._observations[last[some], *some.nonzero()]
