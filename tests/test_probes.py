@@ -73,7 +73,7 @@ CASES: Mapping[str, tuple[Callable[[float], float], Mapping[float, float]]] = {
         {0: 0, 3: 6},
     ),
     "effective_rate": (
-        lambda s: measure(layer_of_ones(1 + s), PLUS_MINUS, before={"layer.weight": torch.ones(2, 2)})["layer"][
+        lambda s: measure(layer_of_ones(), PLUS_MINUS, after={"layer.weight": torch.full((2, 2), 1.0 + s)})["layer"][
             "effective_rate"
         ],
         {0: 0, 0.25: 0.25},
@@ -121,7 +121,7 @@ class TestProbes:
         online, target = (network((4,), 2, hidden=(8, 8), norm="batch") for _ in range(2))
         state, x = State.of(online), torch.randn(16, 4, generator=rng)
         earlier = probe(online, state, x).inputs
-        found = measure(online, x, target=target, gradients=state.parameters, before=state.parameters, earlier=earlier)
+        found = measure(online, x, target=target, gradients=state.parameters, after=state.parameters, earlier=earlier)
         kinds = {"linear": "layer", "output": "layer", "norm": "norm", "activation": "activation", NETWORK: "network"}
         places = {(name, kinds[layer.rstrip("123")]) for layer, probes in found.items() for name in probes}
         table = {(name, at) for name, p in PROBES.items() for at in p.at}
@@ -195,13 +195,10 @@ class TestEffectiveRate:
         goal, rates = torch.randn(16, 3, generator=rng), []
         for scale in (1.0, 2.0):
             layer = fixed(start * scale)
-            net, before = (
-                named(layer=layer, norm=nn.BatchNorm1d(3, eps=1e-12)),
-                {"layer.weight": layer.weight.detach().clone()},
-            )
+            net = named(layer=layer, norm=nn.BatchNorm1d(3, eps=1e-12))
             loss = (net(x) - goal).square().mean()
-            layer.weight.data -= 0.01 * torch.autograd.grad(loss, layer.weight)[0]
-            rates.append(measure(net, x, before=before)["layer"]["effective_rate"])
+            after = {"layer.weight": layer.weight - 0.01 * torch.autograd.grad(loss, layer.weight)[0]}
+            rates.append(measure(net, x, after=after)["layer"]["effective_rate"])
         assert rates[0] / rates[1] == pytest.approx(4, rel=1e-3)
 
 

@@ -140,15 +140,19 @@ class Agents:
 
     def _act(self, observations: Tensor) -> Tensor:
         with torch.no_grad():
-            return self._best(observations, self.recipe.acting)
+            return self._acted_on(observations, self.recipe.acting).argmax(-1)
 
     def greedy(self, observations: Tensor) -> Tensor:
         """Greedy actions, and no statistic changes: (N, E, *shape) -> (N, E) int64, for any E.
 
         `act` is the same, for one E, except that it updates running statistics where the recipe says so.
         """
+        return self.q(observations).argmax(-1)
+
+    def q(self, observations: Tensor) -> Tensor:
+        """The values that `greedy` chooses by: (N, E, *shape) -> (N, E, actions), for any E."""
         with torch.no_grad():
-            return self._best(observations, self.acts_in)
+            return self._acted_on(observations, self.acts_in)
 
     @property
     def acting_updates(self) -> bool:
@@ -173,9 +177,8 @@ class Agents:
             network = with_observations(self.observations.member(i), network)
         return set_mode(network, self.acts_in)
 
-    def _best(self, observations: Tensor, mode: Mode) -> Tensor:
-        x = self.read(observations)
-        return self._run(self.online.parameters.views, self.online.buffers, x, mode).argmax(-1)
+    def _acted_on(self, observations: Tensor, mode: Mode) -> Tensor:
+        return self._run(self.online.parameters.views, self.online.buffers, self.read(observations), mode)
 
     def _meet(self, observations: Tensor) -> None:
         """Let observations (N, E, *shape) enter the statistics that observations are standardized with."""

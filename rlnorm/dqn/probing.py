@@ -1,7 +1,6 @@
 """Probes of every agent, taken now and then around an update that is made anyway: `rlnorm.probes`, many at once."""
 
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any
 
 import torch
@@ -24,9 +23,12 @@ def times_of(updates: int) -> int:
 class Probing:
     """Probes of `agents`, at the first update in each of `times` equal parts of a run of `steps` steps.
 
-    The batch is the one that is learned from, in the online network's terms (rows of s). Inputs drift from one probe to
-    the next. Returns are those of the last training episode in each environment, exploration included, discounted from
-    its beginning; an episode that was cut off counts as far as it went.
+    The batch is the one that is learned from, in the online network's terms (rows of s), and networks are as they were
+    before that; effective rates compare them with those after it. Inputs drift from one probe to the next.
+
+    Overestimation is that of the values that agents act by (under batch statistics, of the beginnings in all of an
+    agent's environments together). Returns are those of the last training episode in each environment, exploration
+    included, discounted from its beginning; an episode that was cut off counts as far as it went.
 
     episodes      of the same agents, discounted as they learn
     reward_scale  of the rewards that they learn from
@@ -39,14 +41,21 @@ class Probing:
         self._next, self._earlier, self._values = 0, dict[str, Moments](), dict[str, Any]()
 
     def update(self, step: int, sample: Any) -> tuple[Tensor, Tensor]:
-        """`Agents.update` after `step` steps; measured where it is time to."""
+        """`Agents.update` after `step` steps; measured before it where it is time to."""
         part = (step - 1) * self._times // self._steps
         if not self._times or part < self._next:
             return self._agents.update(sample)
         self._next = part + 1
-        gradients, before = self._agents.gradients(sample), deepcopy(self._agents.online.parameters).views
-        result = self._agents.update(sample)
-        self._values = self._measure(sample, gradients, before)
+        agents = self._agents
+        own = State(agents.online.parameters.views, agents.online.buffers.views)
+        given: dict[str, Any] = {"gradients": agents.gradients(sample), "after": own.parameters}
+        if agents.target:
+            given["target"] = State(agents.target_parameters.views, agents.target_buffers.views).copy()
+        if self._earlier:
+            given["earlier"] = self._earlier
+        before, bias = own.copy(), self._overestimation()
+        result = agents.update(sample)
+        self._values = self._measure(before, sample, given, bias)
         return result
 
     def take(self) -> dict[str, Any]:
@@ -54,22 +63,17 @@ class Probing:
         values, self._values = self._values, {}
         return {"probes": values} if values else {}
 
-    def _measure(self, sample: Any, gradients: Mapping[str, Tensor], before: Mapping[str, Tensor]) -> dict[str, Any]:
-        agents, batch = self._agents, self._agents.unpack(sample)
-        x = agents.read(batch.s_tm1)
+    def _overestimation(self) -> Tensor:
+        """One value per agent, in the statistics that it acts with."""
+        began, brought = map(torch.from_numpy, self._episodes.last())
+        return vmap(overestimation)(self._agents.q(began).amax(-1), self._reward_scale * brought)
+
+    def _measure(self, state: State, sample: Any, given: Mapping[str, Any], bias: Tensor) -> dict[str, Any]:
+        x = self._agents.read(self._agents.unpack(sample).s_tm1)
         if x.shape[1] == 1:  # as in `Agents`: beside a copy of itself
             x = torch.cat([x, x], 1)
-        given: dict[str, Any] = {"gradients": gradients, "before": before}
-        if agents.target:
-            given["target"] = State(agents.target_parameters.views, agents.target_buffers.views)
-        if self._earlier:
-            given["earlier"] = self._earlier
-        state = State(agents.online.parameters.views, agents.online.buffers.views)
         found = vmap(lambda s, x, given: probe(self._network, s, x, **given))(state, x, given)
         self._earlier = found.inputs
-        began, brought = map(torch.from_numpy, self._episodes.last())
-        expected = agents.online(agents.read(began), "eval").amax(-1)
-        bias = vmap(overestimation)(expected, self._reward_scale * brought)
         found.values.setdefault(NETWORK, {})["overestimation"] = bias.float()
         return {layer: {n: _short(v) for n, v in probes.items()} for layer, probes in plain(found.values).items()}
 

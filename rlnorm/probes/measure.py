@@ -1,9 +1,13 @@
 r"""Probes taken on any torch module: with norms of `rlnorm.nn` or torch's, Linear and convolutions, vectors or images.
 
-Two passes over one batch: one with running statistics, as agents act, where activities, inputs and outputs are looked
-at; and, where there are running statistics, one with the batch's own, as in training. In the second every norm's share
-of the new is 1, so that what its running statistics then hold is its own notion of the batch's. Both work on copies of
-the buffers; modes, hooks and torch's random numbers are put back: a model is afterwards what it was, to the bit.
+Two passes over one batch: one with running statistics, whatever a model acts with, where activities, inputs and outputs
+are looked at; and, where there are running statistics, one with the batch's own, as in training. In the second every
+norm's share of the new is 1, so that what its running statistics then hold is its own notion of the batch's. Both work
+on copies of the buffers; modes, hooks and torch's random numbers are put back: a model is afterwards what it was, to
+the bit.
+
+Measure before the batch is learned from: afterwards running statistics hold a share `momentum` of it, and gaps would be
+smaller by that share, a tenth for batch normalization and a hundredth for batch renormalization.
 
 The effective learning rate is the measured |w' - w| / |w| of an update from w to w', of any optimizer. Weights before a
 norm are scale invariant: their gradient at w is that at w/|w| divided by |w|, so a step of gradient descent turns them
@@ -51,6 +55,10 @@ class State(NamedTuple):
         """The network's own, without gradients; in memory that is the network's."""
         return cls({n: p.detach() for n, p in network.named_parameters()}, dict(network.named_buffers()))
 
+    def copy(self) -> "State":
+        """The same values, which later updates do not change."""
+        return State(*({name: x.clone() for name, x in tensors.items()} for tensors in self))
+
 
 class Probed(NamedTuple):
     """What was measured, and the moments of each layer's inputs, from which a later time tells how they drifted."""
@@ -64,7 +72,7 @@ def measure(
     *inputs: Any,
     target: nn.Module | None = None,
     gradients: Tensors | None = None,
-    before: Tensors | None = None,
+    after: Tensors | None = None,
     earlier: Mapping[str, Moments] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Every probe that what is given suffices for -> layer -> probe -> value. `PROBES` says what they are.
@@ -72,14 +80,14 @@ def measure(
     inputs     what the network is called with: at least 2 examples where norms take batch statistics
     target     a network of the same architecture
     gradients  of parameters, by name
-    before     parameters before the last update, by name
+    after      parameters after the next update, by name
     earlier    moments of the layers' inputs at an earlier time, from `probe`
 
     Layers have their names in `network.named_modules()`; a layer used several times shows its last use.
     """
     targets = None if target is None else State.of(target)
     found = probe(
-        network, State.of(network), *inputs, target=targets, gradients=gradients, before=before, earlier=earlier
+        network, State.of(network), *inputs, target=targets, gradients=gradients, after=after, earlier=earlier
     )
     return plain(found.values)
 
@@ -98,7 +106,7 @@ def probe(
     *inputs: Any,
     target: State | None = None,
     gradients: Tensors | None = None,
-    before: Tensors | None = None,
+    after: Tensors | None = None,
     earlier: Mapping[str, Moments] | None = None,
 ) -> Probed:
     """As `measure`, of `network` with the values in `state` in place of its own; can be run under `vmap`."""
@@ -131,8 +139,8 @@ def probe(
         note(layer, weight_norm=formulas.length(weights))
         if gradients is not None and all(name in gradients for name in names):
             note(layer, gradient_norm=formulas.length(gradients[name] for name in names))
-        if before is not None:
-            note(layer, effective_rate=formulas.distance(weights, [before[name] for name in names]))
+        if after is not None:
+            note(layer, effective_rate=formulas.distance([after[name] for name in names], weights))
         if target is not None:
             note(layer, target_distance=formulas.distance(weights, [target.parameters[name] for name in names]))
     if target is not None:

@@ -25,10 +25,11 @@ class _Probed(NamedTuple):
 
 
 class _Watched(NamedTuple):
-    """A batch, and the parameters before the updates that are watched."""
+    """A batch, and the networks' states and those of targets before the updates that are watched."""
 
     inputs: tuple[Any, ...]
-    parameters: dict[str, dict[str, Tensor]]
+    states: dict[str, State]
+    targets: dict[str, State | None]
 
 
 class NormCallback(BaseCallback):
@@ -36,10 +37,11 @@ class NormCallback(BaseCallback):
 
     Networks have the names that they have in the policy (`q_net`, `quantile_net`, `actor`, `critic`); a policy of PPO
     or A2C is one network, `policy`. The batch has the algorithm's batch size (A2C: the rollout) and comes from the
-    replay or the rollout; where a call of `train` makes one update, it is the batch of that update. Gradients are those
-    of the last minibatch, after clipping; effective rates are those of one call of `train`, however many updates it
-    makes (of several calls, where one does not update every network). Overestimation is that of the value where the
-    last training episodes began, and is left out where a value holds more than rewards (SAC, TQC: entropy).
+    replay or the rollout; where a call of `train` makes one update, it is the batch of that update. Networks are
+    those from before the updates. Gradients are those of the last minibatch, after clipping; effective rates are those
+    of one call of `train`, however many updates it makes (of several calls, where one does not update every network).
+    Overestimation is that of the value where the last training episodes began, after the updates, and is left out where
+    a value holds more than rewards (SAC, TQC: entropy).
 
     What is written appears with stable-baselines3's next dump of its log, in all its formats but the terminal's and
     the plain text's. Learning is the same as without, to the bit. Raises ConfigError before learning where `every` is
@@ -94,11 +96,11 @@ class NormCallback(BaseCallback):
         batch = self._batch()
         if batch is None:
             return
-        before = {
-            name: {key: p.detach().clone() for key, p in each.network.named_parameters()}
-            for name, each in self._networks.items()
+        states = {name: State.of(each.network).copy() for name, each in self._networks.items()}
+        targets = {
+            n: None if each.target is None else State.of(each.target).copy() for n, each in self._networks.items()
         }
-        self._watched, self._gradients, self._waiting = _Watched(batch, before), {}, set(self._optimizers)
+        self._watched, self._gradients, self._waiting = _Watched(batch, states, targets), {}, set(self._optimizers)
         self._hooks = [o.register_step_pre_hook(self._keep_gradients) for o in self._optimizers]
 
     def _on_rollout_start(self) -> None:
@@ -112,15 +114,15 @@ class NormCallback(BaseCallback):
         for name, each in self._networks.items():
             found = probe(
                 each.network,
-                State.of(each.network),
+                watched.states[name],
                 *watched.inputs[: each.inputs],
-                target=None if each.target is None else State.of(each.target),
+                target=watched.targets[name],
                 gradients={
                     key: self._gradients[id(p)]
                     for key, p in each.network.named_parameters()
                     if id(p) in self._gradients
                 },
-                before=watched.parameters[name],
+                after=State.of(each.network).parameters,
                 earlier=self._earlier.get(name),
             )
             self._earlier[name] = found.inputs

@@ -93,23 +93,38 @@ def test_gradients_are_what_the_optimizer_is_given_and_nothing_changes(
     torch.testing.assert_close(torch.cat([g.flatten(1) for g in found.values()], 1), given[0], rtol=0, atol=0)
 
 
-def test_an_agents_probes_are_those_of_its_networks_alone(rng: torch.Generator):
-    agents = agents_of("batch", optimizer="sgd")
-    probing = Probing(agents, 1, 10, Episodes(0.9, BEGINNINGS))
-    sample = transitions(rng)
+@pytest.mark.parametrize("norm", ["batch", "batch_renorm"])
+def test_an_agents_probes_are_those_of_its_networks_alone_before_the_update(norm: str, rng: torch.Generator):
+    agents, sample = agents_of(norm, optimizer="sgd"), transitions(rng)
+    probing = Probing(agents, 2, 2, Episodes(0.9, BEGINNINGS))
+    alone = measure(agents.online.member(1), agents.unpack(sample).s_tm1[1])
     probing.update(1, sample)
-    agents.update_target()
-    found, member = probing.take()["probes"], agents.online.member(1)
-    alone = measure(member, agents.unpack(sample).s_tm1[1])
+    first = probing.take()["probes"]
     for layer, probes in alone.items():
-        assert {name: found[layer][name][1] for name in probes} == pytest.approx(probes, rel=1e-3, abs=1e-3)
+        assert {name: first[layer][name][1] for name in probes} == pytest.approx(probes, rel=1e-3, abs=1e-3)
+    probing.update(2, sample)
+    second = probing.take()["probes"]
     # A step of gradient descent is the rate times the gradient, and before it online and target agreed.
     for layer in ("linear1", "output"):
-        for i, rate in enumerate(RATES):
-            own = {name: values[i] for name, values in found[layer].items()}
-            before = own["weight_norm"]
-            assert own["effective_rate"] == pytest.approx(rate * own["gradient_norm"] / before, rel=0.05)
-            assert own["target_distance"] == pytest.approx(own["effective_rate"], rel=1e-3)
+        own = {name: np.array(values) for name, values in first[layer].items()}
+        assert own["effective_rate"] == pytest.approx(RATES * own["gradient_norm"] / own["weight_norm"], rel=2e-3)
+        assert not own["target_distance"].any()
+        assert second[layer]["target_distance"] == pytest.approx(own["effective_rate"], rel=1e-3)
+
+
+@pytest.mark.parametrize("norm", ["batch", "batch_renorm"])
+def test_gaps_are_to_the_running_statistics_that_have_not_seen_the_batch(norm: str, rng: torch.Generator):
+    agents, sample = agents_of(norm), transitions(rng)
+    for _ in range(5):
+        agents.update(transitions(rng))
+    held = {**agents.online.parameters.views, **agents.online.buffers.views}
+    h = agents.unpack(sample).s_tm1 @ held["linear1.weight"].mT
+    deviation = held["norm1.running_var"] if norm == "batch" else held["norm1.running_std"].square()
+    apart = (h.mean(1) - held["norm1.running_mean"]).square() / (deviation + 1e-5)
+    expected = apart.mean(-1).sqrt().tolist()
+    probing = Probing(agents, 1, 1, Episodes(0.9, BEGINNINGS))
+    probing.update(1, sample)
+    assert probing.take()["probes"]["norm1"]["mean_gap"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_overestimation_is_the_value_where_the_last_episodes_began_less_what_they_brought(monkeypatch):
@@ -128,6 +143,23 @@ def test_overestimation_is_the_value_where_the_last_episodes_began_less_what_the
     probing.update(1, still)
     assert probing.take()["probes"][NETWORK]["overestimation"] == pytest.approx([5 - 2 * 1.75] * 3)
     assert probing.take() == {}
+
+
+@pytest.mark.parametrize(("recipe", "envs"), [("supervised", 4), ("naive", 4), ("naive", 1)])
+def test_overestimation_is_of_the_values_that_are_acted_by(recipe: str, envs: int, rng: torch.Generator):
+    agents = agents_of("batch", recipe, {"batch_of_one": True})
+    agents.update(transitions(rng))
+    began = torch.randn(len(SEEDS), envs, INPUTS, generator=rng)
+    episodes = Episodes(0.9, began.numpy())
+    episodes.step(np.zeros(began.shape[:2]), np.ones(began.shape[:2], dtype=bool), began.numpy())
+    batch = began if envs > 1 else began.expand(-1, 2, -1)
+    q = {mode: agents.online(batch, mode).amax(-1).mean(1).tolist() for mode in ("batch", "eval")}
+    acts, other = ("batch", "eval") if recipe == "naive" else ("eval", "batch")
+    probing = Probing(agents, 1, 1, episodes)
+    probing.update(1, transitions(rng))
+    found = probing.take()["probes"][NETWORK]["overestimation"]
+    assert found == pytest.approx(q[acts], rel=1e-3)
+    assert found != pytest.approx(q[other], rel=1e-2)
 
 
 def test_overestimation_is_unknown_before_every_environment_has_ended_an_episode():

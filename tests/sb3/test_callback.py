@@ -108,6 +108,29 @@ def test_gradients_and_rates_are_those_of_the_update():
     assert written == pytest.approx({"gradient": 0, "rate": 0}, abs=1e-6)
 
 
+def test_gaps_are_to_the_running_statistics_that_have_not_seen_the_batch():
+    """One update a call, of a batch that the callback sees too."""
+    model, gaps = make("dqn", policy={"norm": "batch"}), list[tuple[float, float]]()
+
+    class Reading(NormCallback):
+        def _on_rollout_end(self) -> None:
+            earlier = self._watched
+            super()._on_rollout_end()
+            if self._watched is not None and self._watched is not earlier:
+                net = model.q_net.q_net
+                h = net.linear1(self._watched.inputs[0])
+                apart = (h.mean(0) - net.norm1.running_mean).square() / (net.norm1.running_var + 1e-5)
+                gaps.append((apart.mean().sqrt().item(), torch.nan))
+
+        def _write(self, layer: str, name: str, value: float) -> None:
+            if (layer, name) == ("q_net.q_net.norm1", "mean_gap"):
+                gaps[-1] = (gaps[-1][0], value)
+
+    learn(model, Reading(8))
+    expected, found = zip(*gaps)
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
 def test_overestimation_is_the_value_of_beginnings_less_the_discounted_return():
     """Rewards 1, 2, ..., 5 and a network whose every Q is 7."""
     model, written = make("dqn", gamma=0.5), list[float]()
