@@ -24,6 +24,7 @@ from rlnorm.study.assess import Asked
 from rlnorm.study.claim import PRESETS
 from rlnorm.study.discover import Found
 from rlnorm.study.results import StudyResult
+from rlnorm.study.run import UnitsFailed
 from rlnorm.study.store import Store
 from rlnorm.study.study import Failed, Interrupted, asked_before, errors, out_errors, results, write
 from rlnorm.tasks.environments import id_errors
@@ -302,7 +303,7 @@ def guarded(action: Callable[[], object], command: str) -> int:
         action()
     except ConfigError as error:
         return _fail(2, *error.sentences)
-    except Failed as error:
+    except UnitsFailed as error:
         failed = [f"failed: {sentence}" for sentence in error.sentences]
         count = f"{len(failed)} {'unit' if len(failed) == 1 else 'units'} failed"
         return _fail(1, *failed, f"{count}; the others are kept. To try again:\n  {command}")

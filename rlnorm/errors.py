@@ -51,3 +51,13 @@ def unwritable(what: str, name: str, folder: Path) -> Iterator[str]:
         yield f"cannot write {what} to {name} {str(folder)!r}: {str(there)!r} is a file, not a folder."
     elif not os.access(there, os.W_OK | os.X_OK):
         yield f"cannot write {what} to {name} {str(folder)!r}: no permission in {str(there)!r}."
+
+
+def unwritable_file(what: str, name: str, path: Path) -> Iterator[str]:
+    """The sentence if `what` cannot be written to the file `path`, given as `name`, whose folder has to be there."""
+    if path.is_dir():
+        yield f"cannot write {what} to {name} {str(path)!r}: it is a folder; expected a file's name."
+    elif not path.parent.exists():
+        yield f"cannot write {what} to {name} {str(path)!r}: there is no folder {str(path.parent)!r}."
+    else:
+        yield from unwritable(what, name, path.parent)

@@ -3,13 +3,12 @@
 import sys
 from pathlib import Path
 
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from rlnorm.api import find_claims
-from rlnorm.study import bands
 from rlnorm.study.assess import Asked, assess
-from rlnorm.study.report.style import INK, MATPLOTLIB, colours
+from rlnorm.study.report import figures
+from rlnorm.study.report.style import colours
 from rlnorm.study.store import Store
 
 NAMES = {"none": "no norm", "layer": "LayerNorm", "batch": "BatchNorm"}
@@ -20,17 +19,16 @@ def main(directory: Path, target: Path) -> None:
     found, store = find_claims(), Store(directory, any_version=True)
     results = [assess(Asked(found[name], "quick"), store) for name in ("dqn-ln", "dqn-bn")]
     curves = {name: arm.curves["return"] for result in results for name, arm in result.parts[0].arms.items()}
-    with rc_context({**MATPLOTLIB, "figure.facecolor": "white"}):
-        figure = Figure(figsize=(7, 3), layout="constrained")
-        axes = figure.add_subplot(xlabel="environment steps", ylabel="training return")
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot(ylabel="training return")
         for name, colour in colours(NAMES).items():
-            steps, band = curves[name].steps, bands.curve(curves[name].values)
-            axes.plot(steps, band.mean, color=colour, label=f"{NAMES[name]} (n = {len(curves[name].values)})")
-            axes.fill_between(steps, band.low, band.high, color=colour, alpha=0.2, linewidth=0)
+            figures.band(axes, curves[name], colour, f"{NAMES[name]} (n = {len(curves[name].values)})")
+        figures.over_steps(axes, "environment steps")
         axes.set_title("DQN on CartPole-v1: mean over seeds with its 95 % band", fontsize=10)
         axes.legend(frameon=False)
-        figure.savefig(target, metadata={"Date": None})
-    target.write_text(target.read_text(encoding="utf-8").replace(INK, "#24292f"), encoding="utf-8")
+
+    target.write_text(figures.picture(draw, (7, 3)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 import pickle
+from pathlib import Path
 
 import pytest
 
-from rlnorm.errors import ConfigError, raise_if_any, too_few, unknown
+from rlnorm.errors import ConfigError, raise_if_any, too_few, unknown, unwritable_file
 
 
 def test_all_sentences_are_raised_at_once():
@@ -25,6 +26,17 @@ def test_counts_below_one_are_named():
     assert list(too_few({"steps": 0, "batch": 1, "envs": -2})) == [
         "steps must be at least 1, got 0.",
         "envs must be at least 1, got -2.",
+    ]
+
+
+def test_a_file_needs_its_folder(tmp_path: Path):
+    begin = f"cannot write the page to --write '{tmp_path}"
+    assert list(unwritable_file("the page", "--write", tmp_path / "page.md")) == []
+    assert list(unwritable_file("the page", "--write", tmp_path)) == [
+        f"{begin}': it is a folder; expected a file's name."
+    ]
+    assert list(unwritable_file("the page", "--write", tmp_path / "no" / "page.md")) == [
+        f"{begin}/no/page.md': there is no folder '{tmp_path}/no'."
     ]
 
 

@@ -268,7 +268,7 @@ def _effect(asked: Asked, name: str, part: Effect, store: Store) -> PartResult:
     ids = tuple(dict.fromkeys(unit.id for unit in units))  # a planted arm's choice is the reference's
     verdict = _verdict(asked, name, judgement, part.question.margin, part.experiment.steps[asked.preset])
     judged = (unit for need in found.values() for unit in need.judge or ())
-    return PartResult(name, part.kind, verdict, metric.name, arms, ids, _commits(judged, store))
+    return PartResult(name, part.kind, verdict, metric.name, arms, ids, commits(judged, store))
 
 
 def _own(asked: Asked, name: str, part: Part, store: Store) -> PartResult:
@@ -277,12 +277,12 @@ def _own(asked: Asked, name: str, part: Part, store: Store) -> PartResult:
     records = store.read(unit).records if store.finished(unit) else ()
     if isinstance(part, Exact):
         verdict = _verdict(asked, name, exact.judge(part, records), part.tolerance, None)
-        return PartResult(name, part.kind, verdict, "largest error", {}, (unit.id,), _commits([unit], store))
+        return PartResult(name, part.kind, verdict, "largest error", {}, (unit.id,), commits([unit], store))
     verdict = _verdict(asked, name, cost.judge(part, records), part.question.margin, None)
-    return PartResult(name, part.kind, verdict, cost.SECONDS.unit, {}, (unit.id,), _commits([unit], store))
+    return PartResult(name, part.kind, verdict, cost.SECONDS.unit, {}, (unit.id,), commits([unit], store))
 
 
-def _commits(units: Iterable[Unit], store: Store) -> tuple[str, ...]:
+def commits(units: Iterable[Unit], store: Store) -> tuple[str, ...]:
     """Of the checkouts that computed what is finished of these units, each once."""
     found = (store.read(unit).header.get("commit") for unit in units if store.finished(unit))
     return tuple(dict.fromkeys(commit for commit in found if commit))

@@ -68,9 +68,8 @@ def page(claim: ClaimResult, study: StudyResult) -> str:
 
 
 def _made(claim: ClaimResult, study: StudyResult) -> Iterator[str]:
-    commits = sorted({commit for part in claim.parts for commit in part.commits})
     yield f"Command: `{claim.command}`;"
-    yield f"rows computed at commit {', '.join(commits) or 'unknown'}, judged at {study.commit or 'unknown'};"
+    yield f"{words.commits((commit for part in claim.parts for commit in part.commits), study.commit)};"
     versions = ", ".join(f"{name} {number}" for name, number in study.versions.items())
     yield f"{versions}; {study.hardware or 'hardware unknown'}."
 

@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 import numpy as np
 
+from rlnorm.study import words
+from rlnorm.study.assess import commits
+from rlnorm.study.keep import WIDTH
 from rlnorm.study.metrics import METRICS, diverged_at, series
 from rlnorm.study.plan import SELECTION, Unit, training_unit
 from rlnorm.study.settings import DQN_STUDY
@@ -111,13 +115,22 @@ def reference_units(name: str, seeds: int) -> list[Unit]:
     ]
 
 
+def units(seeds: int) -> list[Unit]:
+    """Those of every reference."""
+    return [unit for name in REFERENCES for unit in reference_units(name, seeds)]
+
+
 def table(seeds: int, store: Store, commit: str | None, command: str) -> str:
     """A Markdown table of every reference: greedy return over the seeds beside the published score."""
+    made = (
+        f"Command: `{command}`; {words.commits(commits(units(seeds), store), commit)}. Greedy return: mean of 20 "
+        "episodes at the last step, then mean and standard deviation over seeds. Training return: mean over the last "
+        "tenth of the budget."
+    )
     lines = [
         "# The engine under published settings",
         "",
-        f"Command: `{command}`, commit {commit}. Greedy return: mean of 20 episodes at the last step, then mean and",
-        "standard deviation over seeds. Training return: mean over the last tenth of the budget.",
+        fill(made, WIDTH),
         "",
         "| settings | steps | seeds | greedy return | per seed | training return | diverged | published |",
         "|---|---|---|---|---|---|---|---|",

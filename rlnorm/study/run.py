@@ -54,6 +54,14 @@ def execute(unit: Unit, directory: Path) -> None:
     Store(directory).write(unit, records(unit), time.monotonic)
 
 
+class UnitsFailed(Exception):
+    """Units that could not be done, one sentence each; the others are kept."""
+
+    def __init__(self, sentences: Sequence[str]):
+        super().__init__("\n".join(sentences))
+        self.sentences = sentences
+
+
 Ending = Literal["finished", "failed", "died, to be begun anew"]
 
 
@@ -257,3 +265,12 @@ class Bars:
 def unfinished(units: Iterable[Unit], store: Store) -> list[Unit]:
     """The units that still have to be done."""
     return [unit for unit in units if not store.finished(unit)]
+
+
+def complete(units: Iterable[Unit], store: Store, jobs: int, console: Console) -> None:
+    """Do every unit that is not finished. Raises UnitsFailed after all others are done."""
+    missing = unfinished(units, store)
+    with Bars(console, len(missing)) as bars:
+        failed = run(missing, store, jobs, bars)
+    if failed:
+        raise UnitsFailed([f"{unit.label}: {reason}" for unit, reason in failed.items()])

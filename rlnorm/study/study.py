@@ -28,7 +28,7 @@ from rlnorm.study.discover import Found
 from rlnorm.study.judge import Verdict
 from rlnorm.study.plan import commit, versions
 from rlnorm.study.results import StudyResult
-from rlnorm.study.run import Bars, run, unfinished
+from rlnorm.study.run import Bars, UnitsFailed, run, unfinished
 from rlnorm.study.store import Store, line, locked, write_atomically
 
 FIELDS = ("claim", "part", "verdict", "estimate", "low", "high", "margin", "n", "diverged", "preset", "steps")
@@ -42,12 +42,12 @@ class Interrupted(Exception):
         self.done, self.left = done, left
 
 
-class Failed(Exception):
-    """Units that could not be done, one sentence each. The rest was judged and written."""
+class Failed(UnitsFailed):
+    """The rest was judged and written: `result`."""
 
     def __init__(self, sentences: Sequence[str], result: StudyResult):
-        super().__init__("\n".join(sentences))
-        self.sentences, self.result = sentences, result
+        super().__init__(sentences)
+        self.result = result
 
 
 def study(

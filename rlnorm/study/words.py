@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Literal, get_args
 
@@ -191,6 +191,11 @@ def moment(iso: str) -> str:
     except ValueError:
         return iso
     return f"{found:%Y-%m-%d %H:%M} {found.tzname() or ''}".rstrip()
+
+
+def commits(computed: Iterable[str], judged: str | None) -> str:
+    """Which commits computed the rows that are shown, each once, and which made of them what is shown."""
+    return f"rows computed at commit {', '.join(sorted(set(computed))) or 'unknown'}, judged at {judged or 'unknown'}"
 
 
 def level(question: Question) -> str:

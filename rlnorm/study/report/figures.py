@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from io import StringIO
 from itertools import count
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -14,7 +15,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from rlnorm.study import bands
 from rlnorm.study.report.style import INK, MATPLOTLIB
-from rlnorm.study.results import ArmResult
+from rlnorm.study.results import ArmResult, Curve
 
 WIDTH = 4.2
 """Inches; three curves stand side by side on a desktop, one fills a phone."""
@@ -34,18 +35,36 @@ def curves(arms: Mapping[str, ArmResult], key: str, colours: Mapping[str, str], 
 
     def draw(axes: Axes) -> None:
         for name, curve in drawn.items():
-            found, marker = bands.curve(curve.values), "o" if len(curve.steps) == 1 else None
-            axes.plot(curve.steps, found.mean, color=colours[name], marker=marker)
-            axes.plot(curve.steps, found.rest, color=colours[name], marker=marker, linewidth=1, linestyle=(0, (3, 2)))
-            axes.fill_between(curve.steps, found.low, found.high, color=colours[name], alpha=0.2, linewidth=0)
+            band(axes, curve, colours[name])
         if key == "loss" and _spans_decades([curve.values for curve in drawn.values()]):
             axes.set_yscale("log")
-        axes.set_xlabel(unit)
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.margins(x=0.01)
+        over_steps(axes, unit)
 
     return _svg(draw, height=2.5)
+
+
+def band(axes: Axes, curve: Curve, colour: str, label: str | None = None) -> None:
+    """Draw the mean over runs with its 95 % band; dashed and without band where runs are missing."""
+    found, marker = bands.curve(curve.values), "o" if len(curve.steps) == 1 else None
+    axes.plot(curve.steps, found.mean, color=colour, marker=marker, label=label)
+    axes.plot(curve.steps, found.rest, color=colour, marker=marker, linewidth=1, linestyle=(0, (3, 2)))
+    axes.fill_between(curve.steps, found.low, found.high, color=colour, alpha=0.2, linewidth=0)
+
+
+def over_steps(axes: Axes, unit: str) -> None:
+    """Let the x axis be steps of training: few ticks, in thousands."""
+    axes.set_xlabel(unit)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.margins(x=0.01)
+
+
+def picture(draw: Callable[[Figure], None], size: tuple[float, float]) -> str:
+    """Draw on a fresh figure of `size` inches -> an SVG file of its own: dark ink on white, the same every time."""
+    text = _drawn(draw, size, {"savefig.facecolor": "white", "svg.hashsalt": "rlnorm"}, {"Date": None})
+    text = re.sub(r"(\.\d\d)\d+", r"\1", text)  # a hundredth of a point is enough, and a third smaller
+    # Where it is shown, the font that measured it may be missing.
+    return text.replace(INK, "#24292f").replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
 
 
 def scores(
@@ -99,12 +118,26 @@ def _spans_decades(values: list[np.ndarray]) -> bool:
 
 def _svg(draw: Callable[[Axes], None], height: float) -> Markup:
     """Draw on fresh axes -> an <svg> element without prolog, with ids of its own, in the page's text colour."""
-    with rc_context({**MATPLOTLIB, "svg.hashsalt": f"rlnorm-{next(_numbers)}"}):
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        draw(figure.add_subplot())
-        out = StringIO()
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    text = out.getvalue()
+    text = _drawn(
+        lambda figure: draw(figure.add_subplot()),
+        (WIDTH, height),
+        {"svg.hashsalt": f"rlnorm-{next(_numbers)}"},
+        {"Date": None, "Creator": None, "Format": None, "Type": None},
+    )
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     text = re.sub(r'<metadata>.*?</metadata>|(?<=<g) id="[^"]*"', "", text, flags=re.DOTALL)
     return Markup(re.sub(r'<svg (.*?)(height|width)="[^"]*" (.*?)(height|width)="[^"]*"', r"<svg \1\3", text, count=1))
+
+
+def _drawn(
+    draw: Callable[[Figure], None],
+    size: tuple[float, float],
+    style: Mapping[Any, object],
+    metadata: Mapping[str, str | None],
+) -> str:
+    with rc_context({**MATPLOTLIB, **style}):
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure)
+        out = StringIO()
+        figure.savefig(out, format="svg", metadata=metadata)
+    return out.getvalue()

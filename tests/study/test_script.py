@@ -1,0 +1,73 @@
+"""What is wrong with a script's options is said before anything runs; a page and its figure are written where asked."""
+
+import os
+import runpy
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from rlnorm.study import script
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+def started(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, *words: str) -> int:
+    """Run a script's `main` in `folder` -> its exit code."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", [f"scripts/{name}.py", *words])
+    return runpy.run_path(str(SCRIPTS / f"{name}.py"))["main"]()
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [("fidelity", {"jobs": "0"}), ("reference", {"seeds": "0", "jobs": "-1"}), ("sb3_table", {"seeds": "0"})],
+)
+def test_bad_options_are_refused_all_at_once(
+    name: str,
+    counts: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    words = [word for key, value in counts.items() for word in (f"--{key}", value)]
+    (tmp_path / "file").write_text("")
+    code = started(monkeypatch, tmp_path, name, *words, "--out", "file/runs", "--write", "no/page.md")
+    assert (code, os.listdir(tmp_path)) == (2, ["file"])
+    assert capsys.readouterr().err.splitlines() == [
+        *(f"rlnorm: --{key} must be at least 1, got {value}." for key, value in counts.items()),
+        "rlnorm: cannot write results to --out 'file/runs': 'file' is a file, not a folder.",
+        "rlnorm: cannot write the page to --write 'no/page.md': there is no folder 'no'.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "function"),
+    [
+        ("fidelity", "rlnorm.study.fidelity", "exact"),
+        ("reference", "rlnorm.study.run", "complete"),
+        ("sb3_table", "rlnorm.study.run", "complete"),
+    ],
+)
+def test_an_interruption_says_how_to_go_on(
+    name: str,
+    module: str,
+    function: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.setattr(f"{module}.{function}", lambda *_: signal.raise_signal(signal.SIGINT))
+    assert started(monkeypatch, tmp_path, name, "--out", "runs") == 130
+    said = capsys.readouterr().err
+    assert said.startswith("rlnorm: interrupted, what is finished is kept. To continue:")
+    assert f"python scripts/{name}.py --out runs" in said
+
+
+def test_a_page_is_written_with_its_figure_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    script.show("text", None, "<svg/>")
+    assert list(tmp_path.iterdir()) == []
+    script.show("text", tmp_path / "page.md", "<svg/>")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"page.md": "text", "page.svg": "<svg/>"}
+    assert capsys.readouterr().out == "text\ntext\n"
