@@ -4,11 +4,19 @@ import os
 import runpy
 import signal
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from rlnorm.study import script
+from rlnorm.study import fidelity, script
+from rlnorm.study.assess import Asked, units
+from rlnorm.study.plan import Unit
+from rlnorm.study.results import StudyResult
+from rlnorm.study.side_by_side import Ours, compare
+from rlnorm.study.store import Store
+from rlnorm.study.study import results
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -71,3 +79,43 @@ def test_a_page_is_written_with_its_figure_beside_it(tmp_path: Path, capsys: pyt
     script.show("text", tmp_path / "page.md", "<svg/>")
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"page.md": "text", "page.svg": "<svg/>"}
     assert capsys.readouterr().out == "text\ntext\n"
+
+
+def test_the_table_of_references_is_run_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def complete(units: Sequence[Unit], store: Store, jobs: int, _: object) -> None:
+        assert jobs == 3
+        for unit in units:
+            row = {"step": 1, "return": [1.0] * 2, "diverged": [False] * 2, "final_return": [1.0, 2.0]}
+            store.write(unit, [row], lambda: 0.0)
+
+    monkeypatch.setattr("rlnorm.study.run.complete", complete)
+    assert started(monkeypatch, tmp_path, "reference", "--seeds", "2", "--jobs", "3", "--write", "page.md") == 0
+    text = (tmp_path / "page.md").read_text()
+    assert "Command: `python scripts/reference.py --seeds 2`; rows computed at commit " in " ".join(text.split())
+    assert len(list((tmp_path / "runs/reference/units").iterdir())) == 5
+    assert capsys.readouterr().out == text + "\n"
+
+
+def test_fidelity_is_run_and_written_with_its_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def study(asked: Sequence[Asked], out: Path, **_: object) -> StudyResult:
+        (one,), store = asked, Store(out)
+        assert one.judged_seeds() == fidelity.SEEDS == 24
+        for unit in units(asked, store):
+            scores = [100.0] * len(unit.seeds)
+            row = {"step": 1, "return": scores, "diverged": [False] * len(scores), "final_return": scores}
+            store.write(unit, [row], lambda: 0.0)
+        return results([(one, store)])
+
+    setting = replace(fidelity.EXACT[1], hidden=(4,), batch=4)
+    monkeypatch.setattr(
+        fidelity, "exact", lambda: [(setting, "ours", list(compare(setting, Ours(setting), updates=100)))]
+    )
+    monkeypatch.setattr("rlnorm.study.study.study", study)
+    assert started(monkeypatch, tmp_path, "fidelity", "--write", "held.md") == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"held.md", "held.svg", "runs"}
+    text = (tmp_path / "held.md").read_text()
+    assert "(held.svg)" in text
+    assert "| none | 10 | float64 | ours |" in text
+    assert (tmp_path / "held.svg").read_text().count(" (n = 24)<") == 3
