@@ -195,7 +195,7 @@ def where_time_goes(norm: str, envs: int, agents: int = AGENTS) -> list[dict[str
     """Milliseconds per update of every piece of the loop (10 environment steps per agent), each timed alone.
 
     An update is compiled whole. Its forward passes, and these with the backward pass, are compiled once more by
-    themselves, so that differences tell the parts. Probes are those of the highest rate, that of runs of 5 000 updates.
+    themselves, so that differences tell the parts. Probes are those of the highest rate, that of runs of 6 000 updates.
     Logging is that of 100 updates with a record each 500 steps, as in runs of 50 000, where episodes end as those of
     random actions do, after 22 steps.
     """

@@ -11,7 +11,7 @@ from rlnorm.dqn.agents import Agents
 from rlnorm.dqn.episodes import Episodes
 from rlnorm.probes import NETWORK, Moments, State, overestimation, plain, probe
 
-MOST, APART = 20, 250  # probes of a run, and updates between two: one takes the time of about ten
+MOST, APART = 20, 300  # probes of a run, and updates between two: one takes the time of about ten
 DIGITS = 4  # of a probe in a record: more would say nothing and fill the store
 
 

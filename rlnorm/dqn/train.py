@@ -100,7 +100,7 @@ def train(
     over the training episodes finished since the last record, NaN if none), loss and q (of scaled rewards; means since
     the last record, NaN before the first update), diverged; and epsilon. The last one also holds final_return: the mean
     of 20 greedy episodes. `probes` of them, spread evenly, also hold probes (layer -> probe -> a number per agent; see
-    `rlnorm.dqn.probing`); None: 20, fewer where there are less than 5 000 updates. Before the last one comes, with
+    `rlnorm.dqn.probing`); None: 20, fewer where there are less than 6 000 updates. Before the last one comes, with
     `save`, agent i is written to the file agent<i>.pt in that folder, and `rlnorm.dqn.load` makes a plain module of it.
     Raises ConfigError with every error at once.
 

@@ -53,7 +53,7 @@ def test_there_are_as_many_as_asked_for_from_the_first_update_on():
 
 
 def test_nothing_said_a_short_run_has_fewer():
-    assert [times_of(updates) for updates in (0, 30, 499, 500, 4_999, 5_000, 10**6)] == [1, 1, 1, 2, 19, 20, 20]
+    assert [times_of(updates) for updates in (0, 30, 599, 600, 5_999, 6_000, 10**6)] == [1, 1, 1, 2, 19, 20, 20]
     assert len(probed(run(probes=None, train_every=1, steps=700, starts=100, hidden=(4,), batch=2))) == 2
 
 
