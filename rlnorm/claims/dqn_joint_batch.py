@@ -10,7 +10,10 @@ JOINT = Question("superior", "joint", "apart", margin=0.05, planted="planted")
 
 
 def parts(env: str) -> Iterator[tuple[str, Part]]:
-    """One batch against two, without and with a target network; all else, the modes too, is the same."""
+    """One batch against two, without and with a target network; modes and all settings are the same.
+
+    What follows from it, and cannot be had apart, is what enters the running statistics that agents act with.
+    """
     for what, target in {"without target": {"target_every": None}, "with target": {}}.items():
         apart: Settings = Arm(norm="batch", recipe="joint", modes={"joint": False}, **target)
         arms = {
@@ -25,7 +28,9 @@ def parts(env: str) -> Iterator[tuple[str, Part]]:
 CLAIM = Claim(
     statement="In DQN with BatchNorm that takes batch statistics for both, it is better to pass s and s' through the "
     "network as one batch than as two: better by 0.05 of the normalized area under the training-return curve, in "
-    "every environment, without a target network and with one.",
+    "every environment, without a target network and with one. The running statistics, with which both act, differ "
+    "with it: of one batch they take in s and s' together, of two first s' and then s without a target network (two "
+    "steps of their average an update), and s alone with one.",
     source="Bhatt et al. 2024 (CrossQ), arXiv:1902.05605",
     notes=(),
     parts={name: part for env in BUDGETS for name, part in parts(env)},
