@@ -145,6 +145,12 @@ def gemm_floor(agents: int, batch: int, sizes: Sequence[int]) -> Callable[[], No
     return products
 
 
+def products_alone(seed: int) -> float:
+    """Environment steps/s of one process if nothing but the matrix products of its updates took time."""
+    torch.set_num_threads(1)
+    return 10 * AGENTS / (timed(gemm_floor(AGENTS, 128, (4, 64, 64, 2)), seconds=3) / 1e3)
+
+
 def population(norm: str, agents: int, replay: Any) -> Any:
     """Compiled agents, and the allocator, as the throughput runs have them."""
     from rlnorm.dqn.agents import Agents
@@ -314,6 +320,7 @@ def main() -> None:
                 for envs in (1, 10):
                     rows += pool.apply(where_time_goes, (norm, envs))
                 rows += [pool.apply(update_beside_floor, (norm, agents)) for agents in (AGENTS, 2 * AGENTS)]
+        rows.append({"case": "steps/s if there were only matrix products", "ours": round(together(products_alone))})
     if "memory" in options.parts:
         rows.append(memory())
     table = Table("case", "ours", "peer", "ratio")
