@@ -19,6 +19,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from rlnorm.networks import mlp
 from rlnorm.population import Population
 from rlnorm.sb3 import DQNPolicy
+from rlnorm.sb3.train import _Watch
 from rlnorm.tasks.environments import Looped
 from tests.dqn.watching import Watched, loop, run
 
@@ -63,7 +64,9 @@ class Theirs:
         self.model.q_net.q_net.load_state_dict(_named(first, self.model))
         self.model.q_net_target.load_state_dict(self.model.q_net.state_dict())
         self._listen()
-        self.model.learn(STEPS)
+        watch = _Watch(STEPS, q_limit=float("inf"))
+        self.model.learn(STEPS, callback=watch, log_interval=STEPS)
+        self.records = watch.records
 
     def _listen(self) -> None:
         buffer, act = self.model.replay_buffer, self.model._sample_action
@@ -133,26 +136,21 @@ class Ours:
         monkeypatch.setattr(loop, "make", Seeded)
         monkeypatch.setattr(loop, "draws", draws)
         monkeypatch.setattr(loop, "evaluate", lambda *_, **__: np.zeros(1))
-        own = {
-            "env": env,
-            "seeds": [0],
-            "rates": [RATE],
-            "steps": STEPS,
-            "hidden": (16, 16),
-            "norm": norm,
-            "envs": envs,
-        }
-        alike = {"recipe": "sb3", "loss": "huber", "clip": CLIP, "epsilon": EPSILON, "probes": 0}
-        run(**{**SETTINGS, **own, **alike, **changes})
+        alike = {"recipe": "sb3", "loss": "huber", "clip": CLIP, "epsilon": EPSILON, "hidden": (16, 16), "norm": norm}
+        own = {"env": env, "seeds": [0], "rates": [RATE], "steps": STEPS, "envs": envs, "probes": 0}
+        self.records = run(**{**SETTINGS, **alike, **own, **changes})
 
 
 def assert_same(theirs: Theirs, ours: Ours, watched: Watched) -> None:
-    """Every transition, every update and, at the end, the weights of both networks."""
+    """Every transition and update, the records that scores are made of and, at the end, the weights."""
     for step, (own, their) in enumerate(zip(watched.added, theirs.stored, strict=True)):
         for name, mine, other in zip(("s", "s'", "action", "reward", "discount"), own, their, strict=True):
             np.testing.assert_allclose(mine[0], other, rtol=1e-6, err_msg=f"{name} at step {step}")
     assert next(ours.left, None) is None
     assert len(watched.updates) == theirs.model._n_updates
+    for mine, other in zip(ours.records, theirs.records, strict=True):
+        for name, value in other.items():
+            np.testing.assert_allclose(np.ravel(mine[name]), value, rtol=1e-3, err_msg=f"{name} at {other['step']}")
     agents = watched.agents
     for network, rows in (
         (theirs.model.q_net, agents.online.parameters),
