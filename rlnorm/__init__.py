@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rlnorm.api import train
 
-__version__ = "0.1.0"
+    __version__: str
+
 __all__ = ["train"]
 
 
 def __getattr__(name: str) -> object:
-    # Everything is imported when it is first asked for: whoever wants one layer does not wait for a study's tools.
-    if name in __all__:
+    # Imported when first asked for, so that code that needs one layer does not load the tools of a study.
+    if name == "train":
         from rlnorm import api
 
-        return getattr(api, name)
+        return api.train
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("rlnorm")
     raise AttributeError(f"module 'rlnorm' has no attribute {name!r}")

@@ -1,35 +1,31 @@
-"""The command line: `rlnorm list | show | run | report | board | train | check-norm | doctor`.
+"""The command line: `rlnorm list | show | run | report | board | train | check-norm | check-claim | doctor`.
 
 Exit codes: 0 done; 1 some units failed, a law is broken, or the doctor found a fault; 2 bad input, nothing written;
 130 interrupted, everything finished is kept.
+
+Each command imports what it needs: `rlnorm list` and `--help` load neither torch nor stable-baselines3.
 """
 
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
-import gymnasium as gym
 import tyro
 from rich.console import Console
 
-from rlnorm import api
-from rlnorm.api import count_errors, find_claims, find_named
 from rlnorm.errors import ConfigError, raise_if_any, unknown, unwritable
-from rlnorm.nn import check
-from rlnorm.study import adhoc, describe, table, tensorboard
-from rlnorm.study import keep as records
-from rlnorm.study.assess import Asked
-from rlnorm.study.claim import PRESETS
-from rlnorm.study.discover import Found
-from rlnorm.study.results import StudyResult
-from rlnorm.study.run import UnitsFailed
-from rlnorm.study.store import Store
-from rlnorm.study.study import Failed, Interrupted, asked_before, errors, out_errors, results, write
-from rlnorm.tasks.environments import id_errors
+from rlnorm.study.claim import PRESETS, DQNEngine, Kind, Preset
+from rlnorm.study.claim.dqn_setting import COMPARISON_STEPS
+from rlnorm.study.claim.load import ClaimFile, by_path, headlines, named, shipped, shipped_folder
 
-KINDS = ("exact", "cost", "effect")
+if TYPE_CHECKING:
+    from rlnorm.study.judge import StudyResult
+    from rlnorm.study.plan import Request
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
 app = tyro.extras.SubcommandApp()
 console = Console(highlight=False)
 
@@ -40,9 +36,9 @@ Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 
 @app.command(name="list")
 def list_claims() -> None:
-    """List all claims: id, kind, the notes that make them, the statement."""
-    for found in find_claims().values():
-        _print(describe.headline(found, _width()))
+    """List all claims: id, kind, the notes that make them, the title."""
+    for line in headlines(shipped_folder()):
+        _print(f"{line.id}  ({line.kind}; {', '.join(line.notes) or 'no note'})\n    {line.title}")
 
 
 @app.command
@@ -52,7 +48,9 @@ def show(claim: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="CLAIM
     Args:
         claim: Its id (see `rlnorm list`), or the path of a file with a claim of your own.
     """
-    _print(describe.page(find_named([claim], find_claims())[0], _width()))
+    from rlnorm.study.report import describe
+
+    _print(describe.page(named([claim], shipped())[0], _width()))
 
 
 def _print(text: str) -> None:
@@ -91,28 +89,30 @@ def run(
         preset: Size of the runs: smoke, quick or full.
         seeds: Judged seeds per arm; the preset's number where not given.
         engine: Run DQN arms through this engine instead of our own: sb3 (stable-baselines3 with our layers).
-        jobs: Units at work at the same time; one per core where not given.
+        jobs: Units that run at the same time; one per core where not given.
         out: Folder of the results; finished work found there is used.
         per_seed: Write single runs to TensorBoard too.
     """
-    available = find_claims()
+    available = shipped()
     counts = {"--seeds": seeds, "--jobs": jobs}
     raise_if_any(_run_errors(claims, part, kind, preset, engine, counts, out, available))
-    _study(_asked(claims, part, kind, preset, seeds, engine, available), out, jobs, per_seed)
+    _study(_requests(claims, part, kind, preset, seeds, engine, available), out, jobs, per_seed)
 
 
-def _asked(
+def _requests(
     claims: Sequence[str],
     part: Sequence[str],
     kind: str | None,
     preset: str,
     seeds: int | None,
     engine: str | None,
-    available: Mapping[str, Found],
-) -> list[Asked]:
-    found = find_named(claims or list(available), available)
-    asked = [Asked(each, preset, tuple(part), seeds, engine=engine) for each in found]  # pyright: ignore[reportArgumentType]
-    return asked if kind is None else [one for each in asked if (one := each.of_kind(kind))]  # pyright: ignore[reportArgumentType]
+    available: Mapping[str, ClaimFile],
+) -> "list[Request]":
+    from rlnorm.study.plan import Request
+
+    files = named(claims or list(available), available)
+    asked = [Request(each, cast(Preset, preset), tuple(part), seeds, cast(DQNEngine | None, engine)) for each in files]
+    return asked if kind is None else [one for each in asked if (one := each.of_kind(cast(Kind, kind)))]
 
 
 def _run_errors(
@@ -123,12 +123,15 @@ def _run_errors(
     engine: str | None,
     counts: Mapping[str, int | None],
     out: Path,
-    available: Mapping[str, Found],
+    available: Mapping[str, ClaimFile],
 ) -> Iterator[str]:
+    from rlnorm.api import count_errors
+    from rlnorm.study.study import errors, out_errors
+
     good = list(claims)
     for claim in claims:
         try:
-            find_named([claim], available)
+            named([claim], available)
         except ConfigError as error:
             good.remove(claim)
             yield from error.sentences
@@ -142,8 +145,8 @@ def _run_errors(
     if preset not in PRESETS or kind not in (None, *KINDS) or not (good or (kind and not claims)):
         yield from out_errors(out)
         return
-    wrong = list(errors(_asked(good, part, None if claims else kind, preset, None, engine, available), out))
-    if not wrong and not _asked(good, part, kind, preset, None, engine, available):
+    wrong = list(errors(_requests(good, part, None if claims else kind, preset, None, engine, available), out))
+    if not wrong and not _requests(good, part, kind, preset, None, engine, available):
         which = "of the claims named" if claims else "of the claims"
         yield f"none {which} has parts of kind {kind!r} here; `rlnorm show CLAIM` shows a claim's parts."
     yield from wrong
@@ -155,7 +158,7 @@ def train(
     env: str = "CartPole-v1",
     norms: str = "none,layer,batch",
     seeds: int = 16,
-    steps: int = adhoc.DEFAULT_STEPS,
+    steps: int = COMPARISON_STEPS,
     lr: float | None = None,
     jobs: int | None = None,
     out: Path = Path("runs/train"),
@@ -173,22 +176,30 @@ def train(
         out: Folder of the results; finished work found there is used.
         per_seed: Write single runs to TensorBoard too.
     """
+    from rlnorm import api
+    from rlnorm.study.plan.request import compared
+
     names = [name.strip() for name in norms.split(",")]
     raise_if_any(api.train_errors(env, names, seeds, steps, lr, jobs, out))
-    _study([adhoc.compare(env, names, seeds, steps, lr)], out, jobs, per_seed)
+    _study([compared(env, names, seeds, steps, lr)], out, jobs, per_seed)
 
 
-def _study(asked: Sequence[Asked], out: Path, jobs: int | None, per_seed: bool) -> None:
+def _study(requests: "Sequence[Request]", out: Path, jobs: int | None, per_seed: bool) -> None:
+    from rlnorm import api
+    from rlnorm.study.study import Failed
+
     try:
-        result = api.ask(asked, out, jobs, console, per_seed)
+        result = api.ask(requests, out, jobs, console, per_seed)
     except Failed as error:
         _conclude(error.result, out)
         raise
     _conclude(result, out)
 
 
-def _conclude(result: StudyResult, out: Path) -> None:
-    table.show(result, console)
+def _conclude(result: "StudyResult", out: Path) -> None:
+    from rlnorm.study.report import terminal
+
+    terminal.show(result, console)
     console.print(f"\nReport:      {out / 'report.html'}", markup=False, soft_wrap=True)
     console.print(f"TensorBoard: rlnorm board {shlex.quote(str(out))}", markup=False, soft_wrap=True)
 
@@ -208,8 +219,13 @@ def report(
         keep: Write a page and the scores of each claim there too, as small text files to commit or to send.
         per_seed: Write single runs to TensorBoard too.
     """
+    from rlnorm.study.report import markdown, write
+    from rlnorm.study.run import Store
+    from rlnorm.study.run.history import asked_before
+    from rlnorm.study.study import results
+
     raise_if_any([*_folder_errors(directory), *([] if keep is None else unwritable("results", "--keep", keep))])
-    asked, lost = asked_before(directory, find_claims())
+    asked, lost = asked_before(directory, shipped())
     for sentence in lost:
         console.print(sentence, style="yellow", markup=False)
     if not asked:
@@ -219,7 +235,7 @@ def report(
     write(result, directory, per_seed)
     _conclude(result, directory)
     if keep is not None:
-        written = ", ".join(map(str, records.keep(result, keep)))
+        written = ", ".join(map(str, markdown.keep(result, keep)))
         console.print(f"Kept:        {written}", markup=False, soft_wrap=True)
 
 
@@ -235,21 +251,42 @@ def board(
     Args:
         directory: Folder of a study.
     """
+    from rlnorm.study.report import tensorboard
+
     raise_if_any(_folder_errors(directory))
     tensorboard.board(directory, port)
 
 
 @app.command(name="check-norm")
 def check_norm(norm: tyro.conf.Positional[Path], /) -> None:
-    """Hold a norm of one's own to the laws that rlnorm's norms obey: adjoint, derivatives, modes, invariances, ...
+    """Hold your own norm to the laws that rlnorm's norms obey.
 
     Args:
         norm: Its file, which ends in NORM = Norm(...).
     """
+    from rlnorm.nn import check
+
     report = check.check_norm(norm)
     console.print(str(report), markup=False)
     if not report.holds:
         sys.exit(1)
+
+
+@app.command(name="check-claim")
+def check_claim(claim: tyro.conf.Positional[Path], /) -> None:
+    """Hold your own claim to the rules that rlnorm's claims obey; nothing is run.
+
+    Args:
+        claim: Its file, which ends in CLAIM = Claim(...).
+    """
+    from rlnorm.study.claim.validate import errors
+
+    found = by_path(claim)
+    raise_if_any(errors(found.claim))
+    parts = len(found.claim.parts)
+    console.print(
+        f"{found.id}: {found.claim.title}. {parts} {'part' if parts == 1 else 'parts'}, no errors.", markup=False
+    )
 
 
 @app.command
@@ -271,9 +308,11 @@ def doctor(
         algo: Algorithm that saved it, such as dqn; told by its settings where not given.
         env: A gymnasium environment to act in, by id, for data to hold the running statistics against.
     """
-    # Here, so that no other command waits for stable-baselines3.
+    import gymnasium as gym
+
     from rlnorm.doctor import check
     from rlnorm.doctor.load import load, load_errors
+    from rlnorm.tasks.environments import id_errors
 
     raise_if_any([*load_errors(model, trust, algo), *([] if env is None else id_errors(env))])
     report = check(load(model, trust, algo), None if env is None else gym.make(env))
@@ -298,23 +337,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def guarded(action: Callable[[], object], command: str) -> int:
-    """Do `action` -> the exit code; what went wrong is said on standard error. `command` is what does it again."""
+    """Do `action` -> the exit code; errors go to standard error. `command` is what to type to do it again."""
     try:
         action()
     except ConfigError as error:
         return _fail(2, *error.sentences)
-    except UnitsFailed as error:
-        failed = [f"failed: {sentence}" for sentence in error.sentences]
-        count = f"{len(failed)} {'unit' if len(failed) == 1 else 'units'} failed"
-        return _fail(1, *failed, f"{count}; the others are kept. To try again:\n  {command}")
-    except Interrupted as stop:
-        done = f"{stop.done} of {stop.done + stop.left} units finished and kept"
-        return _fail(130, f"interrupted, {done}. To continue:\n  {command}")
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         return _fail(130, f"interrupted, what is finished is kept. To continue:\n  {command}")
     except OSError as error:
         return _fail(1, f"{error.filename or 'a file'}: {error.strerror or error}. What is finished is kept.")
+    except Exception as error:
+        return _ended_early(error, command)
     return 0
+
+
+def _ended_early(error: Exception, command: str) -> int:
+    """The exit code of a study that could not be finished; other exceptions go on."""
+    # A command that got this far has imported these; one that did not cannot have raised them.
+    from rlnorm.study.run import UnitsFailed
+    from rlnorm.study.study import Interrupted
+
+    if isinstance(error, UnitsFailed):
+        failed = [f"failed: {sentence}" for sentence in error.sentences]
+        count = f"{len(failed)} {'unit' if len(failed) == 1 else 'units'} failed"
+        return _fail(1, *failed, f"{count}; the others are kept. To try again:\n  {command}")
+    if isinstance(error, Interrupted):
+        done = f"{error.done} of {error.done + error.left} units finished and kept"
+        return _fail(130, f"interrupted, {done}. To continue:\n  {command}")
+    raise error
 
 
 def _fail(code: int, *sentences: str) -> int:

@@ -149,19 +149,18 @@ def iqm(x: Array) -> float:
 
 
 def wilson(count: int, n: int, level: float = 0.95) -> Interval:
-    """Share count/n with Wilson's score interval (1927, JASA 22:209). ValueError unless 0 <= count <= n and n > 0."""
+    """Proportion count/n with Wilson's score interval (1927, JASA 22:209).
+
+    ValueError unless 0 <= count <= n and n > 0.
+    """
     if not 0 <= count <= n or n == 0:
-        raise ValueError(f"a share needs 0 <= count <= n and n > 0, got count {count}, n {n}")
-    z = _z(level)
-    share = count / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    low = 0.0 if count == 0 else float(centre - half)
-    high = 1.0 if count == n else float(centre + half)
-    return Interval(share, low, high)
+        raise ValueError(f"a proportion needs 0 <= count <= n and n > 0, got count {count}, n {n}")
+    found = distributions.binomtest(count, n).proportion_ci(level, method="wilson")
+    # At the ends the formula gives 0 and 1 but for rounding.
+    return Interval(count / n, 0.0 if count == 0 else float(found.low), 1.0 if count == n else float(found.high))
 
 
-def share_difference(count_x: int, n_x: int, count_y: int, n_y: int, level: float = 0.95) -> Interval:
+def proportion_difference(count_x: int, n_x: int, count_y: int, n_y: int, level: float = 0.95) -> Interval:
     """count_x/n_x - count_y/n_y, independent arms, with Newcombe's hybrid score interval.
 
     Newcombe 1998, Stat. Med. 17:873, method 10. Made for small counts, 0 and n included: none of 8 against none of 8
@@ -197,6 +196,13 @@ def probability_of_improvement(x: Array, y: Array, level: float = 0.95) -> Inter
     low = 0.0 if estimate == 0 else optimize.root_scalar(excess, bracket=below, method="brentq").root
     high = 1.0 if estimate == 1 else optimize.root_scalar(excess, bracket=above, method="brentq").root
     return Interval(estimate, float(low), float(high))
+
+
+def forward_filled(values: Array) -> Array:
+    """NaNs replaced by the last value before them along the last axis; those before the first value stay. (..., T)."""
+    known = np.isfinite(values)
+    last = np.maximum.accumulate(np.where(known, np.arange(values.shape[-1]), -1), axis=-1)
+    return np.where(last >= 0, np.take_along_axis(values, np.maximum(last, 0), axis=-1), np.nan)
 
 
 def equivalent(at90: Interval, least: float, most: float) -> bool:

@@ -6,34 +6,34 @@ The curves are written beside the page: docs/results/fidelity.svg.
 """
 
 import sys
-from argparse import Namespace
 from pathlib import Path
+from typing import Annotated
 
 import torch
+import tyro
 from rich.console import Console
 
 from rlnorm.cli import guarded
-from rlnorm.study import fidelity, script
-from rlnorm.study.assess import Asked
-from rlnorm.study.discover import by_path
-from rlnorm.study.study import commit, study
+from rlnorm.study.claim.load import by_path
+from rlnorm.study.plan import Request
+from rlnorm.study.plan.unit import commit
+from rlnorm.study.study import study
+from rlnorm.validation import runs
+from rlnorm.validation.options import Options, read, show, typed
+
+DEFAULTS = Options(Path("runs/fidelity"))
 
 
-def main() -> int:
+def main(options: Annotated[Options, tyro.conf.arg(name="")] = DEFAULTS) -> None:
     """Compare updates, run what is missing, then print and write the page."""
-    asked = script.options(__doc__, "runs/fidelity")
-    return guarded(lambda: _run(asked), script.typed())
-
-
-def _run(asked: Namespace) -> None:
-    script.check(asked)
+    options.check()
     torch.set_num_threads(1)
-    exactly = fidelity.exact()
-    whole = Asked(by_path(fidelity.__file__), "full", seeds=fidelity.SEEDS)
-    result = study([whole], asked.out, jobs=asked.jobs, console=Console()).claims[0]
-    name = (asked.write or Path("fidelity.md")).stem
-    script.show(fidelity.page(exactly, result, commit(), f"{name}.svg"), asked.write, fidelity.draw(result))
+    exactly = runs.exact()
+    whole = Request(by_path(runs.__file__), "full", seeds=runs.SEEDS)
+    result = study([whole], options.out, jobs=options.jobs, console=Console()).claims[0]
+    figure = (options.write or Path("fidelity.md")).with_suffix(".svg").name
+    show(runs.page(exactly, result, commit(), figure), options.write, runs.draw(result))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(read(main, __doc__), typed()))

@@ -3,37 +3,38 @@
 python scripts/note_formulas.py --out runs/formulas
 """
 
-import argparse
-import shlex
 import sys
 from pathlib import Path
 
+import tyro
 from rich.console import Console
 
 from rlnorm import api
 from rlnorm.cli import guarded
 from rlnorm.errors import ConfigError
-from rlnorm.study.assess import Asked
-from rlnorm.study.exact import page
-from rlnorm.study.study import verdicts
+from rlnorm.study.claim.load import named, shipped
+from rlnorm.study.plan import Request
+from rlnorm.study.report.formulas import page
+from rlnorm.study.report.verdicts import listed
+from rlnorm.validation.options import read, typed
 
 
-def put_to_the_test(claims: list[str], out: Path, jobs: int | None) -> None:
-    """Run the exact parts of the exact claims, and print the page."""
-    known = api.find_claims()
-    found = api.find_named(claims or list(known), known)
-    asked = [one for each in found if (one := Asked(each, "full").of_kind("exact"))]
-    if not asked:
+def main(claims: tyro.conf.Positional[tuple[str, ...]] = (), out: Path = Path("runs/formulas"), jobs: int = 0) -> None:
+    """Run the exact parts of the exact claims, and print the page.
+
+    Args:
+        claims: Only these; all where none is named.
+        out: Folder of the results.
+        jobs: Units that run at the same time; 0: one per core.
+    """
+    known = shipped()
+    files = named(claims or list(known), known)
+    requests = [one for each in files if (one := Request(each, "full").of_kind("exact"))]
+    if not requests:
         raise ConfigError(f"none of {', '.join(claims)} is about a formula; `rlnorm run` tests them.")
-    result = api.ask(asked, out, jobs, Console(stderr=True, highlight=False))
-    print(page({one.found.id: one.claim for one in asked}, verdicts(result)), end="")
+    result = api.ask(requests, out, jobs or None, Console(stderr=True, highlight=False))
+    print(page({one.id: one.claim for one in requests}, listed(result)), end="")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("claims", nargs="*", help="only these")
-    parser.add_argument("--out", type=Path, default=Path("runs/formulas"))
-    parser.add_argument("--jobs", type=int)
-    given = parser.parse_args()
-    command = shlex.join(["python", *sys.argv])
-    sys.exit(guarded(lambda: put_to_the_test(given.claims, given.out, given.jobs), command))
+    sys.exit(guarded(read(main, __doc__), typed()))

@@ -5,19 +5,20 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from rlnorm.api import find_claims
-from rlnorm.study.assess import Asked, assess
-from rlnorm.study.report import figures
-from rlnorm.study.report.style import colours
-from rlnorm.study.store import Store
+from rlnorm.study.claim.load import shipped
+from rlnorm.study.judge import assess
+from rlnorm.study.plan import Request, plan
+from rlnorm.study.report.html import figures
+from rlnorm.study.report.html.style import colours
+from rlnorm.study.run import Store
 
 NAMES = {"none": "no norm", "layer": "LayerNorm", "batch": "BatchNorm"}
 
 
 def main(directory: Path, target: Path) -> None:
     """Mean training return with its 95 % band, one line per norm, as the preset `quick` left it in `directory`."""
-    found, store = find_claims(), Store(directory, any_version=True)
-    results = [assess(Asked(found[name], "quick"), store) for name in ("dqn-ln", "dqn-bn")]
+    found, store = shipped(), Store(directory, any_version=True)
+    results = [assess(plan(Request(found[name], "quick"), store.records), store.find) for name in ("dqn-ln", "dqn-bn")]
     curves = {name: arm.curves["return"] for result in results for name, arm in result.parts[0].arms.items()}
 
     def draw(figure: Figure) -> None:

@@ -4,30 +4,27 @@ python scripts/reference.py --seeds 16 --out runs/reference --write docs/results
 """
 
 import sys
-from argparse import Namespace
+from pathlib import Path
+from typing import Annotated
 
+import tyro
 from rich.console import Console
 
 from rlnorm.cli import guarded
-from rlnorm.study import script
-from rlnorm.study.reference import table, units
-from rlnorm.study.run import complete
-from rlnorm.study.store import Store
-from rlnorm.study.study import commit
+from rlnorm.study.plan.unit import commit
+from rlnorm.study.run import Store, complete
+from rlnorm.validation.options import Options, read, show, typed
+from rlnorm.validation.published import page, units
+
+DEFAULTS = Options(Path("runs/reference"))
 
 
-def main() -> int:
-    """Run what is missing, then print and write the table."""
-    asked = script.options(__doc__, "runs/reference", seeds=16)
-    command = f"python scripts/reference.py --seeds {asked.seeds}"
-    return guarded(lambda: _run(asked, command), script.typed())
-
-
-def _run(asked: Namespace, command: str) -> None:
-    script.check(asked)
-    complete(units(asked.seeds), store := Store(asked.out), asked.jobs, Console())
-    script.show(table(asked.seeds, store, commit(), command), asked.write)
+def main(options: Annotated[Options, tyro.conf.arg(name="")] = DEFAULTS, seeds: int = 16) -> None:
+    """Run what is missing, then print and write the page."""
+    options.check(seeds=seeds)
+    complete(units(seeds), store := Store(options.out), options.jobs, Console())
+    show(page(seeds, store, commit(), f"python scripts/reference.py --seeds {seeds}"), options.write)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(read(main, __doc__), typed()))

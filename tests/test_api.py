@@ -10,8 +10,9 @@ from rich.console import Console
 import rlnorm
 from rlnorm import api
 from rlnorm.errors import ConfigError
-from rlnorm.study import discover
-from rlnorm.study.assess import Asked
+from rlnorm.study.claim import load
+from rlnorm.study.plan import Request
+from rlnorm.study.run.history import asked_before
 
 NORM = """
 from torch import nn
@@ -73,11 +74,11 @@ def test_the_package_has_no_other_doors():
 def test_a_folder_keeps_what_was_asked_there(tmp_path: Path):
     console = Console(file=(tmp_path / "said").open("w"), width=80)
     for name in ("first", "second"):
-        asked = Asked(discover.by_path(tiny.effect(tmp_path, name)), "smoke")
+        asked = Request(load.by_path(tiny.effect(tmp_path, name)), "smoke")
         result = api.ask([asked], tmp_path / "out", 1, console)
     assert [claim.id for claim in result.claims] == ["first", "second"]
     (tmp_path / "first.py").unlink()
-    assert [one.found.id for one in api.kept(tmp_path / "out")] == ["second"]
+    assert [one.id for one in asked_before(tmp_path / "out", {})[0]] == ["second"]
     api.ask([asked], tmp_path / "out", 1, console)
     console.file.close()
     assert "claim 'first', asked here before, is left out" in " ".join((tmp_path / "said").read_text().split())

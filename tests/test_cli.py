@@ -12,7 +12,8 @@ import pytest
 import tiny
 
 from rlnorm import cli, nn
-from rlnorm.study import study as study_module
+from rlnorm.study.claim.load import shipped
+from rlnorm.study.run import history
 
 Run = Callable[..., tuple[int, str, list[str]]]
 
@@ -37,6 +38,7 @@ def rlnorm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 
 OUT = "elsewhere/results"
+COMMANDS = ("list", "show", "run", "report", "board", "train", "check-norm", "check-claim", "doctor")
 BAD_INPUT = {
     "claim": (["run", "dqn-lm"], ["unknown claim 'dqn-lm'. Did you mean 'dqn-ln'? Expected an id that `rlnorm list`"]),
     "claim shown": (["show", "bn_relu"], ["unknown claim 'bn_relu'. Did you mean 'bn-relu'?"]),
@@ -124,7 +126,7 @@ class TestUnwritableFolder:
 
     def test_without_permission(self, rlnorm: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         (tmp_path / "locked").mkdir()
-        monkeypatch.setattr(study_module.os, "access", lambda path, mode: Path(path).name != "locked")
+        monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "locked")
         code, _, err = rlnorm("run", "bn-identity", "--out", "locked/results")
         assert code == 2
         assert err == ["rlnorm: cannot write results to --out 'locked/results': no permission in 'locked'."]
@@ -134,7 +136,7 @@ class TestUnwritableFolder:
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(study_module, "write_atomically", full)
+        monkeypatch.setattr(history, "write_atomically", full)
         code, _, err = rlnorm("run", "bn-identity", "--out", OUT)
         assert (code, err) == (2, [f"rlnorm: cannot write results to --out '{OUT}': No space left on device."])
 
@@ -175,28 +177,31 @@ def test_list_shows_every_claim_within_eighty_columns(rlnorm: Run):
     code, out, _ = rlnorm("list")
     assert code == 0
     heads = [line.split("  (")[0] for line in out.splitlines() if line[:1].strip()]
-    assert heads == sorted(cli.find_claims())
-    assert "dqn-ln  (effect; N0)" in out
+    assert heads == sorted(shipped())
+    assert f"dqn-ln  (effect; N0)\n    {shipped()['dqn-ln'].claim.title}\n" in out
+    assert all(each.claim.title in out for each in shipped().values())
     assert max(map(len, out.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("claim", cli.find_claims())
+@pytest.mark.parametrize("claim", shipped())
 def test_show_fits_eighty_columns_and_names_every_part(rlnorm: Run, claim: str):
     code, out, _ = rlnorm("show", claim)
     assert code == 0
-    assert out.splitlines()[0] == claim
+    assert out.splitlines()[0] == f"{claim}: {shipped()[claim].claim.title}"
     assert max(map(len, out.splitlines())) <= 80
     text = " ".join(out.split())
-    assert all(" ".join(f"* {name} (".split()) in text for name in cli.find_claims()[claim].claim.parts)
+    assert all(" ".join(f"* {name} (".split()) in text for name in shipped()[claim].claim.parts)
     assert "<lambda>" not in text
     assert "Question(" not in text
 
 
-@pytest.mark.parametrize("words", [[], ["run"], ["train"], ["show"], ["report"], ["board"], ["list"]], ids=" ".join)
+@pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS)], ids=" ".join)
 def test_help_fits_eighty_columns(rlnorm: Run, words: list[str]):
     code, out, _ = rlnorm(*words, "--help")
     assert code == 0
-    assert max(map(len, out.splitlines())) <= 80
+    usage, *lines = out.splitlines()
+    assert usage.startswith("usage: rlnorm")  # tyro leaves this one line to the terminal to wrap
+    assert max(map(len, lines)) <= 80
 
 
 def test_what_tyro_cannot_read_is_exit_code_2(rlnorm: Run, tmp_path: Path):
@@ -367,7 +372,7 @@ class TestAClaimOfOnesOwn:
         tiny.effect(tmp_path, "my_claim")
         code, out, _ = rlnorm("show", "my_claim.py")
         assert code == 0
-        assert out.startswith("my-claim\nOf my_claim: LayerNorm is better.\n")
+        assert out.startswith("my-claim: LayerNorm is better\nOf my_claim: LayerNorm is better.\n")
 
 
 class TestCheckNorm:
@@ -392,6 +397,95 @@ class TestCheckNorm:
         code, _, told = rlnorm("check-norm", "nowhere.py")
         assert code == 2
         assert "no norm file at 'nowhere.py'" in told[0]
+
+
+CLAIM_OF_ERRORS = """
+from rlnorm.study.claim import Claim, Effect, Exact, Question, supervised_experiment
+
+STEPS = {"smoke": 3, "quick": 3, "full": 3}
+CLAIM = Claim(
+    title="one two three four five six seven eight nine",
+    statement="",
+    source="nowhere",
+    kind="effcet",
+    parts={
+        "misnamed": Effect(
+            experiment=supervised_experiment(steps=STEPS, dataset="digits", lr=0.05, batch=0),
+            arms={"none": {}, "layer": {"norm": "lyer"}},
+            metric="acuracy",
+            question=Question(asks="superior", treatment="lare", reference="none", margin=-1.0),
+            decisive=False,
+        ),
+        "algebra": Exact(
+            statement="0 = 0", formula=abs, truth=abs, draw=dict, scale=abs, cases=0, tolerance=-1.0, decisive=False
+        ),
+    },
+)
+"""
+
+
+class TestCheckClaim:
+    def test_a_good_claim_is_said_to_be_one(self, rlnorm: Run, tmp_path: Path):
+        file = tiny.effect(tmp_path, "my_claim")
+        assert rlnorm("check-claim", file) == (0, "my-claim: LayerNorm is better. 1 part, no errors.\n", [])
+        work = tiny.own(tmp_path, SLOW, ["quick", "slow"])
+        assert rlnorm("check-claim", work) == (0, "work: Work to do. 2 parts, no errors.\n", [])
+        assert {path for path in tmp_path.iterdir() if path.name != "__pycache__"} == {file, work}
+
+    def test_every_error_is_said_at_once_and_nothing_written(self, rlnorm: Run, tmp_path: Path):
+        file = tmp_path / "wrong.py"
+        file.write_text(CLAIM_OF_ERRORS)
+        code, out, err = rlnorm("check-claim", "wrong.py")
+        expected = (
+            "title must have 1 to 8 words, got 'one two three four five six seven eight nine'.",
+            "statement is empty; expected a sentence.",
+            "unknown kind 'effcet'. Did you mean 'effect'?",
+            "no part is decisive, so nothing could decide the claim",
+            "part 'misnamed': the treatment is no arm: unknown arm 'lare'. Did you mean 'layer'?",
+            "part 'misnamed': the question does not ask about every arm: 'layer' would be run for nothing.",
+            "part 'misnamed': the margin of a difference is at least 0, got -1.",
+            "part 'misnamed': unknown metric 'acuracy'. Did you mean 'accuracy'?",
+            "part 'algebra': cases must be at least 1, got 0.",
+            "part 'algebra': tolerance must be at least 0, got -1.0.",
+            "part 'misnamed': arm layer: unknown norm 'lyer'. Did you mean 'layer'?",
+        )
+        assert (code, out) == (2, "")
+        said = [line.removeprefix("rlnorm: ") for line in err]
+        assert all(any(line.startswith(piece) for line in said) for piece in expected), err
+        assert any(line.startswith("part 'misnamed': ") and "batch" in line for line in said), err
+        assert len(said) == len(expected) + 1, err
+        assert {path for path in tmp_path.iterdir() if path.name != "__pycache__"} == {file}
+
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [
+            (None, "no claim file at"),
+            ("CLAIM = 3", "declares no claim; expected it to end in CLAIM = Claim(...), got 3."),
+            ("import nonsense_that_is_nowhere", "does not import: ModuleNotFoundError"),
+        ],
+    )
+    def test_a_file_that_holds_none(self, rlnorm: Run, tmp_path: Path, text: str | None, told: str):
+        if text is not None:
+            (tmp_path / "empty.py").write_text(text)
+        code, out, err = rlnorm("check-claim", "empty.py")
+        assert (code, out, len(err)) == (2, "", 1)
+        assert told in err[0]
+
+
+@pytest.mark.parametrize("words", [["list"], ["--help"]], ids=" ".join)
+def test_what_only_shows_text_loads_no_heavy_library(tmp_path: Path, words: list[str]):
+    code = (
+        "import sys\nfrom rlnorm.cli import main\n"
+        f"try:\n    main({words!r})\nexcept SystemExit as stop:\n    assert not stop.code\n"
+        "print('HEAVY', *({'torch', 'stable_baselines3'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    *shown, last = done.stdout.splitlines()
+    assert len(shown) > 10
+    assert last == "HEAVY"
 
 
 def test_every_case_of_bad_input_that_was_asked_for_is_here():

@@ -1,4 +1,7 @@
-"""The house keeps its shape: layers, lengths, a test for every module, the catalogue's claims, no hidden randomness."""
+"""The house keeps its shape: rooms, no circles, a test for every module, the catalogue's claims, no hidden randomness.
+
+One test per rule; each lists every offender.
+"""
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rlnorm.api import find_claims
+from rlnorm.study.claim.load import shipped
+from rlnorm.study.plan.sources import imported_names
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "rlnorm"
@@ -14,87 +18,153 @@ MODULES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE
 SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 TESTS = {path.relative_to(ROOT / "tests").as_posix(): path for path in sorted((ROOT / "tests").rglob("*.py"))}
 
-# From the lowest up; a file imports from its own package and from what stands before it.
-LAYERS = (
-    ("errors", "compiling"),
+# From the lowest up. A file imports from its own room and from rooms on lower lines, nothing else.
+ROOMS = (
+    ("errors",),
+    ("compiling", "files", "loading"),
     ("nn", "textbook", "stats"),
     ("probes",),
     ("networks", "optimizers"),
     ("population", "tasks"),
     ("supervised", "dqn", "sb3", "doctor"),
-    ("study",),
-    ("claims",),
+    ("study.claim",),
+    ("study.plan",),
+    ("study.run",),
+    ("study.judge",),
+    ("study.report",),
+    ("study.study",),
+    ("claims", "validation"),
     ("api",),
     ("cli",),
 )
-HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
+HEIGHT = {name: height for height, names in enumerate(ROOMS) for name in names}
 
 
-def imported(text: str) -> set[str]:
-    """Every module that a file imports anywhere in it, names imported from a package counted as its modules."""
-    found = set[str]()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Import):
-            found |= {name.name for name in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, "imports are absolute"
-            found |= {f"{node.module}.{name.name}" for name in node.names} | {node.module or ""}
+def module_name(path: str) -> str:
+    """rlnorm/nn/batch.py -> nn.batch; rlnorm/nn/__init__.py -> nn."""
+    return path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+
+
+def room_of(module: str) -> str | None:
+    """The room of a module of rlnorm, by its name without `rlnorm.`; None where it has none."""
+    parts = module.split(".")
+    named = (".".join(parts[:length]) for length in (2, 1))
+    return next((room for room in named if room in HEIGHT), None)
+
+
+def climbs(module: str, text: str) -> list[str]:
+    """What a module imports from a room above its own or beside it, or from outside the package's house."""
+    found, own = set[str](), room_of(module)
+    for name in imported_names(ast.parse(text)):
+        top, _, inside = name.partition(".")
+        if top in ("runs", "scripts", "tests"):
+            found.add(name)
+        room = room_of(inside) if top == "rlnorm" else None
+        if room and own and room != own and HEIGHT[room] >= HEIGHT[own]:
+            found.add(room)
+    return sorted(found)
+
+
+def circle(imports: Mapping[str, Iterable[str]]) -> list[str]:
+    """The modules of one circle of imports, in order; empty where there is none."""
+    done, path = set[str](), list[str]()
+
+    def visit(module: str) -> list[str]:
+        if module in path:
+            return path[path.index(module) :]
+        if module in done:
+            return []
+        path.append(module)
+        for each in imports.get(module, ()):
+            if found := visit(each):
+                return found
+        path.pop()
+        done.add(module)
+        return []
+
+    return next((found for module in imports if (found := visit(module))), [])
+
+
+def imports_between(modules: Mapping[str, str]) -> dict[str, list[str]]:
+    """module -> the modules that it imports, all without `rlnorm.`; names taken from a package count as the package."""
+    found: dict[str, list[str]] = {}
+    for module, text in modules.items():
+        names = {name.removeprefix("rlnorm.") for name in imported_names(ast.parse(text)) if name.startswith("rlnorm.")}
+        # `from room import module` means the module, not the room's __init__.
+        packages = {name.rpartition(".")[0] for name in names if name in modules}
+        found[module] = sorted((names & modules.keys()) - (packages - _taken(text, modules)) - {module})
     return found
 
 
-def climbs(package: str, text: str) -> list[str]:
-    """What a file of `package` (a folder or a module of rlnorm) imports from above, or from beside it."""
-    parts = [name.split(".") for name in imported(text)]
-    outside = {".".join(each) for each in parts if each[0] in ("runs", "scripts", "tests")}
-    inside = {each[1] for each in parts if each[0] == "rlnorm" and len(each) > 1}
-    above = {name for name in inside & HEIGHT.keys() if name != package and HEIGHT[name] >= HEIGHT[package]}
-    return sorted(outside | above)
+def _taken(text: str, modules: Mapping[str, str]) -> set[str]:
+    """The packages from which a name that is no module is imported."""
+    return {
+        node.module.removeprefix("rlnorm.")
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("rlnorm.")
+        for name in node.names
+        if f"{node.module}.{name.name}".removeprefix("rlnorm.") not in modules
+    }
 
 
-class TestLayers:
-    @pytest.mark.parametrize("module", [name for name in MODULES if name != "__init__.py"])
-    def test_a_file_imports_from_below(self, module: str):
-        assert climbs(module.removesuffix(".py").split("/")[0], MODULES[module].read_text()) == []
+class TestRooms:
+    def test_a_file_imports_from_its_own_room_and_from_rooms_below(self):
+        # The door of the package, `rlnorm/__init__.py`, and that of `study` stand in no room.
+        found = {name: climbs(module_name(name), path.read_text("utf-8")) for name, path in MODULES.items()}
+        assert {name: above for name, above in found.items() if above} == {}
 
-    def test_every_package_has_a_layer(self):
-        assert {name.removesuffix(".py").split("/")[0] for name in MODULES} - {"__init__"} <= set(HEIGHT)
+    def test_every_module_stands_in_a_room(self):
+        assert [name for name in MODULES if not room_of(module_name(name))] == ["__init__.py", "study/__init__.py"]
 
-    def test_the_door_of_the_package_imports_only_when_asked(self):
-        body = ast.parse(MODULES["__init__.py"].read_text()).body
-        assert not [
-            node for node in body if isinstance(node, ast.Import | ast.ImportFrom) and "rlnorm" in ast.unparse(node)
-        ]
+    def test_every_room_has_a_docstring_that_says_what_it_is_for(self):
+        folders = {path.parent for path in MODULES.values()}
+        inits = {folder: folder / "__init__.py" for folder in folders}
+        assert [folder.name for folder, init in inits.items() if not init.is_file()] == []
+        texts = {folder.name: ast.get_docstring(ast.parse(init.read_text("utf-8"))) for folder, init in inits.items()}
+        assert [name for name, text in texts.items() if not text or not text.split("\n")[0].endswith((".", "?"))] == []
+
+    def test_no_module_imports_itself_through_others(self):
+        texts = {module_name(name): path.read_text("utf-8") for name, path in MODULES.items() if name != "__init__.py"}
+        assert circle(imports_between(texts)) == []
+
+    def test_the_doors_import_only_when_asked(self):
+        for door in ("__init__.py", "study/__init__.py"):
+            body = ast.parse(MODULES[door].read_text("utf-8")).body
+            assert [
+                each for each in body if isinstance(each, ast.Import | ast.ImportFrom) and "rlnorm" in ast.unparse(each)
+            ] == []
 
     @pytest.mark.parametrize(
-        ("package", "line", "said"),
+        ("module", "line", "said"),
         [
-            ("nn", "from rlnorm.study import plan", ["study"]),
-            ("nn", "from rlnorm import networks", ["networks"]),
-            ("dqn", "import rlnorm.supervised.train", ["supervised"]),
-            ("study", "def f():\n    from rlnorm.claims import dqn_ln", ["claims"]),
-            ("study", "from runs.study import x", ["runs.study", "runs.study.x"]),
+            ("nn.batch", "from rlnorm.study.plan import Unit", ["study.plan"]),
+            ("nn.batch", "from rlnorm import networks", ["networks"]),
+            ("dqn.train", "import rlnorm.supervised.train", ["supervised"]),
+            ("study.claim.load", "def f():\n    from rlnorm.claims import dqn_ln", ["claims"]),
+            ("study.claim.load", "from rlnorm.study.run import Store", ["study.run"]),
+            (
+                "study.judge.rules",
+                "from rlnorm.study import report\nimport rlnorm.study.study",
+                ["study.report", "study.study"],
+            ),
+            ("study.report.csv", "from runs.study import x", ["runs.study", "runs.study.x"]),
             ("cli", "import scripts.bench_dqn", ["scripts.bench_dqn"]),
-            ("study", "from rlnorm.nn import NORMS\nimport rlnorm\nimport numpy", []),
-            ("study", "from rlnorm.study.plan import Unit", []),
+            ("study.run.pool", "from rlnorm.nn import NORMS\nimport rlnorm\nimport numpy", []),
+            ("study.plan.plan", "from rlnorm.study.plan.unit import Unit", []),
         ],
     )
-    def test_a_climb_is_noticed(self, package: str, line: str, said: list[str]):
-        assert climbs(package, line) == said
+    def test_a_climb_is_noticed(self, module: str, line: str, said: list[str]):
+        assert climbs(module, line) == said
 
-
-class TestLengths:
-    # These measure, calibrate or draw for the documentation; they are no doors to the package.
-    LONGER = ("bench_", "calibrate_")
-
-    @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
-    def test_scripts_are_thin(self, path: Path):
-        limit = 400 if path.name.startswith(self.LONGER) else 40
-        assert len(path.read_text().splitlines()) <= limit
-
-    def test_no_file_is_longer_than_400_lines(self):
-        lengths = {path: len(path.read_text().splitlines()) for path in [*MODULES.values(), *SCRIPTS, *TESTS.values()]}
-        assert len(lengths) > 100
-        assert {path.name: length for path, length in lengths.items() if length > 400} == {}
+    def test_a_circle_is_noticed(self):
+        modules = {
+            "a": "import rlnorm.b",
+            "b": "from rlnorm.c import d",
+            "c": "",
+            "c.d": "def f():\n    import rlnorm.a",
+        }
+        assert circle(imports_between(modules)) == ["a", "b", "c.d"]
+        assert circle(imports_between({**modules, "c.d": ""})) == []
 
 
 # Modules whose test has another name, or that are tested with another. Norms (files with a NORM) run under the laws of
@@ -114,13 +184,22 @@ TESTED_IN = {
     "nn/selu.py": "nn/test_self_normalizing.py",
     "sb3/insert.py": "sb3/test_extractors.py",
     "sb3/passes.py": "sb3/test_actor_critic.py",
-    "study/bands.py": "study/test_tensorboard.py",
-    "study/cases.py": "claims/test_exact_claims.py",
-    "study/events.py": "study/test_tensorboard.py",
-    "study/fidelity.py": "dqn/test_fidelity.py",
-    "study/results.py": "study/test_table.py",
-    "study/settings.py": "claims/test_effect_claims.py",
-    "study/words.py": "study/test_table.py",
+    "study/claim/cost.py": "study/run/test_timing.py",
+    "study/claim/dqn_setting.py": "claims/test_effect_claims.py",
+    "study/claim/exact.py": "study/run/test_exact.py",
+    "study/claim/question.py": "study/judge/test_rules.py",
+    "study/judge/cost.py": "study/run/test_timing.py",
+    "study/judge/evidence.py": "study/judge/test_rules.py",
+    "study/judge/exact.py": "study/run/test_exact.py",
+    "study/judge/results.py": "study/report/test_terminal.py",
+    "study/judge/verdict.py": "study/judge/test_rules.py",
+    "study/report/confidence_bands.py": "study/report/test_tensorboard.py",
+    "study/report/csv.py": "study/judge/test_assess.py",
+    "study/report/events.py": "study/report/test_tensorboard.py",
+    "study/report/verdicts.py": "study/test_study.py",
+    "study/report/wording.py": "study/report/test_terminal.py",
+    "study/run/history.py": "study/test_study.py",
+    "study/run/progress.py": "study/run/test_pool.py",
     "supervised/train.py": "supervised/test_supervised.py",
 }
 
@@ -143,7 +222,7 @@ class TestEveryModuleIsTested:
         assert list(untested(modules, TESTS, TESTED_IN)) == []
 
     def test_and_every_claim_under_the_laws_of_its_kind(self):
-        kinds = {part.kind for found in find_claims().values() for part in found.claim.parts.values()}
+        kinds = {part.kind for found in shipped().values() for part in found.claim.parts.values()}
         assert {f"claims/test_{kind}_claims.py" for kind in kinds} <= set(TESTS)
 
     def test_the_list_of_exceptions_is_needed_and_true(self):
@@ -190,14 +269,14 @@ class TestCatalogue:
     def test_has_seventy_claims(self):
         assert len(LISTED) == 70
 
-    @pytest.mark.parametrize("claim", find_claims())
+    @pytest.mark.parametrize("claim", shipped())
     def test_holds_every_claim_with_its_kind_and_notes(self, claim: str):
-        found = find_claims()[claim].claim
+        found = shipped()[claim].claim
         assert (found.kind, set(found.notes)) == LISTED[claim]
 
     def test_every_claim_file_is_found_under_its_name(self):
         files = [path.stem.replace("_", "-") for path in (PACKAGE / "claims").glob("[!_]*.py")]
-        assert sorted(files) == list(find_claims())
+        assert sorted(files) == list(shipped())
 
 
 DRAWS = {"rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial"}
@@ -211,7 +290,7 @@ def hidden_draws(text: str) -> list[str]:
     tree = ast.parse(text)
     forks = [node for node in ast.walk(tree) if isinstance(node, ast.With) and "fork_rng" in ast.unparse(node.items[0])]
     allowed = {id(inner) for fork in forks for inner in ast.walk(fork)}
-    found = [name for name in imported(text) if name.split(".")[0] == "random"]
+    found = [name for name in imported_names(tree) if name.split(".")[0] == "random"]
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or id(node) in allowed:
             continue
@@ -230,13 +309,11 @@ AS_TORCH = ("nn/recurrent.py",)
 
 
 class TestRandomness:
-    @pytest.mark.parametrize("module", [name for name in MODULES if name not in AS_TORCH])
-    def test_comes_from_a_generator_that_was_handed_over(self, module: str):
-        assert hidden_draws(MODULES[module].read_text()) == []
-
-    @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-    def test_in_scripts_too(self, script: Path):
-        assert hidden_draws(script.read_text()) == []
+    def test_comes_from_a_generator_that_was_handed_over(self):
+        files = {name: path for name, path in MODULES.items() if name not in AS_TORCH}
+        files |= {f"scripts/{path.name}": path for path in SCRIPTS}
+        found = {name: hidden_draws(path.read_text("utf-8")) for name, path in files.items()}
+        assert {name: draws for name, draws in found.items() if draws} == {}
 
     @pytest.mark.parametrize(
         ("line", "said"),
@@ -265,7 +342,7 @@ def test_kept_results_have_an_index_that_is_complete():
     folder = ROOT / "docs/results"
     index = (folder / "README.md").read_text("utf-8")
     pages = {path.name for path in folder.glob("*.md")} - {"README.md"}
-    claims = {name for name in find_claims() if name.startswith("dqn-") or name == "ln-bn-cost-dqn"}
+    claims = {name for name in shipped() if name.startswith("dqn-") or name == "ln-bn-cost-dqn"}
     assert len(claims) == 13
     assert unindexed(index, pages, claims) == set()
     assert unindexed(index.replace("dqn-rates", ""), pages | {"new.md"}, claims) == {"new.md", "dqn-rates"}

@@ -234,12 +234,12 @@ def test_wilson_is_scipys(count, n, level):
     ],
 )
 def test_the_difference_of_two_shares_is_the_published_one(counts, ends):
-    found = stats.share_difference(*counts)
+    found = stats.proportion_difference(*counts)
     assert (found.low, found.high) == pytest.approx(ends, abs=1e-4)
 
 
 def test_no_failure_in_either_arm_is_no_proof_of_equal_shares():
-    found = stats.share_difference(0, 8, 0, 8)
+    found = stats.proportion_difference(0, 8, 0, 8)
     assert found.estimate == 0
     assert found.high == -found.low == pytest.approx(0.3244, abs=1e-4)
 
@@ -301,3 +301,9 @@ def test_intervals_follow_a_change_of_units(x, factor, shift):
     low, high = stats.mean(x, rng(), resamples=200).interval()
     moved = stats.mean(factor * x + shift, rng(), resamples=200).interval()
     assert moved == pytest.approx((factor * low + shift, factor * high + shift), abs=1e-9)
+
+
+def test_gaps_are_filled_with_the_last_value_before_them():
+    nan = np.nan
+    filled = stats.forward_filled(np.array([[nan, 1, nan, nan, 2, nan], [nan] * 6]))
+    np.testing.assert_equal(filled, [[nan, 1, 1, 1, 2, 2], [nan] * 6])

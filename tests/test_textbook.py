@@ -12,7 +12,6 @@ from torch import Tensor
 
 import rlnorm.nn.functional as ours
 from rlnorm import textbook
-from rlnorm.study.short_formula import learning
 from rlnorm.textbook import (
     SGD,
     BatchNorm,
@@ -32,6 +31,7 @@ from rlnorm.textbook import (
     short_input_gradient,
 )
 from rlnorm.textbook.arrays import Array
+from rlnorm.textbook.short_formula import learning
 
 ROWS, MAPS = (7, 3), (4, 2, 5, 6)
 

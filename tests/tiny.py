@@ -5,29 +5,46 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from rlnorm.study.plan import Unit, training_unit
-from rlnorm.study.store import Store
+from rlnorm.study.claim import Claim, Part, Preset
+from rlnorm.study.claim.load import ClaimFile
+from rlnorm.study.judge import ClaimResult
+from rlnorm.study.judge import assess as assess_plan
+from rlnorm.study.plan import ArmPlan, Request, Unit, plan, training_unit
+from rlnorm.study.plan import units as planned_units
+from rlnorm.study.run import Store
 
 SETTINGS = {"dataset": "digits", "hidden": (8,), "batch": 16, "train_size": 32, "optimizer": "sgd"}
 
 EFFECT = """
-from rlnorm.study.claim import Arm, Claim, Effect, Supervised
-from rlnorm.study.judge import Question
+from rlnorm.study.claim import Claim, Effect, Question, supervised_experiment
 
-EXPERIMENT = Supervised(
+EXPERIMENT = supervised_experiment(
     steps={{"smoke": {steps}, "quick": {steps}, "full": {steps}}}, dataset="digits", hidden=(8,), batch=16,
     train_size=32, optimizer="sgd", lr=0.05,
 )
-ARMS = {{"none": Arm(), "layer": Arm(norm="layer")}}
+QUESTION = Question(asks="superior", treatment="layer", reference="none", margin=0.01)
+PART = Effect(
+    experiment=EXPERIMENT,
+    arms={{"none": {{}}, "layer": {{"norm": "layer"}}}},
+    metric="accuracy",
+    question=QUESTION,
+    group="digits"{more},
+)
 CLAIM = Claim(
-    "Of {name}: LayerNorm is better.", "nowhere", ("N0",),
-    {{"digits, common rate": Effect(EXPERIMENT, ARMS, "accuracy", Question("superior", "layer", "none", 0.01){more})}},
+    title="LayerNorm is better",
+    statement="Of {name}: LayerNorm is better.",
+    source="nowhere",
+    kind="effect",
+    notes=("N0",),
+    parts={{"digits, common rate": PART}},
 )
 """
 
@@ -35,18 +52,61 @@ CLAIM = Claim(
 OWN = """
 import os, signal, sys, time
 from pathlib import Path
-from rlnorm.study.claim import Claim
-from rlnorm.study.exact import Exact
+from rlnorm.study.claim import Claim, Exact
 
 HERE = Path(__file__).parent
 
 def part(case, cases={cases}):
-    return Exact("0 = 0", case, lambda case: 0.0, lambda rng: {{"x": rng.normal()}}, lambda case: 1.0, cases=cases)
+    return Exact(
+        statement="0 = 0",
+        formula=case,
+        truth=lambda case: 0.0,
+        draw=lambda rng: {{"x": rng.normal()}},
+        scale=lambda case: 1.0,
+        cases=cases,
+    )
 
 {functions}
 
-CLAIM = Claim("Work to do.", "nowhere", (), {{name: part(case) for name, case in {parts}.items()}})
+CLAIM = Claim(
+    title="Work to do",
+    statement="Work to do.",
+    source="nowhere",
+    kind="exact",
+    parts={{name: part(case) for name, case in {parts}.items()}},
+)
 """
+
+
+def claim(parts: Mapping[str, Part], **more: Any) -> Claim:
+    """A claim of these parts; all else about it is made up."""
+    made_up = {"title": "Made up", "statement": "Something is so.", "source": "nowhere", "kind": "effect"}
+    return Claim(parts=parts, **{**made_up, **more})
+
+
+def request(of: Mapping[str, Part], preset: Preset = "smoke", **more: Any) -> Request:
+    """A request for a claim of these parts that has no file."""
+    return Request(ClaimFile("made-up", claim(of), None), preset, **more)
+
+
+def with_claim(one: Request, **changes: Any) -> Request:
+    """The same request of a claim with `changes`."""
+    return replace(one, file=replace(one.file, claim=replace(one.claim, **changes)))
+
+
+def units(requests: Sequence[Request], store: Store) -> list[Unit]:
+    """Every unit that is needed, given what is in the store."""
+    return planned_units(plan(one, store.records) for one in requests)
+
+
+def arms(one: Request, store: Store, part: str = "part") -> Mapping[str, ArmPlan]:
+    """The plans of a part's arms, given what is in the store."""
+    return next(each.arms for each in plan(one, store.records).parts if each.name == part)
+
+
+def assess(one: Request, store: Store) -> ClaimResult:
+    """The results of a request, judged from what is in the store."""
+    return assess_plan(plan(one, store.records), store.find)
 
 
 def effect(folder: Path, name: str = "tiny", steps: int = 3, more: str = "") -> Path:

@@ -3,10 +3,9 @@
 import numpy as np
 
 from rlnorm.claims._digits import same_on_digits
-from rlnorm.study.cases import Array, Case, batch, linear, normalized, size, values
-from rlnorm.study.claim import Arm, Claim
-from rlnorm.study.exact import Exact
+from rlnorm.study.claim import Claim, Exact
 from rlnorm.textbook import ReLU, Sigmoid, Tanh
+from rlnorm.textbook.random_cases import Array, Case, batch, linear, normalized, size, values
 
 ACTIVATIONS = (ReLU, Sigmoid, Tanh)
 
@@ -61,34 +60,38 @@ def two_layers(rng: np.random.Generator) -> Case:
 
 
 CLAIM = Claim(
+    title="Scale and shift may follow the activation",
     statement="Scale and shift behind the activation, y = gamma f(xhat) + beta, do the same as before it, "
     "y = f(gamma xhat + beta): as functions, and in how many updates a network reaches 90 % on digits (by a quarter).",
     source="study note N0, steps 3 and 4",
     notes=("N0",),
+    kind="exact",
     parts={
         "as functions": Exact(
-            says="gamma f(xhat) + beta = f(gamma xhat + beta), f ReLU (0), sigmoid (1) or tanh (2)",
+            statement="gamma f(xhat) + beta = f(gamma xhat + beta), f ReLU (0), sigmoid (1) or tanh (2)",
             formula=affine_behind,
             truth=affine_before,
             draw=draw,
             scale=terms,
         ),
         "where they agree, gamma = 1 and beta = 0": Exact(
-            says="the same for gamma = 1, beta = 0, as training starts",
+            group="where they agree",
+            statement="the same for gamma = 1, beta = 0, as training starts",
             formula=affine_behind,
             truth=affine_before,
             draw=standard,
             scale=terms,
         ),
         "where they agree, ReLU": Exact(
-            says="gamma ReLU(xhat) = ReLU(gamma xhat) for gamma > 0, beta = 0",
+            group="where they agree",
+            statement="gamma ReLU(xhat) = ReLU(gamma xhat) for gamma > 0, beta = 0",
             formula=affine_behind,
             truth=affine_before,
             draw=positive_relu,
             scale=terms,
         ),
         "scale and shift behind f fold into the next layer": Exact(
-            says="(gamma a + beta) W + b = a (gamma W) + (beta W + b): there they add nothing the next layer lacks",
+            statement="(gamma a + beta) W + b = a (gamma W) + (beta W + b): the next layer can do all that they do",
             formula=lambda case: linear(
                 case["gamma"][:, None] * case["W"], case["beta"] @ case["W"] + case["b"]
             ).forward(case["a"]),
@@ -98,6 +101,6 @@ CLAIM = Claim(
                 (np.abs(case["gamma"] * case["a"]) + np.abs(case["beta"])) @ np.abs(case["W"]) + np.abs(case["b"])
             ),
         ),
-        "training": same_on_digits("behind", Arm(place="split"), "before", Arm(place="before")),
+        "training": same_on_digits("behind", {"place": "split"}, "before", {"place": "before"}),
     },
 )

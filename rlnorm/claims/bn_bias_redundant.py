@@ -3,9 +3,9 @@
 import numpy as np
 
 from rlnorm.claims._digits import same_on_digits
-from rlnorm.study.cases import Array, Case, derivative, through_unit, unit, unit_cancellation, unit_weight_terms
-from rlnorm.study.claim import Arm, Claim
-from rlnorm.study.exact import Exact
+from rlnorm.study.claim import Claim, Exact
+from rlnorm.textbook.complex_step import derivative
+from rlnorm.textbook.random_cases import Array, Case, through_unit, unit, unit_cancellation, unit_weight_terms
 
 
 def bias_slope(case: Case) -> Array:
@@ -20,34 +20,35 @@ def bias_terms(case: Case) -> Array:
 
 
 CLAIM = Claim(
+    title="A bias before BatchNorm does nothing",
     statement="A bias right before batch normalization does nothing: output and gradients do not change with it, its "
     "own gradient is 0. (Judged beside: networks learn digits to 90 % in as many updates with it as without, to a "
     "quarter.)",
     source="Ioffe & Szegedy 2015, arXiv:1502.03167, sec. 3.2",
     notes=("N2", "N4"),
+    kind="exact",
     parts={
         "output": Exact(
-            says="BN(XW + b) = BN(XW)",
+            statement="BN(XW + b) = BN(XW)",
             formula=lambda case: through_unit(case)[1].y,
             truth=lambda case: through_unit(case, b=0.0)[1].y,
             draw=unit,
             scale=lambda case: case["gamma"] * unit_cancellation(case),
         ),
         "weight gradient": Exact(
-            says="dL/dW is the same with and without b",
+            statement="dL/dW is the same with and without b",
             formula=lambda case: through_unit(case)[0].dW[:, 0],
             truth=lambda case: through_unit(case, b=0.0)[0].dW[:, 0],
             draw=unit,
             scale=unit_weight_terms,
         ),
         "bias gradient": Exact(
-            says="dL/db = 0",
+            statement="dL/db = 0",
             formula=lambda case: 0.0,
             truth=bias_slope,
             draw=unit,
             scale=bias_terms,
         ),
-        "training": same_on_digits("no bias", Arm(bias=False), "bias", Arm(bias=True)),
+        "training": same_on_digits("no bias", {"bias": False}, "bias", {"bias": True}, decisive=False),
     },
-    decisive=("output", "weight gradient", "bias gradient"),
 )

@@ -4,10 +4,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from rlnorm.study.cases import Array, Case, log_uniform, size, values
-from rlnorm.study.claim import Claim
-from rlnorm.study.exact import Exact
+from rlnorm.study.claim import Claim, Exact
 from rlnorm.textbook import BatchNorm
+from rlnorm.textbook.random_cases import Array, Case, log_uniform, size, values
 
 
 def draw(rng: np.random.Generator, side: int = 8) -> Case:
@@ -76,27 +75,29 @@ def fully_connected(case: Case) -> Array:
 
 
 CLAIM = Claim(
+    title="Convolutional BatchNorm shares statistics over pixels",
     statement="Batch normalization of maps takes its statistics over batch, height and width, with one gamma and one "
     "beta for each channel; at 1 x 1 it is the fully connected one.",
     source="Ioffe & Szegedy 2015, arXiv:1502.03167, sec. 3.2",
     notes=("N4",),
+    kind="exact",
     parts={
         "statistics": Exact(
-            says="mean and variance over batch, height and width, against torch.nn.functional.batch_norm",
+            statement="mean and variance over batch, height and width, against torch.nn.functional.batch_norm",
             formula=statistics,
             truth=torch_statistics,
             draw=draw,
             scale=lambda case: np.reshape([np.abs(case["x"]).max(), np.abs(case["x"]).max() ** 2], (2, 1)),
         ),
         "output and input gradient": Exact(
-            says="y and dx with one gamma and beta a channel, against torch",
+            statement="y and dx with one gamma and beta a channel, against torch",
             formula=output_and_gradient,
             truth=torch_output_and_gradient,
             draw=draw,
             scale=terms,
         ),
         "1 x 1 maps": Exact(
-            says="maps (m, c, 1, 1) and rows (m, c) give the same y and dx",
+            statement="maps (m, c, 1, 1) and rows (m, c) give the same y and dx",
             formula=output_and_gradient,
             truth=fully_connected,
             draw=lambda rng: draw(rng, side=1),

@@ -11,9 +11,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from torch.nn.utils.parametrizations import weight_norm
 
-from rlnorm.study.claim import Claim
-from rlnorm.study.cost import Cost, Work
-from rlnorm.study.judge import Question
+from rlnorm.study.claim import Claim, Cost, Question, Work
 
 MARGIN = 1.25
 SHAPES = {"MLP": (64,), "conv": (3, 16, 16)}
@@ -87,9 +85,11 @@ def inference(name: str, batch: int, norm: str) -> Work:
 def costs(what: str, name: str, batch: int, norm: str) -> Cost:
     """Does the work take longer with a norm than without, by the margin?"""
     return Cost(
-        says=f"{WORKS[what][0]} with {NAMES[norm]} takes at least {MARGIN} times as long as without",
+        group=f"{NAMES[norm]} {what}",
+        decisive=norm == "batch",
+        statement=f"{WORKS[what][0]} with {NAMES[norm]} takes at least {MARGIN} times as long as without",
         arms={arm: partial(WORKS[what][1], name, batch, arm) for arm in ("none", norm)},
-        question=Question("superior", "none", norm, margin=MARGIN, scale="ratio"),
+        question=Question(asks="superior", treatment="none", reference=norm, margin=MARGIN, scale="ratio"),
         chunk=CHUNK,
     )
 
@@ -97,9 +97,10 @@ def costs(what: str, name: str, batch: int, norm: str) -> Cost:
 def free(name: str, batch: int) -> Cost:
     """Is inference with BN folded away no slower than without BN, within the margin?"""
     return Cost(
-        says=f"inference with folded BN takes at most {MARGIN} times as long as without",
+        group="folded BN inference",
+        statement=f"inference with folded BN takes at most {MARGIN} times as long as without",
         arms={arm: partial(inference, name, batch, arm) for arm in ("none", "folded")},
-        question=Question("non-inferior", "folded", "none", margin=MARGIN, scale="ratio"),
+        question=Question(asks="non-inferior", treatment="folded", reference="none", margin=MARGIN, scale="ratio"),
         chunk=CHUNK,
     )
 
@@ -116,11 +117,12 @@ PARTS = {
 } | {f"folded BN inference, {name}, batches of {batch}": free(name, batch) for name, batch in SIZES}
 
 CLAIM = Claim(
+    title="BatchNorm costs compute; folded it is free",
     statement="Batch normalization costs compute, a quarter of the time without it at least, in a training step and at "
     "inference; folded into the layer before it costs nothing at inference (a quarter at most). Timed on this machine "
     "with torch's own layers. (The same is asked of LN and WN, beside.)",
     source="study notes N0 and N4",
     notes=("N0", "N4"),
+    kind="cost",
     parts=PARTS,
-    decisive=tuple(name for name in PARTS if "BN" in name),
 )

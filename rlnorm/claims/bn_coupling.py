@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from rlnorm.study.cases import Array, Case, batch, derivative_by_column, epsilon, linear, normalized, size, values
-from rlnorm.study.claim import Claim
-from rlnorm.study.exact import Exact
+from rlnorm.study.claim import Claim, Exact
 from rlnorm.textbook import BatchNorm, LayerNorm, Network, Tanh
+from rlnorm.textbook.complex_step import derivative_by_column
+from rlnorm.textbook.random_cases import Array, Case, batch, epsilon, linear, normalized, size, values
 
 
 def three_rows(rng: np.random.Generator) -> Case:
@@ -71,20 +71,24 @@ def change_of_second_layer(case: Case) -> float:
 
 
 CLAIM = Claim(
+    title="BatchNorm couples examples and layers",
     statement="Batch normalization makes the output for one row depend on the other rows of its batch, as LN does not; "
     "and it makes a layer depend on the layer below, which without it that layer would not.",
     source="study note N0",
     notes=("N0",),
+    kind="exact",
     parts={
         "examples, how": Exact(
-            says="dy_i/dx_j = gamma/std ([i = j] - 1/m - xhat_i xhat_j / m)",
+            group="examples",
+            statement="dy_i/dx_j = gamma/std ([i = j] - 1/m - xhat_i xhat_j / m)",
             formula=derived,
             truth=jacobian,
             draw=three_rows,
             scale=lambda case: 1 + np.abs(case["x"]).max() / normalized(case).std[0],
         ),
         "examples, with BN": Exact(
-            says="some |dy_i/dx_j| with i not j is at least gamma/std (1 - 1/(m-1)) / m",
+            group="examples",
+            statement="some |dy_i/dx_j| with i not j is at least gamma/std (1 - 1/(m-1)) / m",
             formula=others,
             truth=least_effect,
             draw=three_rows,
@@ -92,23 +96,26 @@ CLAIM = Claim(
             relation=">=",
         ),
         "examples, with LN": Exact(
-            says="LN's output for a row stays when all other rows are replaced",
+            group="examples",
+            statement="LN's output for a row stays when all other rows are replaced",
             formula=lambda case: first_row(case, replaced=True),
             truth=lambda case: first_row(case, replaced=False),
             draw=neighbours,
             scale=lambda case: 1.0,
         ),
         "layers, with BN": Exact(
-            says="other weights below change what the next layer gives, by more than 1e-6 of its weights",
+            group="layers",
+            statement="other weights below change what the next layer gives, by more than 1e-6 of its weights",
             formula=change_of_second_layer,
             truth=lambda case: 1e-6,
             draw=two_layers,
             scale=lambda case: 1.0,
-            because="a change of 1e-6 is far above rounding",
+            rationale="a change of 1e-6 is far above rounding",
             relation=">=",
         ),
         "layers, without BN": Exact(
-            says="without BN other weights below do not change what the next layer gives",
+            group="layers",
+            statement="without BN other weights below do not change what the next layer gives",
             formula=lambda case: second_layer(case, "other lower", norm=False),
             truth=lambda case: second_layer(case, "lower", norm=False),
             draw=two_layers,

@@ -4,10 +4,9 @@ from itertools import product
 
 import numpy as np
 
-from rlnorm.study.cases import Array, Case, log_uniform, size, values
-from rlnorm.study.claim import Claim
-from rlnorm.study.exact import Exact
+from rlnorm.study.claim import Claim, Exact
 from rlnorm.textbook import BatchNorm
+from rlnorm.textbook.random_cases import Array, Case, log_uniform, size, values
 
 
 def batches(rng: np.random.Generator) -> Case:
@@ -81,36 +80,38 @@ def statistics_scale(case: Case) -> Array:
 
 
 CLAIM = Claim(
+    title="Test statistics are moving averages of batch statistics",
     statement="The statistics for test time are exponential averages of the batches' statistics: they tend to E[mu] "
     "and E[var m/(m-1)], the mean and variance of the data; after k batches (1-p)^k of the start (0 and "
     "1) is left, a time constant of -1/ln(1-p) batches for momentum p; and p/(2-p) of the batches' "
     "variance remains as noise.",
     source="Ioffe & Szegedy 2015, arXiv:1502.03167, sec. 3.1; torch.nn.BatchNorm1d",
     notes=("N2", "N3", "N4"),
+    kind="exact",
     parts={
         "exponential average": Exact(
-            says="running = (1-p)^k start + sum_i p (1-p)^(k-i) (statistic of batch i), the variance unbiased",
+            statement="running = (1-p)^k start + sum_i p (1-p)^(k-i) (statistic of batch i), the variance unbiased",
             formula=weighted,
             truth=lambda case: np.array([kept(case).running_mean[0], kept(case).running_var[0]]),
             draw=batches,
             scale=statistics_scale,
         ),
         "time constant": Exact(
-            says="running - statistic = (start - statistic) e^(-k/tau), tau = -1/ln(1-p), for equal batches",
+            statement="running - statistic = (start - statistic) e^(-k/tau), tau = -1/ln(1-p), for equal batches",
             formula=decayed,
             truth=lambda case: np.array([kept(case).running_mean[0], kept(case).running_var[0]]),
             draw=one_batch,
             scale=statistics_scale,
         ),
         "limit": Exact(
-            says="E[mu] = mean of the data, E[var m/(m-1)] = variance of the data, over all batches that can be drawn",
+            statement="E[mu] = mean of the data, E[var m/(m-1)] = their variance, over all batches that can be drawn",
             formula=lambda case: np.array([case["values"].mean(), case["values"].var()]),
             truth=expected,
             draw=population,
             scale=lambda case: np.abs(case["values"]).max() ** np.array([1, 2]),
         ),
         "noise": Exact(
-            says="variance of the running mean = p/(2-p) (1 - (1-p)^(2k)) variance of mu",
+            statement="variance of the running mean = p/(2-p) (1 - (1-p)^(2k)) variance of mu",
             formula=noise_left,
             truth=lambda case: (kept(case).running_mean ** 2).sum(),
             draw=impulse,

@@ -6,10 +6,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from rlnorm.study.cases import Array, Case, epsilon, log_uniform, scale, size, values
-from rlnorm.study.claim import Claim
-from rlnorm.study.exact import Exact
+from rlnorm.study.claim import Claim, Exact
 from rlnorm.textbook import BatchNorm
+from rlnorm.textbook.random_cases import Array, Case, epsilon, log_uniform, scale, size, values
 
 LAYERS = {0: F.linear, 1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
@@ -77,20 +76,23 @@ def terms(case: Case) -> Array:
     return channels(a, z) * (z + channels(np.abs(case["mean"]), z)) + channels(np.abs(case["beta"]), z)
 
 
-fold = partial(Exact, truth=layer_then_norm, scale=terms)
+alone = partial(Exact, truth=layer_then_norm, scale=terms)
+fold = partial(alone, group="fold")
 
 CLAIM = Claim(
+    title="At inference BatchNorm folds into its layer",
     statement="At inference batch normalization is one multiply-add, BN(z) = a z + c with a = gamma (var+eps)^(-1/2) "
     "and c = beta - a mu; and it folds into the Linear or convolution before it, with weights a W and bias a b + c. "
     "(What that saves in time is measured by bn-cost.)",
     source="study note N4; Jacob et al. 2018, arXiv:1712.05877, sec. 3.2",
     notes=("N4",),
+    kind="exact",
     parts={
-        "BN alone": fold(says="BN(z) = a z + c", formula=one_multiply_add, draw=partial(draw, dims=0)),
-        "fold, Linear": fold(says="BN(W x + b) = (a W) x + (a b + c)", formula=folded, draw=partial(draw, dims=0)),
+        "BN alone": alone(statement="BN(z) = a z + c", formula=one_multiply_add, draw=partial(draw, dims=0)),
+        "fold, Linear": fold(statement="BN(W x + b) = (a W) x + (a b + c)", formula=folded, draw=partial(draw, dims=0)),
         **{
             f"fold, Conv{dims}d": fold(
-                says="BN(W * x + b) = (a W) * x + (a b + c), * the convolution",
+                statement="BN(W * x + b) = (a W) * x + (a b + c), * the convolution",
                 formula=folded,
                 draw=partial(draw, dims=dims),
             )

@@ -5,9 +5,8 @@ import torch
 import torch.nn.functional as F
 
 import rlnorm.nn.functional as ours
-from rlnorm.study.cases import Array, Case, batch, normalized, output_terms
-from rlnorm.study.claim import Claim
-from rlnorm.study.exact import Exact
+from rlnorm.study.claim import Claim, Exact
+from rlnorm.textbook.random_cases import Array, Case, batch, normalized, output_terms
 
 
 def statistics(case: Case) -> Array:
@@ -52,40 +51,44 @@ def cancelled(case: Case) -> float:
 
 
 CLAIM = Claim(
+    title="BatchNorm standardizes, then scales and shifts",
     statement="Batch normalization computes mu = <x>, var = <(x-mu)^2> (divided by m, not m-1), "
     "xhat = (x-mu) / (var+eps)^(1/2) and y = gamma xhat + beta, as torch does; and (note N4's wording, a part of its "
     "own) mean and standard deviation are both subtracted.",
     source="Ioffe & Szegedy 2015, arXiv:1502.03167, algorithm 1",
     notes=("N0", "N1", "N3", "N4"),
+    kind="exact",
     parts={
         "statistics": Exact(
-            says="mu = 1/m sum x, var = 1/m sum (x-mu)^2, against torch.var_mean",
+            statement="mu = 1/m sum x, var = 1/m sum (x-mu)^2, against torch.var_mean",
             formula=statistics,
             truth=torch_statistics,
             draw=batch,
             scale=lambda case: np.abs(case["x"]).max() ** np.array([1, 2]),
         ),
         "output, torch.nn": Exact(
-            says="y = gamma (x-mu) / (var+eps)^(1/2) + beta, against torch.nn.functional.batch_norm",
+            group="output",
+            statement="y = gamma (x-mu) / (var+eps)^(1/2) + beta, against torch.nn.functional.batch_norm",
             formula=output,
             truth=torch_output,
             draw=positive_eps,
             scale=output_terms,
         ),
         "output, rlnorm.nn": Exact(
-            says="the same, against rlnorm.nn.functional.batch_norm",
+            group="output",
+            statement="the same, against rlnorm.nn.functional.batch_norm",
             formula=output,
             truth=lambda case: torch_output(case, ours.batch_norm),
             draw=positive_eps,
             scale=output_terms,
         ),
         "wording of N4": Exact(
-            says="xhat = x - mu - (var+eps)^(1/2): the standard deviation is subtracted",
+            decisive=False,
+            statement="xhat = x - mu - (var+eps)^(1/2): the standard deviation is subtracted",
             formula=subtracted,
             truth=lambda case: normalized(case).xhat[:, 0],
             draw=batch,
             scale=cancelled,
         ),
     },
-    decisive=("statistics", "output, torch.nn", "output, rlnorm.nn"),
 )

@@ -3,10 +3,9 @@
 import numpy as np
 from scipy.special import ndtr
 
-from rlnorm.study.cases import Array, Case, epsilon, scale, size
-from rlnorm.study.claim import Claim
-from rlnorm.study.exact import Exact
+from rlnorm.study.claim import Claim, Exact
 from rlnorm.textbook import BatchNorm
+from rlnorm.textbook.random_cases import Array, Case, epsilon, scale, size
 
 SHAPES = ("normal", "exponential", "uniform", "laplace", "logistic")
 
@@ -49,14 +48,16 @@ def conditioned(case: Case) -> float:
 
 
 CLAIM = Claim(
+    title="BatchNorm makes inputs close to normal",
     statement="Batch normalization brings its inputs close to a normal distribution: not only to mean 0 and variance "
     "var/(var+eps), but nearer in shape (Kolmogorov's distance to the normal distribution of the same mean and "
     "variance shrinks by 1 % at least).",
     source="study note N3",
     notes=("N3",),
+    kind="exact",
     parts={
         "shape": Exact(
-            says="distance(xhat) / distance(x) <= 0.99",
+            statement="distance(xhat) / distance(x) <= 0.99",
             formula=lambda case: distance(xhat(case)) / distance(case["x"]),
             truth=lambda case: 0.99,
             draw=draw,
@@ -64,21 +65,21 @@ CLAIM = Claim(
             relation="<=",
         ),
         "mean and variance": Exact(
-            says="xhat has mean 0 and variance var/(var+eps)",
+            statement="xhat has mean 0 and variance var/(var+eps)",
             formula=lambda case: np.array([0, case["x"].var() / (case["x"].var() + case["eps"])]),
             truth=lambda case: np.array([xhat(case).mean(), xhat(case).var()]),
             draw=draw,
             scale=conditioned,
         ),
         "skewness and kurtosis": Exact(
-            says="skewness and kurtosis of xhat are those of x",
+            statement="skewness and kurtosis of xhat are those of x",
             formula=lambda case: np.array([skewness(case["x"]), kurtosis(case["x"])]),
             truth=lambda case: np.array([skewness(xhat(case)), kurtosis(xhat(case))]),
             draw=draw,
             scale=lambda case: conditioned(case) * np.array([1, kurtosis(case["x"])]),
         ),
         "order": Exact(
-            says="xhat has the order of x",
+            statement="xhat has the order of x",
             formula=lambda case: np.argsort(case["x"]),
             truth=lambda case: np.argsort(xhat(case)),
             draw=draw,

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from rlnorm.study.cases import Array, Case, backpropagated, batch, derivative, derivative_by_column, normalized
-from rlnorm.study.claim import Claim
-from rlnorm.study.exact import Exact
+from rlnorm.study.claim import Claim, Exact
+from rlnorm.textbook.complex_step import derivative, derivative_by_column
+from rlnorm.textbook.random_cases import Array, Case, backpropagated, batch, normalized
 
 
 def xhat_slope(case: Case) -> Array:
@@ -20,26 +20,28 @@ def parameter_slope(case: Case, name: str) -> Array:
 
 
 CLAIM = Claim(
+    title="Gradients of gamma, beta and xhat",
     statement="At the scale and shift: dL/dxhat = dL/dy gamma, dL/dgamma = sum dL/dy xhat, dL/dbeta = sum dL/dy.",
     source="Ioffe & Szegedy 2015, arXiv:1502.03167, sec. 3",
     notes=("N0",),
+    kind="exact",
     parts={
         "dL/dxhat": Exact(
-            says="dxhat = dy gamma",
+            statement="dxhat = dy gamma",
             formula=lambda case: backpropagated(case).dxhat[:, 0],
             truth=xhat_slope,
             draw=batch,
             scale=lambda case: np.abs(case["dy"]).max() * abs(case["gamma"]),
         ),
         "dL/dgamma": Exact(
-            says="dgamma = sum dy xhat",
+            statement="dgamma = sum dy xhat",
             formula=lambda case: backpropagated(case).dgamma[0],
             truth=lambda case: parameter_slope(case, "gamma"),
             draw=batch,
             scale=lambda case: np.abs(case["dy"]) @ np.abs(normalized(case).xhat[:, 0]),
         ),
         "dL/dbeta": Exact(
-            says="dbeta = sum dy",
+            statement="dbeta = sum dy",
             formula=lambda case: backpropagated(case).dbeta[0],
             truth=lambda case: parameter_slope(case, "beta"),
             draw=batch,

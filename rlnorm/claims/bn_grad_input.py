@@ -1,9 +1,9 @@
 """Note N1's formula for dL/dx, against the slope of the forward pass."""
 
-from rlnorm.study.cases import Array, Case, backpropagated, batch, input_slope, input_terms
-from rlnorm.study.claim import Claim
-from rlnorm.study.exact import Exact
+from rlnorm.study.claim import Claim, Exact
 from rlnorm.textbook import input_gradient
+from rlnorm.textbook.complex_step import input_slope
+from rlnorm.textbook.random_cases import Array, Case, backpropagated, batch, input_terms
 
 
 def note(case: Case) -> Array:
@@ -18,20 +18,22 @@ def projection(case: Case) -> Array:
 
 
 CLAIM = Claim(
+    title="Gradient of the input, the derivation",
     statement="The input gradient of batch normalization is "
     "dL/dx_i = dL/dxhat_i (var+eps)^(-1/2) + dL/dvar 2(x_i-mu)/m + dL/dmu / m, for any m >= 2 and any eps.",
     source="Ioffe & Szegedy 2015, arXiv:1502.03167, sec. 3",
     notes=("N1",),
+    kind="exact",
     parts={
         "formula": Exact(
-            says="dx = dxhat (var+eps)^(-1/2) + dvar 2(x-mu)/m + dmu/m",
+            statement="dx = dxhat (var+eps)^(-1/2) + dvar 2(x-mu)/m + dmu/m",
             formula=note,
             truth=input_slope,
             draw=batch,
             scale=input_terms,
         ),
         "as a projection": Exact(
-            says="dx = (dxhat - <dxhat> - xhat <dxhat xhat>) / std, <.> the mean over the batch",
+            statement="dx = (dxhat - <dxhat> - xhat <dxhat xhat>) / std, <.> the mean over the batch",
             formula=projection,
             truth=input_slope,
             draw=batch,

@@ -5,11 +5,10 @@ from functools import partial
 
 import numpy as np
 
-from rlnorm.study import short_formula
-from rlnorm.study.cases import Array, Case, backpropagated, batch, input_slope, input_terms, log_uniform
-from rlnorm.study.claim import Claim
-from rlnorm.study.exact import Exact
-from rlnorm.textbook import BatchNorm, input_gradient, short_input_gradient
+from rlnorm.study.claim import Claim, Exact
+from rlnorm.textbook import BatchNorm, input_gradient, short_formula, short_input_gradient
+from rlnorm.textbook.complex_step import input_slope
+from rlnorm.textbook.random_cases import Array, Case, backpropagated, batch, input_terms, log_uniform
 
 NETWORKS, EPOCHS = 5, 8
 
@@ -44,45 +43,52 @@ def learnt(case: Case, dx: Callable[[BatchNorm], Array]) -> float:
 gradient = partial(Exact, truth=input_slope, draw=batch, scale=input_terms)
 
 CLAIM = Claim(
+    title="Gradient of the input, the short formula",
     statement="The input gradient of batch normalization is the short formula dL/dx_i = dL/dxhat_i (var+eps)^(-1/2) "
     "- dL/dgamma sum 2(x-mu)/(m(m-1)(var+eps)^(1/2)) - dL/dbeta / m. The parts after the first two put its three "
     "faults right, alone and together.",
     source="study note N0",
     notes=("N0",),
+    kind="exact",
     parts={
         "formula": gradient(
-            says="dx = dxhat (var+eps)^(-1/2) - dgamma sum 2(x-mu)/(m(m-1)(var+eps)^(1/2)) - dbeta/m", formula=note
+            statement="dx = dxhat (var+eps)^(-1/2) - dgamma sum 2(x-mu)/(m(m-1)(var+eps)^(1/2)) - dbeta/m", formula=note
         ),
         "training": Exact(
-            says="digits learnt with the short formula: test accuracy no lower than with the whole one, at any rate "
-            f"(a case is {2 * NETWORKS} networks trained, so there are few)",
+            decisive=False,
+            statement="digits learnt with the short formula: test accuracy no lower than with the whole one, at any "
+            f"rate (a case is {2 * NETWORKS} networks trained, so there are few)",
             formula=partial(learnt, dx=short_input_gradient),
             truth=partial(learnt, dx=input_gradient),
             draw=rate,
             scale=lambda case: 1.0,
             tolerance=0.01,
-            because="one percentage point of accuracy is the margin for accuracies; each is the mean of 5 networks",
+            rationale="one percentage point of accuracy is the margin for accuracies; each is the mean of 5 networks",
             cases=8,
             relation=">=",
         ),
         "fault 1, the sum is 0": Exact(
-            says="the middle term, dgamma sum 2(x-mu)/(m(m-1)(var+eps)^(1/2)), is 0: deviations from a mean cancel",
+            decisive=False,
+            statement="the middle term, dgamma sum 2(x-mu)/(m(m-1)(var+eps)^(1/2)), is 0: deviations cancel",
             formula=lambda case: short_formula.sum_term(backpropagated(case)),
             truth=lambda case: 0.0,
             draw=batch,
             scale=sum_term_scale,
         ),
         "fault 2 alone mended, the term in xhat": gradient(
-            says="dx = dxhat/std - gamma/std dgamma xhat/m - dbeta/m",
+            decisive=False,
+            statement="dx = dxhat/std - gamma/std dgamma xhat/m - dbeta/m",
             formula=partial(mended, middle=True, last=False),
         ),
         "fault 3 alone mended, gamma/std on the last term": gradient(
-            says="dx = dxhat/std - gamma/std dbeta/m", formula=partial(mended, middle=False, last=True)
+            decisive=False,
+            statement="dx = dxhat/std - gamma/std dbeta/m",
+            formula=partial(mended, middle=False, last=True),
         ),
         "all mended": gradient(
-            says="dx = dxhat/std - gamma/std (dgamma xhat + dbeta)/m",
+            decisive=False,
+            statement="dx = dxhat/std - gamma/std (dgamma xhat + dbeta)/m",
             formula=partial(mended, middle=True, last=True),
         ),
     },
-    decisive=("formula",),
 )

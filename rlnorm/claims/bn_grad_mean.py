@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from rlnorm.study.cases import Array, Case, backpropagated, batch, derivative
-from rlnorm.study.claim import Claim
-from rlnorm.study.exact import Exact
+from rlnorm.study.claim import Claim, Exact
+from rlnorm.textbook.complex_step import derivative
+from rlnorm.textbook.random_cases import Array, Case, backpropagated, batch
 
 
 def slope(case: Case) -> Array:
@@ -32,20 +32,22 @@ def terms(case: Case) -> float:
 
 
 CLAIM = Claim(
+    title="Gradient of the batch mean",
     statement="The gradient at the batch's mean is dL/dmu = -(var+eps)^(-1/2) sum dL/dxhat: its path through the "
     "variance vanishes, since deviations from a mean add up to 0.",
     source="Ioffe & Szegedy 2015, arXiv:1502.03167, sec. 3",
     notes=("N1",),
+    kind="exact",
     parts={
         "formula": Exact(
-            says="dmu = -(var+eps)^(-1/2) sum dxhat",
+            statement="dmu = -(var+eps)^(-1/2) sum dxhat",
             formula=lambda case: backpropagated(case).dmu[0],
             truth=slope,
             draw=batch,
             scale=terms,
         ),
         "path through the variance": Exact(
-            says="dvar (-2/m) sum (x-mu) = 0",
+            statement="dvar (-2/m) sum (x-mu) = 0",
             formula=path_through_variance,
             truth=lambda case: 0.0,
             draw=batch,

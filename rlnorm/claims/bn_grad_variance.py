@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from rlnorm.study.cases import Array, Case, backpropagated, batch, derivative
-from rlnorm.study.claim import Claim
-from rlnorm.study.exact import Exact
+from rlnorm.study.claim import Claim, Exact
+from rlnorm.textbook.complex_step import derivative
+from rlnorm.textbook.random_cases import Array, Case, backpropagated, batch
 
 
 def slope(case: Case) -> Array:
@@ -23,12 +23,14 @@ def terms(case: Case) -> float:
 
 
 CLAIM = Claim(
+    title="Gradient of the batch variance",
     statement="The gradient at the batch's variance is dL/dvar = -1/2 sum dL/dxhat (x-mu) (var+eps)^(-3/2).",
     source="Ioffe & Szegedy 2015, arXiv:1502.03167, sec. 3",
     notes=("N1",),
+    kind="exact",
     parts={
         "formula": Exact(
-            says="dvar = -1/2 sum dxhat (x-mu) (var+eps)^(-3/2)",
+            statement="dvar = -1/2 sum dxhat (x-mu) (var+eps)^(-3/2)",
             formula=lambda case: backpropagated(case).dvar[0],
             truth=slope,
             draw=batch,

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from rlnorm.study.cases import Array, Case, batch, normalized
-from rlnorm.study.claim import Claim
-from rlnorm.study.exact import Exact
+from rlnorm.study.claim import Claim, Exact
+from rlnorm.textbook.random_cases import Array, Case, batch, normalized
 
 
 def undone(case: Case) -> Array:
@@ -14,13 +13,15 @@ def undone(case: Case) -> Array:
 
 
 CLAIM = Claim(
+    title="gamma and beta can undo BatchNorm",
     statement="With gamma = (var+eps)^(1/2) and beta = mu batch normalization is the identity, so it can represent the "
     "network without it.",
     source="Ioffe & Szegedy 2015, arXiv:1502.03167, sec. 3",
     notes=("N3",),
+    kind="exact",
     parts={
         "formula": Exact(
-            says="y = x for gamma = (var+eps)^(1/2), beta = mu",
+            statement="y = x for gamma = (var+eps)^(1/2), beta = mu",
             formula=undone,
             truth=lambda case: case["x"],
             draw=batch,

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from rlnorm.study.cases import Case, log_uniform, size
-from rlnorm.study.claim import Claim
-from rlnorm.study.exact import Exact
+from rlnorm.study.claim import Claim, Exact
+from rlnorm.textbook.random_cases import Case, log_uniform, size
 
 FLOAT, GIB, GROUPS = 4, 2**30, 8
 WHOLE = "bytes are whole numbers and nothing is rounded"
@@ -157,30 +156,35 @@ def sequences(rng: np.random.Generator) -> Case:
     return {**card(rng), "steps": size(rng, 100, 1000), "units": 64 * size(rng, 8, 32)}
 
 
-def small(need: Callable[[Case], tuple[int, int]], draw: Callable[[np.random.Generator], Case], what: str) -> Exact:
+def small(
+    need: Callable[[Case], tuple[int, int]], draw: Callable[[np.random.Generator], Case], what: str, group: str = ""
+) -> Exact:
     """Is the batch that fits 8 or less?"""
     return Exact(
-        says=f"{what}: the batch that fits into 8 to 16 GiB is 8 or less",
+        statement=f"{what}: the batch that fits into 8 to 16 GiB is 8 or less",
         formula=partial(fits, need=need),
         truth=lambda case: 8,
         draw=draw,
         scale=lambda case: 8,
-        because="batches are whole numbers; at 8 or less BN's published error has begun to rise (Wu & He 2018)",
+        rationale="batches are whole numbers; at 8 or less BN's published error has begun to rise (Wu & He 2018)",
         relation="<=",
+        group=group,
     )
 
 
 CLAIM = Claim(
+    title="Memory forces small batches",
     statement="Memory forces small batches (8 or less, in 8 to 16 GiB) on RNNs and large CNNs, since what is saved for "
     "the backward pass grows with the batch: link by link, from what each norm saves to the batch that fits. (That BN "
     "fails at such batches is a claim of its own.)",
     source="study note N4",
     notes=("N4",),
+    kind="cost",
     literature="Wu & He 2018 (arXiv:1803.08494) train ResNet-50 on 224 x 224 images with 32 images a card, and report "
     "BN's error to rise from 23.6 % there to 24.8 % at 8 and 34.7 % at 2.",
     parts={
         "grows with the batch": Exact(
-            says="bytes saved for 2m rows, less those for m, are those for 3m less those for 2m (BN)",
+            statement="bytes saved for 2m rows, less those for m, are those for 3m less those for 2m (BN)",
             formula=lambda case: (
                 saved_by_perceptron(case, "batch", 3 * case["m"]) - saved_by_perceptron(case, "batch", 2 * case["m"])
             ),
@@ -189,16 +193,17 @@ CLAIM = Claim(
             ),
             draw=perceptron,
             scale=lambda case: FLOAT * case["m"] * case["width"],
-            because=WHOLE,
+            rationale=WHOLE,
         ),
         **{
             f"per layer, {name}": Exact(
-                says=f"{name} adds its input (m d numbers), and a mean and a 1/std for each of its {sets}",
+                group="per layer",
+                statement=f"{name} adds its input (m d numbers), and a mean and a 1/std for each of its {sets}",
                 formula=partial(added_by, norm=norm),
                 truth=lambda case, norm=norm: saved_by_perceptron(case, norm) - saved_by_perceptron(case, "none"),
                 draw=perceptron,
                 scale=lambda case: FLOAT * case["m"] * case["width"],
-                because=WHOLE,
+                rationale=WHOLE,
             )
             for name, norm, sets in (
                 ("BN", "batch", "d features"),
@@ -207,12 +212,13 @@ CLAIM = Claim(
             )
         },
         "ResNet-50, classification": small(
-            lambda case: resnet_image(224, 224), card, "ResNet-50 on images of 224 x 224"
+            lambda case: resnet_image(224, 224), card, "ResNet-50 on images of 224 x 224", "ResNet-50"
         ),
         "ResNet-50, detection": small(
             lambda case: resnet_image(800, case["width"]),
             detection,
             "ResNet-50 on images of 800 x 800 to 800 x 1312",
+            "ResNet-50",
         ),
         "RNN": small(
             lambda case: gru_sequence(case["steps"], case["units"]),
@@ -220,5 +226,4 @@ CLAIM = Claim(
             "a GRU of 512 to 2048 units over 100 to 1000 steps",
         ),
     },
-    filed_as="cost",
 )

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from rlnorm.study.cases import Array, Case, batch, log_uniform, normalized, size, values
-from rlnorm.study.claim import Claim
-from rlnorm.study.exact import Exact
+from rlnorm.study.claim import Claim, Exact
 from rlnorm.textbook import BatchNorm
+from rlnorm.textbook.random_cases import Array, Case, batch, log_uniform, normalized, size, values
 
 
 def shuffled(rng: np.random.Generator) -> Case:
@@ -43,37 +42,41 @@ def running_difference(case: Case) -> float:
 
 
 CLAIM = Claim(
+    title="BatchNorm depends on the order of examples",
     statement="Batch normalization depends on order in this way: inside a batch it does not matter (outputs are "
     "permuted with their rows); which rows share a batch changes the outputs (from 3 rows on); and the order in which "
     "batches come changes the running statistics, though not the outputs in training.",
     source="study note N0",
     notes=("N0",),
+    kind="exact",
     parts={
         "order inside a batch": Exact(
-            says="BN of the rows in another order = the outputs in that order",
+            statement="BN of the rows in another order = the outputs in that order",
             formula=lambda case: normalized(case, case["x"][case["order"], None]).y,
             truth=lambda case: normalized(case).y[case["order"]],
             draw=shuffled,
             scale=lambda case: abs(case["gamma"]) * np.abs(case["x"]).max() / normalized(case).std + abs(case["beta"]),
         ),
         "who shares a batch": Exact(
-            says="swapping half the rows of two batches changes some xhat by more than 1e-6",
+            statement="swapping half the rows of two batches changes some xhat by more than 1e-6",
             formula=regrouped,
             truth=lambda case: 1e-6,
             draw=two_batches,
             scale=lambda case: 1.0,
-            because="a difference of 1e-6 standard deviations is far above rounding",
+            rationale="a difference of 1e-6 standard deviations is far above rounding",
             relation=">=",
         ),
         "order of batches, running mean": Exact(
-            says="running mean after A, B - after B, A = p^2 (mu_B - mu_A), p the momentum",
+            group="order of batches",
+            statement="running mean after A, B - after B, A = p^2 (mu_B - mu_A), p the momentum",
             formula=lambda case: case["momentum"] ** 2 * (case["x"][1].mean() - case["x"][0].mean()),
             truth=running_difference,
             draw=two_batches,
             scale=lambda case: case["momentum"] * np.abs(case["x"]).max(),
         ),
         "order of batches, outputs": Exact(
-            says="in training each batch's outputs are the same whichever comes first",
+            group="order of batches",
+            statement="in training each batch's outputs are the same whichever comes first",
             formula=lambda case: in_order(case, (0, 1))[0],
             truth=lambda case: in_order(case, (1, 0))[0],
             draw=two_batches,

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from rlnorm.study.cases import Array, Case, epsilon, scale, size, values
-from rlnorm.study.claim import Claim
-from rlnorm.study.exact import Exact
+from rlnorm.study.claim import Claim, Exact
 from rlnorm.textbook import BatchNorm
+from rlnorm.textbook.random_cases import Array, Case, epsilon, scale, size, values
 
 
 def draw(rng: np.random.Generator) -> Case:
@@ -26,15 +25,21 @@ def bound(case: Case) -> float:
 
 
 CLAIM = Claim(
+    title="Normalizing brings data between 0 and 1",
     statement="Normalizing data by N4's formula, xhat = (x-mu) / (var+eps)^(1/2), brings it into the range from 0 "
     "to 1.",
     source="study note N4",
     notes=("N4",),
+    kind="exact",
     parts={
-        "from 0": Exact(says="xhat >= 0", formula=xhat, truth=lambda case: 0.0, draw=draw, scale=bound, relation=">="),
-        "to 1": Exact(says="xhat <= 1", formula=xhat, truth=lambda case: 1.0, draw=draw, scale=bound, relation="<="),
+        "from 0": Exact(
+            statement="xhat >= 0", formula=xhat, truth=lambda case: 0.0, draw=draw, scale=bound, relation=">="
+        ),
+        "to 1": Exact(
+            statement="xhat <= 1", formula=xhat, truth=lambda case: 1.0, draw=draw, scale=bound, relation="<="
+        ),
         "the range there is": Exact(
-            says="|xhat| <= (m-1)^(1/2), reached by one value apart from all others, which are equal",
+            statement="|xhat| <= (m-1)^(1/2), reached by one value apart from all others, which are equal",
             formula=lambda case: np.abs(xhat(case)),
             truth=bound,
             draw=draw,

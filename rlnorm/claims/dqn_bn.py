@@ -9,11 +9,9 @@ from rlnorm.dqn.agents import Agents
 from rlnorm.dqn.recipes import RECIPES
 from rlnorm.dqn.replay import Replay
 from rlnorm.networks import mlp
-from rlnorm.study.cases import Case, size, values
-from rlnorm.study.claim import Arm, Claim, Part, Settings
-from rlnorm.study.exact import Exact
-from rlnorm.study.judge import Question
-from rlnorm.study.settings import BUDGETS, PLANTED, at_both_rates
+from rlnorm.study.claim import Claim, Exact, Part, Question, Settings
+from rlnorm.study.claim.dqn_setting import BUDGETS, NEGATIVE_CONTROL, at_both_rates
+from rlnorm.textbook.random_cases import Case, size, values
 
 # "supervised" has the modes of stable-baselines3's recipe ("sb3") in the loop that the arm without a norm has; the loop
 # itself, a second difference, is judged in dqn-modes.
@@ -40,13 +38,16 @@ def comparisons() -> Iterator[tuple[str, Part]]:
     """BN under each recipe against no norm, per environment."""
     for env in BUDGETS:
         for recipe in WAYS:
-            batch: Settings = Arm(norm="batch", recipe=recipe)
-            arms = {"none": Arm(), "batch": batch, "planted": PLANTED}
-            useless = Question("not better", treatment="batch", reference="none", margin=0.05, planted="planted")
+            batch: Settings = {"norm": "batch", "recipe": recipe}
+            arms = {"none": {}, "batch": batch, "negative control": NEGATIVE_CONTROL}
+            useless = Question(
+                asks="not better", treatment="batch", reference="none", margin=0.05, negative_control="negative control"
+            )
             yield from at_both_rates(env, arms, useless, recipe).items()
 
 
 CLAIM = Claim(
+    title="BatchNorm is useless in DQN",
     statement="BatchNorm is useless in DQN: with it before every hidden activation, agents score no better than "
     "without, by a margin of 0.05 of the normalized area under the training-return curve, in any of the environments "
     "and in whichever of three ways it is used: with batch statistics in updates and running ones elsewhere "
@@ -55,19 +56,19 @@ CLAIM = Claim(
     "one environment per agent the naive way ends in an error at its first greedy action.",
     source="note N0; batch normalization: Ioffe & Szegedy 2015, arXiv:1502.03167",
     notes=("N0",),
+    kind="effect",
     parts={
         **dict(comparisons()),
         "naive with one environment": Exact(
-            says="a naive agent refuses to act on the single observation of one environment",
+            decisive=False,
+            statement="a naive agent refuses to act on the single observation of one environment",
             formula=refusals,
             truth=lambda case: 1.0,
             draw=lambda rng: {"x": values(rng, 1, size(rng))},
             scale=lambda case: 1.0,
-            because="it is refused or it is not",
+            rationale="it is refused or it is not",
         ),
     },
-    decisive=tuple(name for name, _ in comparisons()),
-    filed_as="effect",
     literature="Bhatt et al. 2024 (CrossQ, arXiv:1902.05605) make batch normalization work in off-policy actor-critic "
     "learning by passing s and s' through one batch; SLM-Lab's discrete CrossQ scores 335 on CartPole-v1, its DQN 240; "
     "they differ in more than the norm (no target network, batch renormalization), so this is no measure of BN alone.",

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from rlnorm.study.claim import Arm, Claim, Part, Settings
-from rlnorm.study.judge import Question
-from rlnorm.study.settings import BUDGETS, PLANTED, QUICK, effect, study
+from rlnorm.study.claim import Claim, Part, Question, Settings
+from rlnorm.study.claim.dqn_setting import BUDGETS, NEGATIVE_CONTROL, QUICK, effect, study
 
-JOINT = Question("superior", "joint", "apart", margin=0.05, planted="planted")
+JOINT = Question(
+    asks="superior", treatment="joint", reference="apart", margin=0.05, negative_control="negative control"
+)
 
 
 def parts(env: str) -> Iterator[tuple[str, Part]]:
@@ -15,17 +16,18 @@ def parts(env: str) -> Iterator[tuple[str, Part]]:
     What follows from it, and cannot be had apart, is what enters the running statistics that agents act with.
     """
     for what, target in {"without target": {"target_every": None}, "with target": {}}.items():
-        apart: Settings = Arm(norm="batch", recipe="joint", modes={"joint": False}, **target)
+        apart: Settings = {"norm": "batch", "recipe": "joint", "modes": {"joint": False}, **target}
         arms = {
-            "joint": Arm(norm="batch", recipe="joint", **target),
+            "joint": {"norm": "batch", "recipe": "joint", **target},
             "apart": apart,
-            "planted": {**apart, **PLANTED},
+            "negative control": {**apart, **NEGATIVE_CONTROL},
         }
         quick = env == QUICK and "without" in what
         yield f"{env}, {what}", effect(study(env), arms, JOINT, presets=None if quick else ("smoke", "full"))
 
 
 CLAIM = Claim(
+    title="s and s' belong in one batch",
     statement="In DQN with BatchNorm that takes batch statistics for both, it is better to pass s and s' through the "
     "network as one batch than as two: better by 0.05 of the normalized area under the training-return curve, in "
     "every environment, without a target network and with one. The running statistics, with which both act, differ "
@@ -33,6 +35,7 @@ CLAIM = Claim(
     "steps of their average an update), and s alone with one.",
     source="Bhatt et al. 2024 (CrossQ), arXiv:1902.05605",
     notes=(),
+    kind="effect",
     parts={name: part for env in BUDGETS for name, part in parts(env)},
     literature="Bhatt et al. 2024 find the joint batch decisive for BN without a target network in actor-critic "
     "learning: actions of s' come from the current policy, those of s from the replay, and two batches would be "

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
-from rlnorm.study.claim import Arm, Claim, Part, Preset, Settings
-from rlnorm.study.judge import Question
-from rlnorm.study.settings import PLANTED, QUICK, at_both_rates, effect, study
+from rlnorm.study.claim import Claim, Part, Preset, Question, Settings
+from rlnorm.study.claim.dqn_setting import NEGATIVE_CONTROL, QUICK, at_both_rates, effect, study
 
 ENVIRONMENTS = ("CartPole-v1", "Acrobot-v1")
 OTHERS = ("joint", "naive", "own-statistics", "sb3")
-SUPERVISED: Settings = Arm(norm="batch")
+SUPERVISED: Settings = {"norm": "batch"}
 
 # One change to the supervised recipe each. A target in mode "train" is left out, being the same as in "batch" where its
 # statistics are copied: nothing reads what its passes make of them. In mode "eval" statistics that stay its own are
@@ -26,14 +25,16 @@ SUCCESSOR: dict[str, Settings] = {"double": {"double": True}, "without target": 
 
 def question(treatment: str) -> Question:
     """Is another way no better than the supervised one?"""
-    return Question("not better", treatment, "supervised", margin=0.05, planted="planted")
+    return Question(
+        asks="not better", treatment=treatment, reference="supervised", margin=0.05, negative_control="negative control"
+    )
 
 
 def parts(env: str) -> Iterator[tuple[str, Part]]:
     """Every recipe at both rates; every single change at the common rate."""
     for recipe in OTHERS:
-        other = Arm(norm="batch", recipe=recipe)
-        arms = {"supervised": SUPERVISED, recipe: other, "planted": {**SUPERVISED, **PLANTED}}
+        other = {"norm": "batch", "recipe": recipe}
+        arms = {"supervised": SUPERVISED, recipe: other, "negative control": {**SUPERVISED, **NEGATIVE_CONTROL}}
         presets: tuple[Preset, ...] | None = ("full",) if recipe not in ("joint", "naive") and env == QUICK else None
         yield from at_both_rates(env, arms, question(recipe), f"recipe {recipe}", presets).items()
     for name, modes in CHANGES.items():
@@ -47,13 +48,18 @@ def parts(env: str) -> Iterator[tuple[str, Part]]:
 def single(env: str, name: str, modes: Settings, settings: Settings) -> Part:
     """One change of modes, with `settings` for all arms."""
     supervised = {**SUPERVISED, **settings}
-    arms = {"supervised": supervised, name: {**supervised, "modes": modes}, "planted": {**supervised, **PLANTED}}
-    return effect(study(env), arms, question(name), presets=("full",))
+    arms = {
+        "supervised": supervised,
+        name: {**supervised, "modes": modes},
+        "negative control": {**supervised, **NEGATIVE_CONTROL},
+    }
+    return effect(study(env), arms, question(name), presets=("full",), decisive=False)
 
 
 PARTS = {name: part for env in ENVIRONMENTS for name, part in parts(env)}
 
 CLAIM = Claim(
+    title="Supervised train and eval modes suit DQN",
     statement="Batch statistics when training and running ones at inference, as in supervised learning, is the right "
     "way in DQN: with BatchNorm before every hidden activation, no other recipe (one batch of s and s'; batch "
     "statistics everywhere; a target with statistics of its own; stable-baselines3's loop) scores better, by a margin "
@@ -62,8 +68,8 @@ CLAIM = Claim(
     "Q-learning or without a target network the online network on s'; and a target that forgets its statistics.",
     source="study notes N0, N2, N3 and N4; Ioffe & Szegedy 2015, arXiv:1502.03167, sec. 3.1",
     notes=("N0", "N2", "N3", "N4"),
+    kind="effect",
     parts=PARTS,
-    decisive=tuple(name for name in PARTS if "recipe" in name),
     literature="stable-baselines3 acts and bootstraps with running statistics and copies them to the target; CrossQ "
     "(Bhatt et al. 2024, arXiv:1902.05605) passes s and s' through one batch, since a target net that normalizes s' "
     "with statistics of s sees inputs from another distribution.",

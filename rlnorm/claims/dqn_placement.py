@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from rlnorm.study.claim import Arm, Claim, Part, Settings
-from rlnorm.study.judge import Question
-from rlnorm.study.settings import PLANTED, QUICK, effect, study
+from rlnorm.study.claim import Claim, Part, Question, Settings
+from rlnorm.study.claim.dqn_setting import NEGATIVE_CONTROL, QUICK, effect, study
 
 ENVIRONMENTS = ("CartPole-v1", "Acrobot-v1")
 NORMS = ("layer", "batch")
@@ -18,22 +17,36 @@ CHANGES: dict[str, Settings] = {
 def parts(env: str) -> Iterator[tuple[str, Part]]:
     """Each change against the norm before every hidden activation."""
     for norm in NORMS:
-        usual: Settings = Arm(norm=norm)
+        usual: Settings = {"norm": norm}
         for name, change in CHANGES.items():
-            arms = {"before every activation": usual, name: {**usual, **change}, "planted": {**usual, **PLANTED}}
-            question = Question("not better", name, "before every activation", margin=0.05, planted="planted")
+            arms = {
+                "before every activation": usual,
+                name: {**usual, **change},
+                "negative control": {**usual, **NEGATIVE_CONTROL},
+            }
+            question = Question(
+                asks="not better",
+                treatment=name,
+                reference="before every activation",
+                margin=0.05,
+                negative_control="negative control",
+            )
             quick = env == QUICK and name == "after" and norm == "layer"
-            yield f"{env}, {norm}, {name}", effect(study(env), arms, question, presets=None if quick else ("full",))
+            yield (
+                f"{env}, {norm}, {name}",
+                effect(study(env), arms, question, presets=None if quick else ("full",), decisive=name == "after"),
+            )
 
 
 PARTS = {name: part for env in ENVIRONMENTS for name, part in parts(env)}
 
 CLAIM = Claim(
+    title="Norms belong before the activation in DQN",
     statement="A norm belongs before the activation: in DQN, LN and BN after every hidden ReLU score no better than "
     "before it, by 0.05 of the normalized area under the training-return curve, in every environment. Beside it: the "
     "norm in the first or the last hidden layer only.",
     source="study notes N3 and N4; Ioffe & Szegedy 2015, arXiv:1502.03167, sec. 3.2",
     notes=("N3", "N4"),
+    kind="effect",
     parts=PARTS,
-    decisive=tuple(name for name in PARTS if name.endswith("after")),
 )

@@ -3,24 +3,23 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from rlnorm.study.claim import Arm, Claim, Part, Settings
-from rlnorm.study.judge import Question
-from rlnorm.study.settings import effect, study
+from rlnorm.study.claim import Claim, Part, Question, Settings
+from rlnorm.study.claim.dqn_setting import effect, study
 
 ENVIRONMENTS = ("CartPole-v1", "Acrobot-v1")
 NORMS = ("batch", "layer")
 
-# Planted arms, all without a norm. Which probe of them must be worse:
-FAST: Settings = Arm(lr=0.03)  # units that large steps pushed below zero for all inputs; weights that grew with them
-SIGMOID: Settings = Arm(activation="sigmoid")  # derivatives of at most 1/4 a layer, and units that hardly vary
-RANDOM: Settings = Arm(epsilon=(1.0, 1.0, 1.0))  # Q is what the best actions bring, and these are never taken
+# Negative controls, all without a norm: what makes each worse in the probe that it is for.
+FAST: Settings = {"lr": 0.03}  # units that large steps pushed below zero for all inputs; weights that grew with them
+SIGMOID: Settings = {"activation": "sigmoid"}  # derivatives of at most 1/4 a layer, and units that hardly vary
+RANDOM: Settings = {"epsilon": (1.0, 1.0, 1.0)}  # Q is what the best actions bring, and these are never taken
 
 
 class Probe(NamedTuple):
-    """A metric, the planted arm that shows it can tell, its margin: of shares a difference, of lengths a ratio."""
+    """A metric, the negative control that shows it can tell, its margin: of shares a difference, of lengths a ratio."""
 
     metric: str
-    planted: tuple[str, Settings]
+    control: tuple[str, Settings]
     margin: float
 
 
@@ -39,16 +38,22 @@ def parts(env: str) -> Iterator[tuple[str, Part]]:
     """Each norm against none in each probe."""
     experiment = study(env, quick=50_000, probes=20)  # as many in short runs, too
     for norm in NORMS:
-        for what, (metric, (name, planted), margin) in PROBES.items():
-            arms = {"none": Arm(), norm: Arm(norm=norm), name: planted}
+        for what, (metric, (name, control), margin) in PROBES.items():
+            arms = {"none": {}, norm: {"norm": norm}, name: control}
             scale = "ratio" if margin > 1 else "difference"
-            question = Question("superior", norm, "none", margin, scale, planted=name)
-            yield f"{env}, {norm}, {what}", effect(experiment, arms, question, metric=metric)
+            question = Question(
+                asks="superior", treatment=norm, reference="none", margin=margin, scale=scale, negative_control=name
+            )
+            yield (
+                f"{env}, {norm}, {what}",
+                effect(experiment, arms, question, metric=metric, decisive=norm == "batch" and what in FROM_THE_NOTE),
+            )
 
 
 PARTS = {name: part for env in ENVIRONMENTS for name, part in parts(env)}
 
 CLAIM = Claim(
+    title="BatchNorm keeps Q-networks able to learn",
     statement="BatchNorm keeps Q-networks able to learn. Note N1 says that units, ReLUs too, saturate and so lose "
     "their gradient, and that BN cures vanishing and exploding gradients; made precise for DQN, as means over "
     "training: with BN before every hidden ReLU, fewer units are dormant (active at most 0.025 times as much as their "
@@ -58,8 +63,8 @@ CLAIM = Claim(
     "return), and all five with LN.",
     source="study note N1; Sokar et al. 2023, arXiv:2302.12902; Kumar et al. 2021, arXiv:2010.14498",
     notes=("N1",),
+    kind="effect",
     parts=PARTS,
-    decisive=tuple(f"{env}, batch, {what}" for env in ENVIRONMENTS for what in FROM_THE_NOTE),
     literature="Sokar et al. 2023 find ever more dormant units in DQN on Atari games without a norm. Lyle et al. 2024 "
     "(arXiv:2402.18762) find that LN with weight decay keeps networks plastic, and (arXiv:2407.01800) that weights "
     "which grow before a norm lower the effective learning rate.",

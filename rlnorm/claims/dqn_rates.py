@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from rlnorm.study.claim import Arm, Claim, Part
-from rlnorm.study.judge import Question
-from rlnorm.study.settings import QUICK, effect, study
+from rlnorm.study.claim import Claim, Part, Question
+from rlnorm.study.claim.dqn_setting import QUICK, effect, study
 
 ENVIRONMENTS = ("CartPole-v1", "Acrobot-v1")
 NORMS = ("layer", "batch", "batch_renorm", "rms", "spectral")
@@ -15,8 +14,8 @@ WIDE = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 def parts(env: str) -> Iterator[tuple[str, Part]]:
     """Each norm against none over five rates a decade apart; half a decade is a tenth of their range."""
     for name in NORMS:
-        arms = {"none": Arm(), name: Arm(norm=name)}
-        question = Question("superior", name, "none", margin=0.1)
+        arms = {"none": {}, name: {"norm": name}}
+        question = Question(asks="superior", treatment=name, reference="none", margin=0.1)
         quick = env == QUICK and name in AT_QUICK
         yield (
             f"{env}, {name}",
@@ -33,11 +32,13 @@ def parts(env: str) -> Iterator[tuple[str, Part]]:
 
 
 CLAIM = Claim(
+    title="Norms widen the usable rates in DQN",
     statement="Normalization widens the range of learning rates at which DQN learns: of five rates from 1e-5 to 1e-1, "
     "a decade apart, agents with a norm reach a quarter of the way from random to solved (in normalized area under "
     "the training-return curve) at more rates than agents without, by half a decade (a share of 0.1).",
     source="study notes N2 and N4",
     notes=("N2", "N4"),
+    kind="effect",
     parts={name: part for env in ENVIRONMENTS for name, part in parts(env)},
     overall="any",
     literature="Ioffe & Szegedy 2015 (arXiv:1502.03167, sec. 3.3) argue that BN makes backward propagation independent "

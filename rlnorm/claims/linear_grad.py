@@ -5,9 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from rlnorm.study.cases import Array, Case, derivative, epsilon, linear, size, values
-from rlnorm.study.claim import Claim
-from rlnorm.study.exact import Exact
+from rlnorm.study.claim import Claim, Exact
 from rlnorm.textbook import (
     BatchNorm,
     Linear,
@@ -19,6 +17,8 @@ from rlnorm.textbook import (
     input_gradient,
     short_input_gradient,
 )
+from rlnorm.textbook.complex_step import derivative
+from rlnorm.textbook.random_cases import Array, Case, epsilon, linear, size, values
 
 ACTIVATIONS = (ReLU, Sigmoid, Tanh)
 
@@ -68,17 +68,21 @@ def terms(case: Case, name: str) -> Array:
 
 
 CLAIM = Claim(
+    title="Gradients of a layer before BatchNorm",
     statement="Before batch normalization dL/dW = X^T dL/dZ and dL/db = sum dL/dZ, through a whole network of Linear, "
     "BN, activation and loss, with the true dL/dZ. (Judged beside: with note N0's own dL/dZ.)",
     source="chain rule; study note N0",
     notes=("N0",),
+    kind="exact",
     parts={
         f"{name}, {which} dL/dZ": Exact(
-            says=f"{words}, with dL/dZ from {source}",
+            statement=f"{words}, with dL/dZ from {source}",
             formula=partial(note, name=name, dx=dx),
             truth=partial(slope, name=name),
             draw=draw,
             scale=partial(terms, name=name),
+            group=name,
+            decisive=which == "true",
         )
         for which, source, dx in (
             ("true", "the whole derivation", input_gradient),
@@ -86,5 +90,4 @@ CLAIM = Claim(
         )
         for name, words in (("W", "dW = X^T dZ"), ("b", "db = sum dZ"))
     },
-    decisive=("W, true dL/dZ", "b, true dL/dZ"),
 )

@@ -4,10 +4,9 @@ import numpy as np
 import torch
 
 from rlnorm import nn
-from rlnorm.study.cases import Array, Case, log_uniform, size, values
-from rlnorm.study.claim import Claim
-from rlnorm.study.exact import Exact
+from rlnorm.study.claim import Claim, Exact
 from rlnorm.textbook import LayerNorm
+from rlnorm.textbook.random_cases import Array, Case, log_uniform, size, values
 
 
 def draw(rng: np.random.Generator) -> Case:
@@ -55,27 +54,29 @@ def terms(case: Case) -> Array:
 
 
 CLAIM = Claim(
+    title="LayerNorm does not depend on the batch",
     statement="Layer normalization takes mean and variance over the features of each row; it does not depend on the "
     "batch: a row's output is the same alone and in any batch, in training and at test.",
     source="Ba et al. 2016, arXiv:1607.06450, eq. 3 and 4",
     notes=("N4",),
+    kind="exact",
     parts={
         "over features": Exact(
-            says="y = gamma (x - mu) / (var+eps)^(1/2) + beta, mu and var over the features of each row",
+            statement="y = gamma (x - mu) / (var+eps)^(1/2) + beta, mu and var over the features of each row",
             formula=by_formula,
             truth=lambda case: output(case, case["x"]),
             draw=draw,
             scale=terms,
         ),
         "alone and in a batch": Exact(
-            says="each row alone gives what it gives in the batch",
+            statement="each row alone gives what it gives in the batch",
             formula=one_by_one,
             truth=lambda case: output(case, case["x"]),
             draw=draw,
             scale=terms,
         ),
         "training and test": Exact(
-            says="rlnorm.nn.LayerNorm gives the same in training and at test",
+            statement="rlnorm.nn.LayerNorm gives the same in training and at test",
             formula=lambda case: module_output(case, training=True),
             truth=lambda case: module_output(case, training=False),
             draw=draw,

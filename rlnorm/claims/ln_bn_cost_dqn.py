@@ -11,10 +11,8 @@ from rlnorm.dqn.agents import Agents
 from rlnorm.dqn.recipes import RECIPES
 from rlnorm.dqn.replay import Replay
 from rlnorm.networks import network
-from rlnorm.study.claim import Claim, Part
-from rlnorm.study.cost import Cost, Work
-from rlnorm.study.judge import Question
-from rlnorm.study.settings import DQN_STUDY
+from rlnorm.study.claim import Claim, Cost, Part, Question, Work
+from rlnorm.study.claim.dqn_setting import DQN_STUDY
 
 NORMS = ("layer", "batch", "batch_renorm", "rms")
 AGENTS, MARGIN, BATCH = 16, 1.25, 128
@@ -61,16 +59,22 @@ def loop(norm: str) -> Work:
     return lambda: next(records)
 
 
-def cost(says: str, work: Callable[[str], Work], norm: str, alike: bool) -> Cost:
+def cost(group: str, measured: str, work: Callable[[str], Work], norm: str, repeatable: bool) -> Cost:
     """Is it slower with the norm, by the margin?"""
     arms: Mapping[str, Callable[[], Work]] = {name: partial(work, name) for name in ("none", norm)}
-    question = Question("superior", "none", norm, margin=MARGIN, scale="ratio")
-    return Cost(f"{says} with {norm} takes at least {MARGIN} times as long as without", arms, question, alike=alike)
+    question = Question(asks="superior", treatment="none", reference=norm, margin=MARGIN, scale="ratio")
+    return Cost(
+        group=group,
+        statement=f"{measured} with {norm} takes at least {MARGIN} times as long as without",
+        arms=arms,
+        question=question,
+        repeatable=repeatable,
+    )
 
 
 PARTS: dict[str, Part] = {
-    f"{what}, {norm}": cost(says, work, norm, alike)
-    for what, says, work, alike in (
+    f"{what}, {norm}": cost(what, measured, work, norm, repeatable)
+    for what, measured, work, repeatable in (
         ("update", "an update", update, True),
         ("loop", "an environment step of the whole loop", loop, False),
     )
@@ -78,10 +82,12 @@ PARTS: dict[str, Part] = {
 }
 
 CLAIM = Claim(
+    title="Norms cost time in DQN",
     statement="Norms cost time in DQN: with one before every hidden activation, an update of 16 agents (64-64, batches "
     "of 128, compiled), and the whole loop per environment step under the study setting on CartPole-v1, take at least "
     "a quarter longer than without. What the time buys is judged in dqn-ln, dqn-bn and dqn-league.",
     source="note N0 on the cost of BN",
     notes=(),
+    kind="cost",
     parts=PARTS,
 )

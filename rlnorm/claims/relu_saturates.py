@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from rlnorm.study.cases import Array, Case, log_uniform, scale, size
-from rlnorm.study.claim import Claim
-from rlnorm.study.exact import Exact
+from rlnorm.study.claim import Claim, Exact
 from rlnorm.textbook import Linear, Network, ReLU, Sigmoid, Tanh
+from rlnorm.textbook.random_cases import Array, Case, log_uniform, scale, size
 
 WIDTH, ROWS = 64, 8
 
@@ -60,43 +59,50 @@ def one(case: Case) -> float:
 
 
 CLAIM = Claim(
+    title="ReLU saturates, or never loses gradient",
     statement="N1: ReLU, like tanh, saturates on both sides, so that its slope is 0 far out. N0: ReLU has no vanishing "
     "gradient: its slope is 1 where x > 0, no gradient before it is exactly 0, and through up to 50 layers of He's "
     "weights the gradient's norm falls by a fifth a layer at most. Each note has a verdict of its own; overall both "
     "must hold.",
     source="study notes N1 and N0",
     notes=("N1", "N0"),
+    kind="exact",
     parts={
         "N1, right side": Exact(
-            says="far right, x >= 20, ReLU's slope is 0 like that of tanh",
+            group="N1",
+            statement="far right, x >= 20, ReLU's slope is 0 like that of tanh",
             formula=lambda case: slope(Tanh, case["x"]),
             truth=lambda case: slope(ReLU, case["x"]),
             draw=far_out,
             scale=one,
         ),
         "N1, left side": Exact(
-            says="far left, x <= -20, ReLU's slope is 0 like that of tanh",
+            group="N1",
+            statement="far left, x <= -20, ReLU's slope is 0 like that of tanh",
             formula=lambda case: slope(Tanh, -case["x"]),
             truth=lambda case: slope(ReLU, -case["x"]),
             draw=far_out,
             scale=one,
         ),
         "N0, slope": Exact(
-            says="where x > 0 ReLU's slope is 1",
+            group="N0",
+            statement="where x > 0 ReLU's slope is 1",
             formula=lambda case: 1.0,
             truth=lambda case: slope(ReLU, case["x"]),
             draw=positive,
             scale=one,
         ),
         "N0, every unit": Exact(
-            says="no gradient before a ReLU is exactly 0, in a network of He's weights",
+            group="N0",
+            statement="no gradient before a ReLU is exactly 0, in a network of He's weights",
             formula=lambda case: 0.0,
             truth=share_of_zeros,
             draw=deep,
             scale=one,
         ),
         "N0, through depth": Exact(
-            says="the gradient's norm is at least 0.8 of the layer's above, on average over 2 to 50 layers of ReLU",
+            group="N0",
+            statement="the gradient's norm is at least 0.8 of that one layer above, on average over 2 to 50 layers",
             formula=lambda case: factor_per_layer(case, ReLU),
             truth=lambda case: 0.8,
             draw=deep,
@@ -104,7 +110,8 @@ CLAIM = Claim(
             relation=">=",
         ),
         "sigmoid beside it": Exact(
-            says="with sigmoid it is at most 0.5 of the layer's above: there it vanishes",
+            decisive=False,
+            statement="with sigmoid it is at most 0.5 of the layer's above: there it vanishes",
             formula=lambda case: factor_per_layer(case, Sigmoid),
             truth=lambda case: 0.5,
             draw=deep,
@@ -112,5 +119,4 @@ CLAIM = Claim(
             relation="<=",
         ),
     },
-    decisive=("N1, right side", "N1, left side", "N0, slope", "N0, every unit", "N0, through depth"),
 )

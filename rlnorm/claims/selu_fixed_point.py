@@ -6,9 +6,8 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from rlnorm.nn.selu import ALPHA, LAMBDA
-from rlnorm.study.cases import Array, Case, log_uniform
-from rlnorm.study.claim import Claim
-from rlnorm.study.exact import Exact
+from rlnorm.study.claim import Claim, Exact
+from rlnorm.textbook.random_cases import Array, Case, log_uniform
 
 LAYERS, WIDTH, ROWS = 50, 256, 64
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(61)
@@ -93,42 +92,44 @@ settled = partial(Exact, truth=standard, scale=one)
 drifted = partial(Exact, truth=lambda case: 0.1, draw=moments, scale=one, relation=">=")
 
 CLAIM = Claim(
+    title="Self-normalizing networks keep mean and variance",
     statement="Networks of SELU units with LeCun's weights bring inputs of mean -1 to 1 and variance 0.1 to 10 to "
     "mean 0 and variance 1 and keep them there for 50 layers, with alpha dropout too; ReLU (He's weights) "
     "and tanh do not.",
     source="Klambauer et al. 2017, arXiv:1706.02515",
     notes=("N4",),
+    kind="exact",
     parts={
         "wide layers": settled(
-            says="behind 50 infinitely wide layers mean 0 and variance 1",
+            statement="behind 50 infinitely wide layers mean 0 and variance 1",
             formula=after_layers,
             draw=moments,
             tolerance=1e-3,
-            because="each layer keeps about 0.78 of the distance to (0, 1), so 50 leave 1e-5 of it",
+            rationale="each layer keeps about 0.78 of the distance to (0, 1), so 50 leave 1e-5 of it",
         ),
         "networks of 256 units": settled(
-            says="behind 50 layers of 256 units mean 0 and variance 1, over units and 64 rows (a case is a whole "
+            statement="behind 50 layers of 256 units mean 0 and variance 1, over units and 64 rows (a case is a whole "
             "network, 3 million weights, so there are few)",
             formula=through_network,
             draw=network,
             tolerance=0.2,
-            because="moments of 256 units and 64 rows stray: by 0.02 and 0.05 (standard deviation) behind 50 layers",
+            rationale="moments of 256 units and 64 rows stray: by 0.02 and 0.05 (standard deviation) behind 50 layers",
             cases=40,
         ),
         "networks with alpha dropout": settled(
-            says="the same with 5 % alpha dropout behind each layer (so there are few)",
+            statement="the same with 5 % alpha dropout behind each layer (so there are few)",
             formula=partial(through_network, dropout=0.05),
             draw=network,
             tolerance=0.2,
-            because="moments of 256 units and 64 rows stray: by 0.01 and 0.02 (standard deviation) behind 50 layers",
+            rationale="moments of 256 units and 64 rows stray: by 0.01 and 0.02 (standard deviation) behind 50 layers",
             cases=40,
         ),
         "ReLU beside it": drifted(
-            says="behind 50 infinitely wide layers of ReLU, mean or variance are at least 0.1 from 0 and 1",
+            statement="behind 50 infinitely wide layers of ReLU, mean or variance are at least 0.1 from 0 and 1",
             formula=partial(distance, of_normal=relu_of_normal),
         ),
         "tanh beside it": drifted(
-            says="behind 50 infinitely wide layers of tanh, mean or variance are at least 0.1 from 0 and 1",
+            statement="behind 50 infinitely wide layers of tanh, mean or variance are at least 0.1 from 0 and 1",
             formula=partial(distance, of_normal=tanh_of_normal),
         ),
     },

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from rlnorm.study.cases import Array, Case, log_uniform, scale, size, values
-from rlnorm.study.claim import Claim
-from rlnorm.study.exact import Exact
+from rlnorm.study.claim import Claim, Exact
 from rlnorm.textbook import WeightNormLinear
+from rlnorm.textbook.random_cases import Array, Case, log_uniform, scale, size, values
 
 
 def draw(rng: np.random.Generator) -> Case:
@@ -49,42 +48,44 @@ def gradient_size(case: Case) -> float:
 
 
 CLAIM = Claim(
+    title="Weight norm separates length from direction",
     statement="With w = g v/|v| weight normalization sets length apart from direction: |w| = |g|; the gradient at v "
     "is at a right angle to v, so |v| grows under gradient steps; a step on v leaves |w|, a step on g "
     "leaves the direction.",
     source="Salimans & Kingma 2016, arXiv:1602.07868, sec. 2",
     notes=("N4",),
+    kind="exact",
     parts={
         "length": Exact(
-            says="|w| = |g|",
+            statement="|w| = |g|",
             formula=lambda case: abs(case["g"]),
             truth=lambda case: np.linalg.norm(unit(case).W),
             draw=draw,
             scale=lambda case: abs(case["g"]),
         ),
         "right angle": Exact(
-            says="dL/dv . v = 0",
+            statement="dL/dv . v = 0",
             formula=lambda case: 0.0,
             truth=lambda case: unit(case).dv[:, 0] @ case["v"],
             draw=draw,
             scale=gradient_size,
         ),
         "|v| grows": Exact(
-            says="|v - lr dL/dv|^2 = |v|^2 + lr^2 |dL/dv|^2, so never less than |v|^2 (lr in units of |v| / |dL/dv|)",
+            statement="|v - lr dL/dv|^2 = |v|^2 + lr^2 |dL/dv|^2: never less than |v|^2 (lr in units of |v| / |dL/dv|)",
             formula=lambda case: 1 + case["lr"] ** 2,
             truth=lambda case: (np.linalg.norm(stepped(case, "v").v) / np.linalg.norm(case["v"])) ** 2,
             draw=draw,
             scale=lambda case: 1 + case["lr"] ** 2,
         ),
         "step on v": Exact(
-            says="|w| stays |g|",
+            statement="|w| stays |g|",
             formula=lambda case: abs(case["g"]),
             truth=lambda case: np.linalg.norm(stepped(case, "v").W),
             draw=draw,
             scale=lambda case: abs(case["g"]),
         ),
         "step on g": Exact(
-            says="w/|w| stays, up to its sign",
+            statement="w/|w| stays, up to its sign",
             formula=lambda case: direction(unit(case)),
             truth=lambda case: direction(stepped(case, "g")),
             draw=draw,

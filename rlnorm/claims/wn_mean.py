@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from rlnorm.study.cases import Array, Case, size, values
-from rlnorm.study.claim import Claim
-from rlnorm.study.exact import Exact
+from rlnorm.study.claim import Claim, Exact
 from rlnorm.textbook import MeanOnlyBatchNorm, WeightNormLinear
+from rlnorm.textbook.random_cases import Array, Case, size, values
 
 
 def draw(rng: np.random.Generator) -> Case:
@@ -40,29 +39,31 @@ def terms(case: Case) -> Array:
 
 
 CLAIM = Claim(
+    title="Weight norm leaves the mean free",
     statement="Weight normalization does not fix the mean of the pre-activations, which is g v/|v| times the mean "
     "input; mean-only batch normalization does: it makes it beta.",
     source="Salimans & Kingma 2016, arXiv:1602.07868, sec. 4",
     notes=("N4",),
+    kind="exact",
     parts={
         "WN passes the mean on": Exact(
-            says="<z> = g v/|v| . <x>",
+            statement="<z> = g v/|v| . <x>",
             formula=lambda case: case["x"].mean(axis=0) @ (case["g"] * case["v"] / np.linalg.norm(case["v"], axis=0)),
             truth=lambda case: weight_normalized(case).mean(axis=0),
             draw=draw,
             scale=terms,
         ),
         "WN does not fix it": Exact(
-            says="some |<z>| is more than 1e-6 of the terms of z",
+            statement="some |<z>| is more than 1e-6 of the terms of z",
             formula=lambda case: (np.abs(weight_normalized(case).mean(axis=0)) / terms(case)).max(),
             truth=lambda case: 1e-6,
             draw=draw,
             scale=lambda case: 1.0,
-            because="a mean of 1e-6 of the terms is far above rounding",
+            rationale="a mean of 1e-6 of the terms is far above rounding",
             relation=">=",
         ),
         "mean-only BN fixes it": Exact(
-            says="<z - mu + beta> = beta",
+            statement="<z - mu + beta> = beta",
             formula=lambda case: case["beta"],
             truth=lambda case: centred(case).mean(axis=0),
             draw=draw,

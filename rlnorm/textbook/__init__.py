@@ -7,7 +7,7 @@ quantity of the notes under its name: `mu, var, std, xhat, y` on the way up; `dx
 db` on the way down. `dname` always means dL/dname. `parameters` names what training changes.
 
 x is (m, d): m rows (examples), d columns (features); maps are (m, c, h, w). Nothing is cast to real or to float64, so
-the forward passes also take complex numbers, which gives exact numerical derivatives (`rlnorm.study.cases.derivative`).
+the forward passes also take complex numbers, which gives exact numerical derivatives (`complex_step.derivative`).
 """
 
 from rlnorm.textbook.activations import ReLU, Sigmoid, Tanh

@@ -6,15 +6,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rlnorm.api import find_claims
 from rlnorm.claims import bn_grad_input_short
-from rlnorm.study.cases import Case
-from rlnorm.study.exact import Exact, Quantity, judge, run
-from rlnorm.study.judge import Judgement
+from rlnorm.study.claim import Exact
+from rlnorm.study.claim.exact import Quantity
+from rlnorm.study.claim.load import shipped
+from rlnorm.study.judge.exact import judge
+from rlnorm.study.judge.verdict import ExactDetails, Judgement
+from rlnorm.study.run.exact import run
+from rlnorm.textbook.random_cases import Case
 
 PARTS = {
     f"{claim}: {name}": part
-    for claim, found in find_claims().items()
+    for claim, found in shipped().items()
     for name, part in found.claim.parts.items()
     if isinstance(part, Exact)
 }
@@ -70,7 +73,8 @@ def test_a_supported_formula_stretched_or_flipped_is_refuted(name: str):
     part = PARTS[name]
     judgement = judged(part)
     if judgement.outcome == "refuted":
-        assert "counterexample" in judgement.details
+        assert isinstance(judgement.details, ExactDetails)
+        assert judgement.details.counterexample is not None
         return
     case = part.draw(np.random.default_rng(0))
     if part.relation != "=":
@@ -87,7 +91,12 @@ def test_the_law_itself_can_fail():
         return {"x": rng.normal(size=3)}
 
     deaf = Exact(
-        says="x = x", formula=lambda c: c["x"], truth=lambda c: c["x"], draw=draw, scale=lambda c: 1.0, tolerance=9.0
+        statement="x = x",
+        formula=lambda c: c["x"],
+        truth=lambda c: c["x"],
+        draw=draw,
+        scale=lambda c: 1.0,
+        tolerance=9.0,
     )
     assert outcome(replace(deaf, formula=stretched(deaf.formula, deaf))) == "supported"
 
@@ -110,7 +119,7 @@ def test_every_exact_claim_of_the_catalogue_is_declared():
 def test_a_part_meets_a_thousand_cases_or_says_why_not(name: str):
     part = PARTS[name]
     if name.startswith(FEW):
-        assert "so there are few" in part.says
+        assert "so there are few" in part.statement
         assert part.cases < 1000
     else:
         assert part.cases >= 1000

@@ -11,7 +11,7 @@ import pytest
 
 import rlnorm.dqn
 from rlnorm.sb3.train import ONLY, train
-from rlnorm.study.engines import TRAINING
+from rlnorm.study.claim.engines import TRAINING
 from tests.dqn.watching import FAST
 
 HUBER = {**FAST, "loss": "huber", "clip": 10.0, "probes": 0}

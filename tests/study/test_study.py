@@ -12,31 +12,25 @@ import tiny
 from rich.console import Console
 
 from rlnorm.errors import ConfigError
-from rlnorm.study import adhoc, discover, plan
+from rlnorm.files import locked
 from rlnorm.study import study as module
-from rlnorm.study.assess import Asked
-from rlnorm.study.results import StudyResult
-from rlnorm.study.store import Store, locked
-from rlnorm.study.study import (
-    FIELDS,
-    Failed,
-    Interrupted,
-    asked_before,
-    errors,
-    out_errors,
-    remember,
-    results,
-    verdicts,
-    write,
-)
+from rlnorm.study.claim import load
+from rlnorm.study.judge import StudyResult
+from rlnorm.study.plan import Request, unit
+from rlnorm.study.plan.request import compared
+from rlnorm.study.report import write
+from rlnorm.study.report.verdicts import FIELDS, listed
+from rlnorm.study.run import Store
+from rlnorm.study.run.history import asked_before, remember
+from rlnorm.study.study import Failed, Interrupted, errors, out_errors, results
 from rlnorm.study.study import study as run_study
 
 
-def asked(folder: Path, name: str = "tiny", more: str = "", **options: object) -> Asked:
-    return Asked(discover.by_path(tiny.effect(folder, name, more=more)), "smoke", **options)  # pyright: ignore[reportArgumentType]
+def asked(folder: Path, name: str = "tiny", steps: int = 3, more: str = "", **options: object) -> Request:
+    return Request(load.by_path(tiny.effect(folder, name, steps, more)), "smoke", **options)  # pyright: ignore[reportArgumentType]
 
 
-def done(asked: list[Asked], out: Path, before: list[Asked] | None = None) -> tuple[StudyResult, str]:
+def done(asked: list[Request], out: Path, before: list[Request] | None = None) -> tuple[StudyResult, str]:
     """-> the result and what was said on the way."""
     said = io.StringIO()
     console = Console(file=said, width=80, highlight=False)
@@ -51,7 +45,7 @@ def rows(out: Path) -> list[dict[str, object]]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StudyResult, str]:
     """One study of a claim with a common rate and one with its own best of two: folder, result, what was said."""
     folder = tmp_path_factory.mktemp("study")
-    both = [asked(folder), asked(folder, "rates", more=", rates=(0.01, 0.1)")]
+    both = [asked(folder), asked(folder, "rates", 4, ", rates=(0.01, 0.05)")]
     return folder / "out", *done(both, folder / "out")
 
 
@@ -72,7 +66,7 @@ class TestWhatIsWritten:
         assert (part["n"], part["margin"], part["preset"], part["steps"]) == (8, 0.01, "smoke", 3)
         assert part["low"] < part["estimate"] < part["high"]  # pyright: ignore[reportOperatorIssue]
         assert (found[0]["estimate"], found[0]["n"]) == (None, None)
-        assert [row["verdict"] for row in found] == [verdict.verdict for verdict in verdicts(result)]
+        assert [row["verdict"] for row in found] == [verdict.outcome for verdict in listed(result)]
 
     def test_the_folder_is_laid_out_as_said(self, finished: tuple[Path, StudyResult, str]):
         out, _, _ = finished
@@ -98,14 +92,14 @@ class TestWhatIsWritten:
         assert "6 units of work, 4 already settled." in said
         assert len(list((out / "units").iterdir())) == 6
         arms = result.claims[1].parts[0].arms
-        assert {arm.rate for arm in arms.values()} <= {0.01, 0.1}
+        assert {arm.rate for arm in arms.values()} <= {0.01, 0.05}
 
     def test_report_gives_the_same_verdicts_without_training(self, finished: tuple[Path, StudyResult, str]):
         out, result, _ = finished
         kept, lost = asked_before(out, {})
         assert lost == []
         again = results([(one, Store(out, any_version=True)) for one in kept])
-        assert [vars(verdict) for verdict in verdicts(again)] == [vars(verdict) for verdict in verdicts(result)]
+        assert [vars(verdict) for verdict in listed(again)] == [vars(verdict) for verdict in listed(result)]
 
     def test_the_same_study_again_trains_nothing(self, finished: tuple[Path, StudyResult, str]):
         out, _, _ = finished
@@ -134,11 +128,11 @@ def test_changed_sources_are_trained_anew_and_older_rows_still_shown(tmp_path: P
     done([one], out)
     before = set((out / "units").iterdir())
     first = rows(out)
-    monkeypatch.setattr(plan, "source_hash", lambda engine, files: "changed")
+    monkeypatch.setattr(unit, "code_hash", lambda roots: "changed")
     # Shown again, from rows of other sources ...
     kept, _ = asked_before(out, {})
     shown = results([(each, Store(out, any_version=True)) for each in kept])
-    assert [verdict.verdict for verdict in verdicts(shown)] == [row["verdict"] for row in first]
+    assert [verdict.outcome for verdict in listed(shown)] == [row["verdict"] for row in first]
     # ... but never computed on: the same arms are trained again, beside the old ones.
     _, said = done([two], out, before=kept)
     assert "2 units of work, 0 already settled." in said
@@ -156,23 +150,23 @@ def test_claims_asked_before_stay_in_the_folder_and_share_their_units(tmp_path: 
     assert [row["claim"] for row in rows(out)] == ["tiny", "tiny", "second", "second"]
     assert all(text in (out / "report.html").read_text() for text in ("Of tiny", "Of second"))
     kept, lost = asked_before(out, {})
-    assert [one.found.id for one in kept] == ["tiny", "second"]
+    assert [one.file.id for one in kept] == ["tiny", "second"]
     assert lost == []
 
 
 class TestMemory:
     def test_keeps_how_each_claim_was_asked(self, tmp_path: Path):
         own = asked(tmp_path, parts=("digits",), seeds=3)
-        train = adhoc.compare("CartPole-v1", ["none", "layer"], 2, 2_000, 0.01)
+        train = compared("CartPole-v1", ["none", "layer"], 2, 2_000, 0.01)
         remember([own, train], tmp_path / "out")
         kept, lost = asked_before(tmp_path / "out", {})
         assert lost == []
-        assert [(one.found.id, one.preset, one.parts, one.seeds) for one in kept] == [
+        assert [(one.file.id, one.preset, one.parts, one.seeds) for one in kept] == [
             ("tiny", "smoke", ("digits",), 3),
-            (train.found.id, "full", (), 2),
+            (train.file.id, "full", (), 2),
         ]
         assert kept[1].recipe == train.recipe
-        assert kept[0].found.own
+        assert kept[0].file.own
 
     def test_says_what_is_gone(self, tmp_path: Path):
         one = asked(tmp_path)
@@ -216,12 +210,12 @@ def test_an_interrupted_study_says_what_is_done(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_selection_that_fails_leaves_its_part_insufficient_and_ends(tmp_path: Path):
-    path = tiny.effect(tmp_path, "rates", more=", rates=(0.01, 0.1)")
+    path = tiny.effect(tmp_path, "rates", more=", rates=(0.01, 0.05)")
     units = tmp_path / "out" / "units"
     units.parent.mkdir()
     units.write_text("a file where the folder of units should be")
     with pytest.raises(Failed) as caught:
-        done([Asked(discover.by_path(path), "smoke")], tmp_path / "out")
+        done([Request(load.by_path(path), "smoke")], tmp_path / "out")
     assert len(caught.value.sentences) == 2
     assert all("cannot be written" in sentence for sentence in caught.value.sentences)
     assert rows(tmp_path / "out")[0]["verdict"] == "insufficient"
@@ -245,13 +239,13 @@ def test_what_two_ask_at_once_is_kept_of_both(tmp_path: Path):
         assert waiting.is_alive()
     waiting.join(10)
     remember([first], out)
-    assert [one.found.id for one in asked_before(out, {})[0]] == ["second", "first"]
+    assert [one.file.id for one in asked_before(out, {})[0]] == ["second", "first"]
 
 
 def test_rows_keep_the_commit_that_computed_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     one, out = asked(tmp_path), tmp_path / "out"
     done([one], out)
-    made = plan.commit()
+    made = unit.commit()
     monkeypatch.setattr(module, "commit", lambda: "another")
     shown = results([(one, Store(out, any_version=True))])
     assert shown.commit == "another"

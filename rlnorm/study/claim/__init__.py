@@ -1,0 +1,43 @@
+"""What a claim declares, how its file is loaded, and how it is checked before anything runs.
+
+A claim's file imports its words from here. The engines (`engines.py`), the checks (`validate.py`) and the metrics
+(`metrics.py`) are imported from their own files: they need torch, and a declaration does not.
+"""
+
+from rlnorm.study.claim.cost import Cost, Work
+from rlnorm.study.claim.declare import (
+    FIRST_JUDGED,
+    PRESETS,
+    Claim,
+    DQNEngine,
+    Effect,
+    Experiment,
+    Kind,
+    Part,
+    Preset,
+    Settings,
+    dqn_experiment,
+    supervised_experiment,
+)
+from rlnorm.study.claim.exact import Exact
+from rlnorm.study.claim.question import Metric, Question
+
+__all__ = [
+    "FIRST_JUDGED",
+    "PRESETS",
+    "Claim",
+    "Cost",
+    "DQNEngine",
+    "Effect",
+    "Exact",
+    "Experiment",
+    "Kind",
+    "Metric",
+    "Part",
+    "Preset",
+    "Question",
+    "Settings",
+    "Work",
+    "dqn_experiment",
+    "supervised_experiment",
+]

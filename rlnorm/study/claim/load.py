@@ -1,0 +1,130 @@
+"""Claims are found by listing a folder, or given by path: one file each, its id the file's name.
+
+`headlines` reads what a list of claims shows from the syntax tree of each file, without running it: running all of
+them imports torch and takes seconds.
+"""
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from rlnorm.errors import ConfigError, unknown
+from rlnorm.loading import load_module
+from rlnorm.study.claim.declare import Claim, Kind
+
+ENDING = "CLAIM = Claim(...)"
+
+
+@dataclass(frozen=True)
+class ClaimFile:
+    """A claim and the file that declares it (None: a comparison asked for without a file).
+
+    own  the claim lives outside the package and is asked for by its path
+    """
+
+    id: str
+    claim: Claim
+    path: Path | None
+    own: bool = False
+
+    @property
+    def name(self) -> str:
+        """What to type to mean this claim."""
+        return str(self.path) if self.own else self.id
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What a list of claims shows of one."""
+
+    id: str
+    title: str
+    statement: str
+    kind: Kind
+    notes: tuple[str, ...]
+
+
+def load(path: Path, package: str = "", own: bool = False) -> ClaimFile:
+    """The claim that `path` declares as `CLAIM`, loaded as a module of `package` (none: on its own).
+
+    Raises ConfigError where there is no such file, it does not import, or it declares no claim.
+    """
+    name = f"{package}.{path.stem}" if package else f"rlnorm_claim_{path.stem}"
+    claim = getattr(load_module(path, name, "claim", ENDING), "CLAIM", None)
+    if not isinstance(claim, Claim):
+        raise ConfigError(f"{str(path)!r} declares no claim; expected it to end in {ENDING}, got {claim!r}.")
+    return ClaimFile(claim_id(path), claim, path, own)
+
+
+def claim_id(path: Path) -> str:
+    """The id of the claim in a file."""
+    return path.stem.replace("_", "-")
+
+
+def claim_files(folder: Path) -> list[Path]:
+    """The files of a folder that declare claims; files that begin with an underscore are helpers."""
+    return sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
+
+
+def find(folder: Path, package: str = "") -> Mapping[str, ClaimFile]:
+    """All claims of a folder by id, in alphabetical order."""
+    return {found.id: found for found in (load(path, package) for path in claim_files(folder))}
+
+
+def shipped_folder() -> Path:
+    """The folder of the claims that come with rlnorm."""
+    return Path(str(files("rlnorm") / "claims"))
+
+
+def shipped() -> Mapping[str, ClaimFile]:
+    """All claims that come with rlnorm, by id."""
+    return find(shipped_folder(), "rlnorm.claims")
+
+
+def by_path(path: str | Path) -> ClaimFile:
+    """A user's claim, from the file of that path. Raises ConfigError as `load` does."""
+    return load(Path(path).absolute(), own=True)
+
+
+def named(names: Sequence[str], available: Mapping[str, ClaimFile]) -> list[ClaimFile]:
+    """The claims of these ids or paths, each once. Raises ConfigError for a name that is neither."""
+    found: dict[str, ClaimFile] = {}
+    for name in names:
+        if name.endswith(".py"):
+            own = by_path(name)
+            if own.id in available:
+                raise ConfigError(f"{name!r} would be claim {own.id!r}, which comes with rlnorm; rename the file.")
+            found[own.id] = own
+        elif name not in available:
+            expected = "an id that `rlnorm list` shows, or the path of a file that ends in .py"
+            raise ConfigError(unknown("claim", name, available, expected))
+        else:
+            found[name] = available[name]
+    return list(found.values())
+
+
+def headlines(folder: Path) -> Iterator[Headline]:
+    """The headline of every claim in a folder, in alphabetical order of ids."""
+    for path in claim_files(folder):
+        fields = _literals(path)
+        yield Headline(
+            claim_id(path), fields["title"], fields["statement"], fields["kind"], tuple(fields.get("notes", ()))
+        )
+
+
+def _literals(path: Path) -> Mapping[str, Any]:
+    """The keywords of `CLAIM = Claim(...)` that are written as literals."""
+    for node in ast.parse(path.read_text("utf-8")).body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id="CLAIM")], value=ast.Call(keywords=keywords)):
+                return {str(each.arg): ast.literal_eval(each.value) for each in keywords if _is_literal(each.value)}
+    return {}
+
+
+def _is_literal(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) or (
+        isinstance(node, ast.Tuple) and all(isinstance(item, ast.Constant) for item in node.elts)
+    )

@@ -1,0 +1,171 @@
+"""Checks a declaration before anything runs and reports all errors together.
+
+The same checks hold for the claims that come with rlnorm and for a user's claim (`rlnorm check-claim path.py`).
+`claim_errors` needs no engine; `setting_errors` asks the engine that an experiment names.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from rlnorm.errors import unknown
+from rlnorm.study.claim.cost import Cost
+from rlnorm.study.claim.declare import FIRST_JUDGED, PRESETS, Claim, Effect, Experiment, Part, Settings
+from rlnorm.study.claim.engines import TRAINING, Engine
+from rlnorm.study.claim.exact import Exact
+from rlnorm.study.claim.metrics import METRICS
+from rlnorm.study.claim.question import Question
+
+ASKS = ("superior", "not better", "equivalent", "non-inferior")
+SCALES = ("difference", "ratio")
+RULES = ("all", "any")
+KINDS = ("exact", "cost", "effect")
+LONGEST_TITLE = 8
+
+
+def errors(claim: Claim) -> Iterator[str]:
+    """One sentence for everything that is wrong with a claim, its engines' settings at every preset included."""
+    found = list(claim_errors(claim))
+    yield from found
+    effects = {name: part for name, part in claim.parts.items() if isinstance(part, Effect)}
+    for name, part in effects.items():
+        if not set(part.experiment.steps) >= set(part.presets):
+            continue  # said above
+        budgets = sorted({part.experiment.steps[preset] for preset in part.presets})
+        said = (setting_errors(part.experiment, part.arms, steps, part.rates) for steps in budgets)
+        yield from dict.fromkeys(f"part {name!r}: {sentence}" for sentence in chain.from_iterable(said))
+
+
+def claim_errors(claim: Claim) -> Iterator[str]:
+    """One sentence for everything that is wrong with a claim's own words, parts, questions and budgets."""
+    if not claim.title or len(claim.title.split()) > LONGEST_TITLE:
+        yield f"title must have 1 to {LONGEST_TITLE} words, got {claim.title!r}."
+    for name, text in (("statement", claim.statement), ("source", claim.source)):
+        if not text:
+            yield f"{name} is empty; expected a sentence."
+    if claim.kind not in KINDS:
+        yield unknown("kind", claim.kind, KINDS)
+    if claim.overall not in RULES:
+        yield unknown("overall rule", claim.overall, RULES)
+    if not claim.parts:
+        yield "the claim has no parts; expected at least one Effect, Exact or Cost."
+    elif not claim.decisive:
+        yield "no part is decisive, so nothing could decide the claim; expected decisive=True in at least one part."
+    groups = {part.group for part in claim.parts.values()} & set(claim.parts)
+    for group in sorted(groups):
+        yield f"group {group!r} has the name of a part; `--part {group}` could mean either."
+    for name, part in claim.parts.items():
+        yield from (f"part {name!r}: {sentence}" for sentence in part_errors(part))
+
+
+def part_errors(part: Part) -> Iterator[str]:
+    """One sentence for everything that is wrong with one part, whatever its engine says."""
+    if not part.presets:
+        yield f"presets is empty; expected some of: {', '.join(PRESETS)}."
+    for preset in part.presets:
+        if preset not in PRESETS:
+            yield unknown("preset", preset, PRESETS)
+    if isinstance(part, Effect):
+        yield from question_errors(part.question, part.arms)
+        yield from _effect_errors(part)
+    elif isinstance(part, Cost):
+        yield from question_errors(part.question, part.arms)
+        if part.question.scale != "ratio":
+            yield f"times are compared as a ratio, got the scale {part.question.scale!r}."
+        if part.repetitions < 1:
+            yield f"repetitions must be at least 1, got {part.repetitions}."
+    elif isinstance(part, Exact):
+        if part.cases < 1:
+            yield f"cases must be at least 1, got {part.cases}."
+        if not part.tolerance >= 0:
+            yield f"tolerance must be at least 0, got {part.tolerance}."
+    else:
+        yield f"expected an Effect, an Exact or a Cost, got {type(part).__name__}."
+
+
+def question_errors(question: Question, arms: Mapping[str, object]) -> Iterator[str]:
+    """One sentence for everything that is wrong with a question about these arms."""
+    if question.asks not in ASKS:
+        yield unknown("question", question.asks, ASKS)
+    if question.scale not in SCALES:
+        yield unknown("scale", question.scale, SCALES)
+    roles = {"treatment": question.treatment, "reference": question.reference}
+    if question.negative_control is not None:
+        roles["negative control"] = question.negative_control
+    for role, name in roles.items():
+        if name not in arms:
+            yield f"the {role} is no arm: {unknown('arm', name, arms)}"
+    if len(set(roles.values())) < len(roles):
+        yield f"the question names one arm twice: {', '.join(map(repr, roles.values()))}."
+    unasked = [name for name in arms if name not in roles.values()]
+    if unasked:
+        yield f"the question does not ask about every arm: {', '.join(map(repr, unasked))} would be run for nothing."
+    yield from question.margin_errors()
+
+
+def _effect_errors(part: Effect) -> Iterator[str]:
+    missing = [preset for preset in part.presets if preset in PRESETS and preset not in part.experiment.steps]
+    if missing:
+        yield f"no budget at preset {', '.join(missing)}; expected steps for each of: {', '.join(part.presets)}."
+    same: dict[str, str] = {}
+    for name, arm in part.arms.items():
+        twin = same.setdefault(repr(sorted(arm.items())), name)
+        if twin != name:
+            yield f"arms {twin!r} and {name!r} are the same."
+        if part.rates and "lr" in arm:
+            yield f"arm {name!r} sets lr, which a part with rates does not use; expected it in the experiment alone."
+    if part.question.asks != "superior" and part.question.negative_control is None:
+        yield (
+            f"question {part.question.asks!r} may be answered by no effect, which counts only where an effect could "
+            "have shown; expected negative_control to name an arm that is known to be worse."
+        )
+    yield from metric_errors(part)
+    if part.grid and not part.rates:
+        yield "grid needs rates: the score of a run is its mean over them."
+    if part.rates and list(part.rates) != sorted(set(part.rates)):
+        yield f"rates must be different and increase, got {', '.join(f'{rate:g}' for rate in part.rates)}."
+    elif part.rates and "lr" in part.experiment.settings and part.experiment.settings["lr"] not in part.rates:
+        yield f"the common rate must be one of the rates, got lr {part.experiment.settings['lr']}."
+    if part.judged_from < FIRST_JUDGED:
+        yield f"judged_from must be at least {FIRST_JUDGED}, since lower seeds choose rates, got {part.judged_from}."
+
+
+def metric_errors(part: Effect) -> Iterator[str]:
+    """One sentence for each reason why the arms' records have no such score."""
+    if part.metric not in METRICS:
+        yield unknown("metric", part.metric, METRICS)
+    elif probe := METRICS[part.metric].probe:
+        engines = {part.experiment.of(arm)[0] for arm in part.arms.values()}
+        for engine in sorted(name for name in engines if name in TRAINING and not TRAINING[name].probes):
+            yield f"metric {part.metric!r} is made of the probe {probe!r}, and engine {engine!r} records no probes."
+
+
+def setting_errors(
+    experiment: Experiment, arms: Mapping[str, Settings], steps: int, rates: Sequence[float] = ()
+) -> Iterator[str]:
+    """One sentence for each setting that the engine does not take; the arm is named where only some have it."""
+    found: dict[str, list[str]] = {}
+    for name, arm in arms.items():
+        engine, settings = experiment.of(arm)
+        if engine in TRAINING:
+            sentences = _arm_errors(TRAINING[engine], settings, steps, rates)
+        else:
+            sentences = iter([unknown("engine", engine, TRAINING)])
+        for sentence in sentences:
+            found.setdefault(sentence, []).append(name)
+    for sentence, names in found.items():
+        yield sentence if len(names) == len(arms) else f"arm {', '.join(names)}: {sentence}"
+
+
+def _arm_errors(engine: Engine, settings: dict[str, Any], steps: int, rates: Sequence[float]) -> Iterator[str]:
+    if "lr" not in settings:
+        yield "no learning rate is set; expected lr among the settings."
+        return
+    rates = (*rates, settings.pop("lr"))
+    try:
+        bound = engine.signature.bind(**settings, seeds=tuple(range(len(rates))), rates=rates, steps=steps)
+    except TypeError as error:
+        yield f"the engine does not take these settings: {error}."
+        return
+    bound.apply_defaults()
+    yield from engine.errors(**bound.arguments)

@@ -1,0 +1,84 @@
+"""What a study found, as data: all that the table, the report and TensorBoard are made from.
+
+Nothing here computes. Arrays carry one row or entry per seed; NaN says "not available" (the run is missing, diverged,
+or had nothing to say at that step).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rlnorm.study.claim import Claim
+from rlnorm.study.judge.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One quantity over training: steps (T,), increasing; values (n, T), one row per seed."""
+
+    steps: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """What one arm of a part came to.
+
+    settings  everything the engine was given, resolved        seeds     n judged seeds
+    rate      the learning rate judged (None: not one)         scores    (n,) the judged score of each run
+    diverged  (n,) bool                                        final     (n,) final greedy return, or None
+    curves    "return", "loss", "q", "epsilon" from DQN; "loss", "test_accuracy" from supervised
+    """
+
+    name: str
+    settings: Mapping[str, object]
+    seeds: tuple[int, ...]
+    rate: float | None
+    scores: np.ndarray
+    diverged: np.ndarray
+    final: np.ndarray | None
+    curves: Mapping[str, Curve]
+    probes: Mapping[str, Curve] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PartResult:
+    """One part of a claim with its verdict; `arms` is empty for exact parts.
+
+    units    ids of what it was made from
+    commits  of the checkouts that computed the rows, each once; empty where unknown
+    """
+
+    name: str
+    kind: str
+    verdict: Verdict
+    metric: str
+    arms: Mapping[str, ArmResult]
+    units: tuple[str, ...]
+    commits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClaimResult:
+    """A claim, its parts, the verdict that its own rule makes of them, and the command that runs it again."""
+
+    id: str
+    claim: Claim
+    parts: tuple[PartResult, ...]
+    overall: Verdict
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A whole study. `command` is what was typed; `hardware` one line about the machine, empty where unknown."""
+
+    claims: tuple[ClaimResult, ...]
+    preset: str
+    created: str
+    commit: str | None
+    versions: Mapping[str, str]
+    command: str
+    seconds: float | None
+    hardware: str = ""

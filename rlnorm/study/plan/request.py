@@ -1,0 +1,150 @@
+"""What was asked: one claim, at which preset, which of its parts, on how many seeds, through which engine."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+from rlnorm.errors import unknown
+from rlnorm.study.claim import PRESETS, Claim, DQNEngine, Effect, Kind, Part, Preset, comparison
+from rlnorm.study.claim.engines import DQN_ENGINES
+from rlnorm.study.claim.load import ClaimFile
+from rlnorm.study.claim.validate import claim_errors, metric_errors, setting_errors
+
+SEEDS: Mapping[Preset, int] = {"smoke": 8, "quick": 16, "full": 16}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One claim as it was asked for.
+
+    parts    only these parts or groups; empty: all of the preset
+    seeds    judged seeds per arm; None: the preset's number
+    engine   only DQN arms, run through this engine instead of their own
+    recipe   the arguments of a comparison without a file (`compared`), from which it is asked again
+    """
+
+    file: ClaimFile
+    preset: Preset
+    parts: tuple[str, ...] = ()
+    seeds: int | None = None
+    engine: DQNEngine | None = None
+    recipe: Mapping[str, Any] | None = None
+
+    @property
+    def id(self) -> str:
+        return self.file.id
+
+    @property
+    def claim(self) -> Claim:
+        return self.file.claim
+
+    def available(self) -> dict[str, Part]:
+        """The claim's parts; with `engine` only those that it can run."""
+        parts = self.claim.parts
+        if self.engine is None:
+            return dict(parts)
+        dqn = {name: part for name, part in parts.items() if isinstance(part, Effect) and part.on_dqn}
+        return {name: part.through(self.engine) for name, part in dqn.items()}
+
+    def chosen(self) -> dict[str, Part]:
+        """The parts that are run: those of the preset that were named, by themselves or by their group."""
+        return {
+            name: part
+            for name, part in self.available().items()
+            if self.preset in part.presets and (not self.parts or self._named(name) & set(self.parts))
+        }
+
+    def of_kind(self, kind: Kind) -> "Request | None":
+        """The same request of the parts of one kind alone.
+
+        None where no decisive part is of that kind: parts that stand beside answer no claim.
+        """
+        chosen = self.chosen()
+        names = [name for name, part in chosen.items() if part.kind == kind]
+        if not any(chosen[name].decisive for name in names):
+            return None
+        return self if len(names) == len(chosen) else replace(self, parts=tuple(names))
+
+    def decisive(self) -> list[str]:
+        """The parts that the overall verdict needs at this preset, whether asked for or not."""
+        return [name for name, part in self.available().items() if part.decisive and self.preset in part.presets]
+
+    def groups(self) -> dict[str, list[str]]:
+        """Group -> the parts that decide it: its decisive parts, or all its parts where none is.
+
+        Only groups of which a part was asked for are listed.
+        """
+        members, deciding = dict[str, list[str]](), set(self.decisive())
+        for name, part in self.available().items():
+            if self.preset in part.presets:
+                members.setdefault(self.claim.group(name), []).append(name)
+        asked = {self.claim.group(name) for name in self.chosen()}
+        return {
+            group: [name for name in names if name in deciding] or names
+            for group, names in members.items()
+            if group in asked
+        }
+
+    @property
+    def command(self) -> str:
+        """What to type to ask it again."""
+        if self.recipe is None:
+            options = [word for part in self.parts for word in ("--part", part)]
+            options += [] if self.seeds is None else ["--seeds", str(self.seeds)]
+            options += [] if self.engine is None else ["--engine", self.engine]
+            return shlex.join(["rlnorm", "run", self.file.name, "--preset", self.preset, *options])
+        given = {**self.recipe, "norms": ",".join(self.recipe["norms"])}
+        options = [word for key, value in given.items() if value is not None for word in (f"--{key}", str(value))]
+        return shlex.join(["rlnorm", "train", *options])
+
+    def judged_seeds(self) -> int:
+        """How many seeds an arm is judged on."""
+        return self.seeds or SEEDS[self.preset]
+
+    def errors(self) -> Iterator[str]:
+        """One sentence for everything that is wrong with what was asked, the claim's declaration included."""
+        if self.preset not in PRESETS:
+            yield unknown("preset", self.preset, PRESETS)
+            return
+        if self.engine not in (None, *DQN_ENGINES):
+            yield unknown("engine", self.engine, DQN_ENGINES)
+            return
+        wrong = [f"{self.id}: {sentence}" for sentence in claim_errors(self.claim)]
+        yield from wrong
+        if wrong:
+            return
+        if not self.available():
+            yield f"{self.id} has no part that trains DQN agents, so none that engine {self.engine!r} could run."
+            return
+        yield from self._part_errors()
+        if not self.parts and not self.chosen():
+            yield f"{self.id} has no part that is run at preset {self.preset!r}."
+        for part in self.chosen().values():
+            if isinstance(part, Effect):
+                steps = part.experiment.steps[self.preset]
+                # Through another engine than its own, a part may lack what its metric is made of.
+                found = chain(metric_errors(part), setting_errors(part.experiment, part.arms, steps, part.rates))
+                yield from (f"{self.id}: {sentence}" for sentence in found)
+
+    def _part_errors(self) -> Iterator[str]:
+        names = dict.fromkeys(name for full in self.available() for name in (full, self.claim.group(full)))
+        for asked in self.parts:
+            parts = [part for name, part in self.available().items() if asked in self._named(name)]
+            if not parts:
+                yield unknown(f"part of {self.id}", asked, names)
+            elif not any(self.preset in part.presets for part in parts):
+                others = ", ".join(preset for preset in PRESETS if any(preset in part.presets for part in parts))
+                yield f"part {asked!r} of {self.id} is not run at preset {self.preset!r}; it is at: {others}."
+
+    def _named(self, name: str) -> set[str]:
+        """The names that choose a part: its own and its group's."""
+        return {name, self.claim.group(name)}
+
+
+def compared(env: str, norms: list[str], seeds: int, steps: int, lr: float | None = None) -> Request:
+    """A request for a comparison without a claim's file. Raises ConfigError with every error at once."""
+    norms = comparison.absolute(norms)
+    recipe = {"env": env, "norms": norms, "seeds": seeds, "steps": steps, "lr": lr}
+    return Request(comparison.compare(**recipe), "full", seeds=seeds, recipe=recipe)

@@ -1,0 +1,144 @@
+"""A unit of work and its identity.
+
+A unit is one arm x one block of seeds at one budget. Its id is a hash of everything that decides its rows: engine,
+settings with defaults filled in, seeds, rates, budget, the code that is run (`sources.py`), the versions of Python and
+of the libraries, eager or compiled. The claim is not part of it: claims share arms, and a finished unit serves all.
+"""
+
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+
+from rlnorm import compiling
+from rlnorm.population import RECORDS
+from rlnorm.study.claim.engines import TRAINING
+from rlnorm.study.plan.sources import code_hash, package_folder
+
+COMPILE_FROM = 2000  # updates; below, compiling takes longer than it saves
+# What computes the rows of parts that no training engine runs, beside the claim's own file.
+COMPUTED_BY: Mapping[str, str] = {"exact": "rlnorm.study.run.exact", "cost": "rlnorm.study.run.timing"}
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """One piece of work, restarted whole if it dies. Member i is (seeds[i], rates[i]).
+
+    settings  everything the engine is given, defaults filled in
+    declared  settings as written in the claim, before defaults; None: the same as `settings`
+    files     files whose code decides the rows too: the claim's (first, for exact and cost parts), a user's norm
+    """
+
+    engine: str
+    settings: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    rates: tuple[float, ...]
+    steps: int
+    label: str
+    files: tuple[Path, ...] = ()
+    declared: Mapping[str, Any] | None = None
+
+    @cached_property
+    def question(self) -> str:
+        """Hash of what is asked, whatever version of the code answers it."""
+        return digest(self._body(self.settings if self.declared is None else self.declared))
+
+    @cached_property
+    def id(self) -> str:
+        """Hash of everything that decides the rows."""
+        return digest({**self._body(self.settings), **self._made_by()})
+
+    @property
+    def records(self) -> int:
+        """How many records the unit comes to."""
+        return RECORDS if self.engine in TRAINING else self.steps
+
+    def header(self) -> dict[str, object]:
+        """The first line of the unit's file."""
+        head = {"unit": self.id, "label": self.label, "question": self.question, "commit": commit()}
+        return {**head, **self._body(self.settings), **self._made_by()}
+
+    def _body(self, settings: Mapping[str, Any]) -> dict[str, object]:
+        return {
+            "engine": self.engine,
+            "settings": {name: _without_folder(value) for name, value in settings.items()},
+            "seeds": list(self.seeds),
+            "lrs": list(self.rates),
+            "steps": self.steps,
+        }
+
+    def _made_by(self) -> dict[str, object]:
+        libraries = TRAINING[self.engine].libraries if self.engine in TRAINING else ()
+        root = TRAINING[self.engine].module if self.engine in TRAINING else COMPUTED_BY[self.engine]
+        known = {**versions(), **{name: library_version(name) for name in libraries}}
+        return {"versions": known, "sources": code_hash((root, *self.files))}
+
+
+def question_of(header: Mapping[str, Any]) -> str:
+    """The question that a stored header answers. Older headers of exact and cost parts hashed their file's text too."""
+    if header["engine"] in TRAINING:
+        return header["question"]
+    return digest({name: header[name] for name in ("engine", "settings", "seeds", "lrs", "steps")})
+
+
+def training_unit(
+    engine: str, settings: Mapping[str, Any], seeds: Sequence[int], rates: Sequence[float], steps: int, label: str
+) -> Unit:
+    """A unit of a training engine with every default filled in and the choice between eager and compiled made."""
+    members = {"seeds": tuple(seeds), "rates": tuple(rates), "steps": steps}
+    bound = TRAINING[engine].signature.bind(**members, **settings)
+    bound.apply_defaults()
+    resolved = {name: value for name, value in bound.arguments.items() if name not in members}
+    resolved["compile"] = TRAINING[engine].compiled(steps, resolved) >= COMPILE_FROM and compiling.available()
+    files = tuple(Path(value) for value in resolved.values() if isinstance(value, str) and value.endswith(".py"))
+    return Unit(engine, resolved, tuple(seeds), tuple(rates), steps, label, files, dict(settings))
+
+
+def _without_folder(value: object) -> object:
+    """A user's file by its name alone: where it lies decides nothing."""
+    return Path(value).name if isinstance(value, str) and value.endswith(".py") else value
+
+
+def digest(value: object) -> str:
+    """Hash of JSON-able data."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:20]
+
+
+@cache
+def versions() -> dict[str, str]:
+    """The versions of Python and of the libraries that every row depends on."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "gymnasium": gymnasium.__version__,
+    }
+
+
+@cache
+def library_version(library: str) -> str:
+    """The version of an installed distribution; empty where it is not installed."""
+    with suppress(metadata.PackageNotFoundError):
+        return metadata.version(library)
+    return ""
+
+
+@cache
+def commit() -> str | None:
+    """The commit of the checkout that the package runs from, "-dirty" with changes; None outside of one."""
+    command = ["git", "-C", str(package_folder()), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

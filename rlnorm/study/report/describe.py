@@ -1,0 +1,133 @@
+"""A claim as a person reads it before it is run: what is asked, of which arms, how, for how long."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from textwrap import fill
+
+from rlnorm.study.claim import PRESETS, Claim, Cost, Effect, Exact, Part, Preset
+from rlnorm.study.claim.engines import DQN_ENGINES
+from rlnorm.study.claim.load import ClaimFile
+from rlnorm.study.plan import SEEDS, SELECTION
+from rlnorm.study.plan.plan import grid_seeds
+from rlnorm.study.report import wording
+
+BUDGET = {"supervised": "updates", **dict.fromkeys(DQN_ENGINES, "environment steps")}
+
+
+def page(found: ClaimFile, width: int = 80) -> str:
+    """Everything that a claim declares; parts that differ in their budget, presets or rates alone share a block."""
+    claim = found.claim
+    lines = [
+        f"{found.id}: {claim.title}",
+        _wrapped(claim.statement, 0, width),
+        "",
+        _item("Source", claim.source, width),
+        _item("Notes", ", ".join(claim.notes) or wording.NOTHING, width),
+        _item("Overall", wording.rule(claim), width),
+    ]
+    if claim.literature:
+        lines.append(_item("Elsewhere", claim.literature, width))
+    for parts in _alike(claim):
+        part = next(iter(parts.values()))
+        lines += ["", *(_wrapped(f"* {name} {_presets(each)}", 0, width, 2) for name, each in parts.items())]
+        describe = _effect(parts) if isinstance(part, Effect) else _own(part)
+        lines += [_item(name, text, width) for name, text in describe]
+    for text, names in _tested(claim).items():
+        lines += ["", _wrapped(f"Tested{names and f' ({names})'}: {text}", 0, width, 2)]
+    return "\n".join(lines) + "\n"
+
+
+def _alike(claim: Claim) -> Sequence[Mapping[str, Part]]:
+    """Parts in order, those together that ask the same of the same arms in the same setting."""
+    blocks: dict[object, dict[str, Part]] = {}
+    for name, part in claim.parts.items():
+        key = (
+            repr((part.experiment, part.arms, part.metric, part.question, part.judged_from, part.grid))
+            if isinstance(part, Effect)
+            else name
+        )
+        blocks.setdefault(key, {})[name] = part
+    return list(blocks.values())
+
+
+def _presets(part: Part) -> str:
+    return f"({part.kind}; {', '.join(part.presets)})"
+
+
+def _effect(parts: Mapping[str, Part]) -> Iterator[tuple[str, str]]:
+    effects = {name: part for name, part in parts.items() if isinstance(part, Effect)}
+    part = next(iter(effects.values()))
+    yield "Asked", wording.asked(part.question)
+    yield "Score", wording.metric(part.metric)
+    for i, (name, arm) in enumerate(part.arms.items()):
+        control = "; known to be worse" if name == part.question.negative_control else ""
+        yield "" if i else "Arms", f"{name}: {_settings(arm) or 'as below'}{control}"
+    yield "Setting", f"{part.experiment.engine} engine; {_settings(part.experiment.settings)}"
+    yield "Rates", "; ".join(dict.fromkeys(_rates(each) for each in effects.values()))
+    yield (
+        "Size",
+        _size(part, [preset for preset in PRESETS if any(preset in each.presets for each in effects.values())]),
+    )
+
+
+def _rates(part: Effect) -> str:
+    listed = wording.setting(part.rates)
+    if part.grid:
+        return f"a run's score is its mean over the rates {listed}"
+    if part.rates:
+        control = "; the negative control takes the reference's" if part.question.negative_control else ""
+        return f"own best rate: each arm's of {listed}, chosen on seeds {SELECTION[0]} to {SELECTION[-1]}{control}"
+    return "common rate: all arms at the setting's lr"
+
+
+def _size(part: Effect, presets: Sequence[Preset]) -> str:
+    sizes: dict[str, list[str]] = {}
+    for preset in presets:
+        steps = f"{part.experiment.steps[preset]:,}".replace(",", " ")
+        sizes.setdefault(
+            f"{len(grid_seeds(part)) if part.grid else SEEDS[preset]} seeds, {steps} {BUDGET[part.experiment.engine]}",
+            [],
+        ).append(preset)
+    listed = "; ".join(f"{', '.join(names)}: {size}" for size, names in sizes.items())
+    if part.grid:
+        first, *_, last = grid_seeds(part)
+        return f"{listed}; always seeds {first} to {last}, at every rate: --seeds does not apply"
+    return f"{listed}; seeds from {part.judged_from} on"
+
+
+def _own(part: Part) -> Iterator[tuple[str, str]]:
+    if isinstance(part, Exact | Cost):
+        yield "States", part.statement
+    if isinstance(part, Cost):
+        yield "Asked", wording.asked(part.question)
+        yield "Score", "seconds a call (lower is better)"
+        yield "Arms", ", ".join(part.arms)
+        yield "Size", f"{part.repetitions} interleaved repetitions"
+
+
+def _tested(claim: Claim) -> Mapping[str, str]:
+    """How the exact parts are tested, those together that are tested alike."""
+    found: dict[str, list[str]] = {}
+    for name, part in claim.parts.items():
+        if isinstance(part, Exact):
+            limit = f"the largest error may be {part.tolerance:g} of the terms, because {part.rationale}"
+            found.setdefault(f"On {part.cases} random cases in float64; {limit}.", []).append(name)
+    return {text: "" if len(found) == 1 else "; ".join(names) for text, names in found.items()}
+
+
+def _settings(settings: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={_setting(value)}" for name, value in settings.items())
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, list | tuple) and len(value) > 3 and len(set(value)) == 1:
+        return f"{len(value)} of {wording.setting(value[0])}"
+    return wording.setting(value).replace(", ", "/")
+
+
+def _item(name: str, text: str, width: int) -> str:
+    return fill(text, width, initial_indent=f"  {name:<10}", subsequent_indent=" " * 12, break_on_hyphens=False)
+
+
+def _wrapped(text: str, margin: int, width: int, hang: int = 0) -> str:
+    indent = " " * margin
+    return fill(text, width, initial_indent=indent, subsequent_indent=indent + " " * hang, break_on_hyphens=False)

@@ -1,0 +1,113 @@
+"""One row of a forest plot as SVG: estimate and interval against the margin, in the page's own colours.
+
+All rows share one axis in units of the margin (0 = no difference, ±1 = the margin; for ratios, their logarithms), so
+that parts with different metrics can stand under each other, and turned so that right is better for the treatment
+also where a lower score is better. For exact parts: the largest error against the tolerance on a logarithmic axis.
+"""
+
+import math
+from collections.abc import Iterable
+
+from markupsafe import Markup
+
+from rlnorm.study.judge.verdict import EffectDetails, Verdict
+from rlnorm.study.report.wording import Scale, finite
+
+WIDTH, HEIGHT = 240, 26
+NEAREST, FARTHEST = 3.0, 10.0
+"""Fewest and most margins shown to either side; an interval that goes on ends in an arrow."""
+DECADES = (-17.0, 2.0)
+
+
+def row(verdict: Verdict, scale: Scale, reach: float = NEAREST) -> Markup:
+    """The drawing of one verdict, `reach` margins to either side; empty where it holds nothing to draw."""
+    if scale == "error":
+        return _gauge(finite(verdict.judgement.estimate), finite(verdict.margin))
+    return interval(*_figures(verdict, scale), reach)
+
+
+def reach_of(verdicts: Iterable[tuple[Verdict, Scale]]) -> float:
+    """How many margins the common axis must show so that all intervals fit, within reason."""
+    figures = (_figures(verdict, scale) for verdict, scale in verdicts if scale != "error")
+    farthest = max((abs(x) for found in figures for x in found if x is not None), default=0.0)
+    return min(max(1.05 * farthest, NEAREST), FARTHEST)
+
+
+def _figures(verdict: Verdict, scale: Scale) -> tuple[float | None, float | None, float | None]:
+    judged = verdict.judgement
+    estimate, low, high = (in_margins(x, verdict.margin, scale) for x in (judged.estimate, judged.low, judged.high))
+    if isinstance(judged.details, EffectDetails) and judged.details.better == "lower":
+        return _turned(estimate), _turned(high), _turned(low)
+    return estimate, low, high
+
+
+def _turned(value: float | None) -> float | None:
+    return None if value is None else -value
+
+
+def in_margins(value: float | None, margin: float | None, scale: Scale) -> float | None:
+    """A figure in units of the margin: difference / margin, or log(ratio) / log(margin)."""
+    x, size = finite(value), finite(margin)
+    if x is None or size is None:
+        return None
+    if scale == "ratio":
+        return math.log(x) / math.log(size) if x > 0 and size > 1 else None
+    return x / size if size > 0 else None
+
+
+def interval(estimate: float | None, low: float | None, high: float | None, reach: float = NEAREST) -> Markup:
+    """An interval with its estimate on the axis of margins; all in units of the margin."""
+    if estimate is None and (low is None or high is None):
+        return Markup()
+    middle = HEIGHT / 2
+    left, zero, right = (_x(at, reach) for at in (-1, 0, 1))
+    marks = [
+        f'<rect class="inside" x="{left:.1f}" y="2" width="{right - left:.1f}" height="{HEIGHT - 4}"/>',
+        f'<path class="zero" d="M{zero:.1f} 0V{HEIGHT}"/>',
+    ]
+    if low is not None and high is not None:
+        marks.append(f'<path class="span" d="M{_x(low, reach):.1f} {middle}H{_x(high, reach):.1f}"/>')
+        marks += [_arrow(_x(end, reach), side) for end, side in ((low, -1), (high, 1)) if end * side > reach]
+    if estimate is not None:
+        marks.append(f'<circle class="dot" cx="{_x(estimate, reach):.1f}" cy="{middle}" r="4.5"/>')
+    return _drawing(marks)
+
+
+def axis() -> Markup:
+    """The labels over the rows."""
+    labels = ((8, "worse", "start"), (WIDTH / 2, "0", "middle"), (WIDTH - 8, "better", "end"))
+    return _drawing([f'<text x="{x}" y="17" text-anchor="{anchor}">{label}</text>' for x, label, anchor in labels])
+
+
+def _gauge(error: float | None, tolerance: float | None) -> Markup:
+    if error is None:
+        return Markup()
+    middle = HEIGHT / 2
+    marks = [f'<path class="zero" d="M{_decade(0):.1f} {middle}H{WIDTH - 4}"/>']
+    if tolerance is not None:
+        limit = _decade(tolerance)
+        marks.insert(0, f'<rect class="inside" x="4" y="2" width="{limit - 4:.1f}" height="{HEIGHT - 4}"/>')
+        marks.append(f'<path class="limit" d="M{limit:.1f} 2V{HEIGHT - 2}"/>')
+    marks.append(f'<circle class="dot" cx="{_decade(error):.1f}" cy="{middle}" r="4.5"/>')
+    return _drawing(marks)
+
+
+def _x(margins: float, reach: float) -> float:
+    clipped = min(max(margins, -reach), reach)
+    return WIDTH / 2 + clipped / reach * (WIDTH / 2 - 8)
+
+
+def _decade(value: float) -> float:
+    low, high = DECADES
+    exponent = math.log10(value) if value > 0 else low
+    return 8 + (min(max(exponent, low), high) - low) / (high - low) * (WIDTH - 16)
+
+
+def _arrow(x: float, side: int) -> str:
+    top, middle, bottom = HEIGHT / 2 - 4, HEIGHT / 2, HEIGHT / 2 + 4
+    back, tip = x + 1 * side, x + 7 * side
+    return f'<path class="arrow" d="M{back:.1f} {top}L{tip:.1f} {middle}L{back:.1f} {bottom}"/>'
+
+
+def _drawing(marks: list[str]) -> Markup:
+    return Markup(f'<svg class="forest" viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true">{"".join(marks)}</svg>')

@@ -1,0 +1,91 @@
+"""Markdown: tables, and a page of each claim that is small enough to keep under version control.
+
+The HTML report shows more, but it is large and is made anew whenever its form changes; these pages are the record.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from textwrap import fill
+
+from rlnorm.files import write_atomically
+from rlnorm.study.judge import ArmResult, ClaimResult, PartResult, StudyResult
+from rlnorm.study.report import confidence_bands, csv, wording
+
+WIDTH = 120
+
+
+def table(heads: Sequence[str], rows: Iterable[Iterable[object]]) -> list[str]:
+    """The lines of a table; a cell is one line of text, and no text in it can end it."""
+    return [_line(heads), "|---" * len(heads) + "|", *map(_line, rows)]
+
+
+def _line(cells: Iterable[object]) -> str:
+    return f"| {' | '.join(map(cell, cells))} |"
+
+
+def cell(value: object) -> str:
+    """A value as one table cell."""
+    return " ".join(str(value).split()).replace("|", "\\|")
+
+
+def keep(study: StudyResult, out: Path) -> list[Path]:
+    """Write `<claim>.md` and, where runs were scored, `<claim>.csv` of every claim to `out` -> what was written."""
+    written = list[Path]()
+    for claim in study.claims:
+        files = {".md": page(claim, study)}
+        if any(part.arms for part in claim.parts):
+            files[".csv"] = csv.scores(claim)
+        for suffix, text in files.items():
+            written.append(out / f"{claim.id}{suffix}")
+            write_atomically(written[-1], text)
+    return written
+
+
+def page(claim: ClaimResult, study: StudyResult) -> str:
+    """A claim as Markdown: statement, verdicts, arms in figures, and what made them."""
+    judged = claim.overall.judgement
+    verdict = f"**{wording.sentence(judged.outcome)}.** {judged.reason} Rule: {wording.rule(claim.claim)}."
+    lines = [f"# {claim.id}: {claim.claim.title}", "", fill(claim.claim.statement, WIDTH), ""]
+    lines += [fill(verdict, WIDTH), "", fill(" ".join(_made(claim, study)), WIDTH), ""]
+    if claim.claim.literature:
+        lines += [fill(f"Published work, not given to the judge: {claim.claim.literature}", WIDTH), ""]
+    heads = ("part", "verdict", "estimate", "interval", "margin", "seeds", "why")
+    lines += table(heads, (_verdict(claim, part) for part in claim.parts))
+    arms = [(part, arm) for part in claim.parts for arm in part.arms.values()]
+    if arms:
+        lines += ["", "Arms: mean score over runs with its 95 % interval, and mean greedy return at the last step.", ""]
+        heads = ("part", "arm", "rate", "seeds", "score", "95 % interval", "greedy return", "diverged")
+        lines += table(heads, ((part.name, *_arm(arm)) for part, arm in arms))
+        lines += ["", f"Every run's score: [{claim.id}.csv]({claim.id}.csv)."]
+        shared = " · ".join(_shared([arm for _, arm in arms if arm.seeds]))
+        lines += ["", fill(f"All arms that were run share: {shared or wording.NOTHING}.", WIDTH)]
+    return "\n".join(lines) + "\n"
+
+
+def _made(claim: ClaimResult, study: StudyResult) -> Iterator[str]:
+    yield f"Command: `{claim.command}`;"
+    yield f"{wording.commits((commit for part in claim.parts for commit in part.commits), study.commit)};"
+    versions = ", ".join(f"{name} {number}" for name, number in study.versions.items())
+    yield f"{versions}; {study.hardware or 'hardware unknown'}."
+
+
+def _verdict(claim: ClaimResult, part: PartResult) -> Iterator[str]:
+    found, scale = part.verdict, wording.scale_of(claim.claim.parts.get(part.name))
+    yield part.name + wording.beside(claim.claim, part.name)
+    yield found.outcome
+    yield from (show(found, scale) for show in (wording.estimate, wording.interval, wording.margin, wording.seeds))
+    yield wording.sentence(found.judgement.reason)
+
+
+def _arm(arm: ArmResult) -> Iterator[str]:
+    found = confidence_bands.point(arm.scores)
+    yield from (arm.name, wording.setting(arm.rate), str(len(arm.seeds)), wording.number(found.estimate))
+    yield f"[{wording.number(found.low)}, {wording.number(found.high)}]"
+    yield wording.NOTHING if arm.final is None else wording.number(confidence_bands.point(arm.final).estimate)
+    yield f"{int(arm.diverged.sum())} of {len(arm.diverged)}"
+
+
+def _shared(arms: list[ArmResult]) -> Iterator[str]:
+    for key, value in arms[0].settings.items() if arms else ():
+        if all(arm.settings.get(key) == value for arm in arms):
+            yield f"{key} {wording.setting(value)}"

@@ -1,0 +1,7 @@
+"""From units to rows: doing units in processes of their own, showing progress, storing what they give."""
+
+from rlnorm.study.run.pool import UnitsFailed, complete, run, unfinished
+from rlnorm.study.run.progress import Bars, Ending, Watcher
+from rlnorm.study.run.store import Record, Rows, Store
+
+__all__ = ["Bars", "Ending", "Record", "Rows", "Store", "UnitsFailed", "Watcher", "complete", "run", "unfinished"]

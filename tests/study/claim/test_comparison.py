@@ -1,0 +1,91 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from rlnorm.errors import ConfigError
+from rlnorm.nn import get_norm
+from rlnorm.study.claim import Effect, comparison
+from rlnorm.study.claim.dqn_setting import DQN_STUDY
+from rlnorm.study.plan.request import compared
+
+NORM = """
+from torch import nn
+from rlnorm.nn import Norm
+
+class Half(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+    def forward(self, x):
+        return x / 2
+
+NORM = Norm("mynorm", modules={0: Half})
+"""
+
+
+def effects(env: str = "CartPole-v1", norms: tuple[str, ...] = ("none", "layer", "batch")) -> dict[str, Effect]:
+    parts = comparison.compare(env, norms, 16, 5_000).claim.parts
+    return {name: part for name, part in parts.items() if isinstance(part, Effect)}
+
+
+class TestCompare:
+    def test_every_norm_is_held_against_the_first(self):
+        parts = effects()
+        assert list(parts) == ["layer against none", "batch against none"]
+        part = parts["batch against none"]
+        assert (part.question.asks, part.question.treatment, part.question.reference) == ("superior", "batch", "none")
+        assert part.arms == {"none": {"norm": "none"}, "batch": {"norm": "batch"}}
+
+    def test_the_setting_is_that_of_the_studies(self):
+        (first, _) = effects().values()
+        assert first.experiment.settings == {"env": "CartPole-v1", **DQN_STUDY}
+        assert set(first.experiment.steps.values()) == {5_000}
+
+    def test_the_margin_needs_the_environments_constants(self):
+        part = effects()["layer against none"]
+        assert (part.metric, part.question.margin) == ("return_auc", 0.05)
+
+    def test_without_constants_returns_are_judged_as_they_are(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(comparison, "SCALES", {})
+        part = effects()["layer against none"]
+        assert (part.metric, part.question.margin) == ("plain_return_auc", 0)
+
+    def test_can_be_asked_again(self):
+        one = compared("CartPole-v1", ["none", "layer"], 3, 2_000, 0.01)
+        assert one.recipe is not None
+        again = compared(**json.loads(json.dumps(one.recipe)))
+        assert (again.id, again.seeds, again.claim) == (one.id, one.seeds, one.claim)
+        assert one.id == "train-cartpole-v1-none-layer"
+        expected = "rlnorm train --env CartPole-v1 --norms none,layer --seeds 3 --steps 2000 --lr 0.01"
+        assert one.command == expected
+
+    def test_all_errors_are_raised_at_once(self):
+        with pytest.raises(ConfigError) as caught:
+            comparison.compare("Pendulum-v1", ["none", "lyer"], 0, -1, float("nan"))
+        text = str(caught.value)
+        for said in ("--seeds", "--steps", "finite set of actions", "unknown norm 'lyer'", "learning rates"):
+            assert said in text
+
+    @pytest.mark.parametrize("norms", [[], ["none"], ["none", "none"]])
+    def test_two_different_norms_are_needed(self, norms: list[str]):
+        with pytest.raises(ConfigError, match="at least two different norms"):
+            comparison.compare("CartPole-v1", norms, 8, 5_000)
+
+
+class TestANormOfOnesOwn:
+    def test_is_known_by_its_files_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        (tmp_path / "mynorm.py").write_text(NORM)
+        monkeypatch.chdir(tmp_path)
+        one = compared("CartPole-v1", ["none", "./mynorm.py"], 2, 2_000)
+        part = one.claim.parts["mynorm against none"]
+        assert isinstance(part, Effect)
+        assert part.arms["mynorm"]["norm"] == str(tmp_path / "mynorm.py")
+        assert get_norm(str(part.arms["mynorm"]["norm"])).name == "mynorm"
+        monkeypatch.chdir("/")
+        assert one.recipe is not None
+        assert compared(**one.recipe).claim == one.claim
+
+    def test_may_not_be_mistaken_for_another(self, tmp_path: Path):
+        (tmp_path / "layer.py").write_text(NORM)
+        with pytest.raises(ConfigError, match="two different norms"):
+            comparison.compare("CartPole-v1", ["layer", str(tmp_path / "layer.py")], 2, 2_000)

@@ -1,0 +1,156 @@
+"""Every check of a declaration can fail, finds what it is for, and says all at once."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+
+from rlnorm.study.claim import PRESETS, Cost, Effect, Exact, Kind, Part, Question, dqn_experiment
+from rlnorm.study.claim.validate import claim_errors, errors, part_errors, setting_errors
+
+STEPS = dict.fromkeys(PRESETS, 2_000)
+EXPERIMENT = dqn_experiment(steps=STEPS, env="CartPole-v1", starts=100, lr=1e-3)
+ARMS = {"none": {}, "layer": {"norm": "layer"}, "worse": {"train_every": 50}}
+TWO = {name: ARMS[name] for name in ("none", "layer")}
+QUESTION = Question(asks="superior", treatment="layer", reference="none", margin=0.05, negative_control="worse")
+EFFECT = Effect(experiment=EXPERIMENT, arms=ARMS, metric="return_auc", question=QUESTION)
+EXACT = Exact(statement="a = b", formula=lambda c: 0, truth=lambda c: 0, draw=lambda rng: {}, scale=lambda c: 1)
+COST = Cost(
+    statement="a is quicker",
+    arms={"a": lambda: lambda: None, "b": lambda: lambda: None},
+    question=Question(asks="superior", treatment="a", reference="b", margin=1.25, scale="ratio"),
+)
+GOOD = tiny.claim({"trained": EFFECT, "algebra": EXACT, "timed": COST})
+
+
+class Other(Part):
+    """A kind of part that nobody can run."""
+
+    @property
+    def kind(self) -> Kind:
+        return "effect"
+
+
+def test_a_good_claim_has_no_errors():
+    assert list(errors(GOOD)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"title": ""}, "title must have 1 to 8 words"),
+        ({"title": "one two three four five six seven eight nine"}, "title must have 1 to 8 words"),
+        ({"statement": ""}, "statement is empty"),
+        ({"source": ""}, "source is empty"),
+        ({"kind": "efect"}, "unknown kind 'efect'. Did you mean 'effect'?"),
+        ({"overall": "al"}, "unknown overall rule 'al'. Did you mean 'all'?"),
+        ({"parts": {}}, "the claim has no parts"),
+        ({"parts": {"a": replace(EXACT, decisive=False)}}, "no part is decisive"),
+        ({"parts": {"a": EXACT, "b": replace(EXACT, group="a")}}, "group 'a' has the name of a part"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_of_a_claim(changes: Mapping[str, Any], said: str):
+    (found,) = claim_errors(replace(GOOD, **changes))
+    assert said in found
+
+
+def asking(**changes: Any) -> Effect:
+    return replace(EFFECT, question=replace(QUESTION, **changes))
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        (replace(EFFECT, presets=()), "presets is empty"),
+        (replace(EFFECT, presets=("ful",)), "unknown preset 'ful'. Did you mean 'full'?"),
+        (asking(asks="better"), "unknown question 'better'. Did you mean 'not better'?"),
+        (asking(scale="ratios"), "unknown scale 'ratios'. Did you mean 'ratio'?"),
+        (asking(treatment="lyer"), "the treatment is no arm: unknown arm 'lyer'. Did you mean 'layer'?"),
+        (asking(reference="nne"), "the reference is no arm: unknown arm 'nne'. Did you mean 'none'?"),
+        (asking(negative_control="worst"), "the negative control is no arm: unknown arm 'worst'."),
+        (asking(treatment="none"), "the question names one arm twice"),
+        (asking(negative_control=None), "'worse' would be run for nothing"),
+        (asking(margin="small"), "margin must be a number, got 'small'"),
+        (asking(margin=-0.1), "the margin of a difference is at least 0, got -0.1"),
+        (asking(margin=0.9, scale="ratio"), "the margin of a ratio is a factor of at least 1"),
+        (asking(margin=float("nan")), "the margin of a difference is at least 0, got nan"),
+        (replace(EFFECT, experiment=replace(EXPERIMENT, steps={"full": 10})), "no budget at preset smoke, quick"),
+        (replace(EFFECT, arms={**ARMS, "worse": {}}), "arms 'none' and 'worse' are the same"),
+        (replace(EFFECT, metric="return_acu"), "unknown metric 'return_acu'. Did you mean 'return_auc'?"),
+        (replace(EFFECT, grid=True), "grid needs rates"),
+        (replace(EFFECT, rates=(1e-3, 1e-4)), "rates must be different and increase, got 0.001, 0.0001"),
+        (replace(EFFECT, rates=(1e-4, 1e-2)), "the common rate must be one of the rates, got lr 0.001"),
+        (
+            replace(asking(asks="equivalent", negative_control=None), arms=TWO),
+            "expected negative_control to name an arm",
+        ),
+        (replace(EFFECT, rates=(1e-3,), arms={**ARMS, "worse": {"lr": 1e-2}}), "arm 'worse' sets lr"),
+        (replace(EFFECT, judged_from=4), "judged_from must be at least 8"),
+        (replace(COST, question=replace(COST.question, scale="difference")), "times are compared as a ratio"),
+        (replace(COST, repetitions=0), "repetitions must be at least 1, got 0"),
+        (replace(EXACT, cases=0), "cases must be at least 1, got 0"),
+        (replace(EXACT, tolerance=float("nan")), "tolerance must be at least 0, got nan"),
+        (Other(), "expected an Effect, an Exact or a Cost, got Other"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_of_a_part(part: Part, said: str):
+    found = list(part_errors(part))
+    assert any(said in sentence for sentence in found), found
+    assert list(part_errors(EFFECT)) == []
+
+
+def test_all_are_said_at_once_and_the_part_is_named():
+    wrong = replace(GOOD, title="", parts={**GOOD.parts, "trained": replace(asking(margin=-1), metric="x")})
+    title, margin, metric = errors(wrong)
+    assert title.startswith("title")
+    assert margin.startswith("part 'trained': the margin")
+    assert metric.startswith("part 'trained': unknown metric")
+
+
+def test_a_claims_arms_are_held_against_their_engine_at_every_preset():
+    few = replace(EXPERIMENT, steps={**STEPS, "smoke": 50})
+    (found,) = errors(tiny.claim({"trained": replace(EFFECT, experiment=few)}))
+    assert found.startswith("part 'trained': learning would start after 100 steps, beyond the budget of 50")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"norm": "lyer"}, "unknown norm 'lyer'"),
+        ({"no_such_setting": 1}, "'no_such_setting'"),
+        ({"lr": -1.0}, "learning rates must be positive"),
+        ({"env": "CartPole-v9"}, "unknown environment"),
+        ({"engine": "dqm"}, "unknown engine 'dqm'. Did you mean 'dqn'?"),
+    ],
+)
+def test_settings_are_held_against_the_engine(settings: dict[str, Any], said: str):
+    good = {"env": "CartPole-v1", "starts": 100, "lr": 1e-3}
+    assert list(setting_errors(dqn_experiment(steps=STEPS, **good), ARMS, 2_000)) == []
+    found = list(setting_errors(dqn_experiment(steps=STEPS, **good), {"none": {}, "other": settings}, 2_000))
+    assert said in found[0]
+    assert found[0].startswith("arm other: ")
+    both = {"none": settings, "other": settings}
+    everywhere = list(setting_errors(dqn_experiment(steps=STEPS, **good), both, 2_000))
+    assert len(everywhere) == len(found)
+    assert not everywhere[0].startswith("arm ")
+
+
+def test_an_experiment_without_a_rate_is_an_error():
+    (found,) = setting_errors(dqn_experiment(steps=STEPS, env="CartPole-v1"), {"none": {}}, 20_000)
+    assert "no learning rate is set" in found
+
+
+def test_a_norm_file_that_is_gone_is_an_error_and_not_a_crash(tmp_path: Path):
+    arms = {"none": {}, "mine": {"norm": str(tmp_path / "mine.py")}}
+    (found,) = setting_errors(EXPERIMENT, arms, 2_000)
+    assert found.startswith("arm mine: no norm file at")
+
+
+def test_a_whole_rate_is_a_rate():
+    whole = replace(EXPERIMENT, settings={**EXPERIMENT.settings, "lr": 1})
+    assert list(errors(tiny.claim({"trained": replace(EFFECT, experiment=whole)}))) == []

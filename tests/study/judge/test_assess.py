@@ -1,0 +1,255 @@
+"""From rows to verdicts, on rows made up for it."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import tiny
+
+from rlnorm.study.claim import PRESETS, Effect, Question, dqn_experiment, supervised_experiment
+from rlnorm.study.judge.verdict import OverallDetails
+from rlnorm.study.plan import Request
+from rlnorm.study.plan.plan import best_rate
+from rlnorm.study.report.csv import scores
+from rlnorm.study.run import Store
+
+STEPS = dict.fromkeys(PRESETS, 2_000)
+EXPERIMENT = dqn_experiment(steps=STEPS, env="CartPole-v1", starts=100, lr=1e-3)
+ARMS = {"none": {}, "layer": {"norm": "layer"}}
+PART = Effect(
+    experiment=EXPERIMENT,
+    arms=ARMS,
+    metric="return_auc",
+    question=Question(asks="superior", treatment="layer", reference="none", margin=0.05),
+)
+RATES = (1e-3, 1e-2, 1e-1)
+NAME = "CartPole-v1, common rate"
+
+
+def asked(part: Effect = PART, **more: Any) -> Request:
+    return tiny.request({NAME: part}, **more)
+
+
+def level(share: float) -> float:
+    """The return that stands for a share of the way from random to solved."""
+    return 22.3 + share * (475.0 - 22.3)
+
+
+def filled(folder: Path, one: Request, **shares: float) -> Store:
+    """A store in which every run of an arm scores its share, give or take 0.01."""
+    store = Store(folder)
+    tiny.fill(
+        store,
+        [unit for unit in tiny.units([one], store) if not store.finished(unit)],
+        lambda unit: tiny.spread(level(shares[unit.settings["norm"]]), 4.5, len(unit.seeds)),
+    )
+    return store
+
+
+class TestVerdict:
+    def test_comes_from_the_scores_of_the_arms(self, tmp_path: Path):
+        one = asked()
+        result = tiny.assess(one, filled(tmp_path, one, none=0.4, layer=0.7))
+        (part,) = result.parts
+        assert part.verdict.outcome == result.overall.outcome == "supported"
+        assert part.verdict.judgement.estimate == pytest.approx(0.3)
+        assert (part.verdict.judgement.n, part.verdict.judgement.diverged) == (8, 0)
+        assert (part.verdict.margin, part.verdict.preset, part.verdict.steps) == (0.05, "smoke", 2_000)
+        assert part.arms["layer"].scores.mean() == pytest.approx(0.7)
+        assert part.arms["layer"].final == pytest.approx(tiny.spread(level(0.7), 4.5, 8))
+        assert part.arms["layer"].settings["norm"] == "layer"
+        assert part.arms["layer"].seeds == tuple(range(8, 16))
+        assert set(part.units) == {unit.id for unit in tiny.units([one], Store(tmp_path))}
+
+    def test_turns_with_the_scores(self, tmp_path: Path):
+        one = asked()
+        store = filled(tmp_path, one, none=0.7, layer=0.4)
+        assert tiny.assess(one, store).parts[0].verdict.outcome == "refuted"
+
+    def test_of_rows_that_are_missing_is_insufficient(self, tmp_path: Path):
+        (part,) = tiny.assess(asked(), Store(tmp_path)).parts
+        assert part.verdict.outcome == "insufficient"
+        assert part.verdict.judgement.estimate is None
+        assert len(part.arms["none"].scores) == 0
+
+    def test_overall_follows_the_claims_rule(self, tmp_path: Path):
+        one = asked()
+        worse = replace(PART, question=Question(asks="superior", treatment="none", reference="layer", margin=0.05))
+        for rule, expected in (("all", "refuted"), ("any", "supported")):
+            claim = replace(one.claim, parts={"a": PART, "b": worse}, overall=rule)
+            both = replace(one, file=replace(one.file, claim=claim))
+            result = tiny.assess(both, filled(tmp_path, both, none=0.4, layer=0.7))
+            assert [part.verdict.outcome for part in result.parts] == ["supported", "refuted"]
+            assert (result.overall.outcome, result.overall.part) == (expected, "overall")
+
+    def test_diverged_runs_count_at_random_and_their_curves_end(self, tmp_path: Path):
+        one, store = asked(), Store(tmp_path)
+        for unit in tiny.units([one], store):
+            flags = [unit.settings["norm"] == "layer" and seed < 10 for seed in unit.seeds]
+            rows = [
+                {"step": step, "return": [level(0.5)] * 8, "loss": [0.1] * 8, "diverged": now}
+                for step, now in ((1, [False] * 8), (2, flags))
+            ]
+            store.write(unit, [*rows[:-1], {**rows[-1], "final_return": [level(0.5)] * 8}], lambda: 0.0)
+        (part,) = tiny.assess(one, store).parts
+        layer = part.arms["layer"]
+        np.testing.assert_equal(layer.diverged, [True, True, *[False] * 6])
+        np.testing.assert_allclose(layer.scores, [0.25, 0.25, *[0.5] * 6])
+        assert layer.final is not None
+        np.testing.assert_allclose(layer.final[:3], [22.3, 22.3, level(0.5)])
+        assert part.verdict.judgement.diverged == pytest.approx(2 / 16)
+        np.testing.assert_equal(np.isnan(layer.curves["loss"].values[:, 1]), layer.diverged)
+        assert not layer.probes
+
+    def test_probes_are_curves_of_the_records_that_hold_them(self, tmp_path: Path):
+        one, store = asked(), Store(tmp_path)
+        for unit in tiny.units([one], store):
+            rows = [{"step": step, "return": [level(0.5)] * 8, "diverged": [False] * 8} for step in (1, 2, 3, 4)]
+            rows[1]["probes"] = {"norm1": {"mean_gap": list(range(8))}}
+            rows[3]["probes"] = {"norm1": {"mean_gap": [None] * 8, "mean_drift": [0.5] * 8}}
+            store.write(unit, [*rows[:-1], {**rows[-1], "final_return": [level(0.5)] * 8}], lambda: 0.0)
+        probes = tiny.assess(one, store).parts[0].arms["layer"].probes
+        assert {tag: curve.steps.tolist() for tag, curve in probes.items()} == {
+            "norm/norm1/mean_gap": [2, 4],
+            "norm/norm1/mean_drift": [4],
+        }
+        gaps = probes["norm/norm1/mean_gap"].values
+        np.testing.assert_equal(gaps, [[i % 8, np.nan] for i in range(len(gaps))])
+
+
+class TestRates:
+    part = replace(PART, rates=RATES)
+
+    def choose(self, folder: Path, scores: dict[float, float]) -> float:
+        store, one = Store(folder), asked(self.part)
+        select = tiny.arms(one, store, NAME)["none"].select
+        tiny.fill(store, select[1:], lambda unit: [level(scores[rate]) for rate in unit.rates])
+        assert tiny.arms(one, store, NAME)["none"].rate is None
+        tiny.fill(store, select[:1], lambda unit: [level(scores[rate]) for rate in unit.rates])
+        found = best_rate(self.part, select, store.records)
+        assert found is not None
+        return found
+
+    @pytest.mark.parametrize(
+        ("scores", "best"),
+        [((0.2, 0.6, 0.4), 1e-2), ((0.6, 0.5, 0.4), 1e-3), ((0.1, 0.2, 0.4), 1e-1), ((0.1, 0.4, 0.4), 1e-2)],
+    )
+    def test_the_best_mean_is_chosen_the_lower_of_equals(self, tmp_path: Path, scores: tuple[float, ...], best: float):
+        assert self.choose(tmp_path, dict(zip(RATES, scores))) == best
+
+    def test_fewer_is_better_where_the_metric_says_so(self, tmp_path: Path):
+        settings = {**tiny.SETTINGS, "lr": 0.1}
+        part = Effect(
+            experiment=supervised_experiment(steps=dict.fromkeys(PRESETS, 3), **settings),
+            arms={"none": {}, "layer": {"norm": "layer"}},
+            metric="updates_to_90",
+            question=Question(asks="superior", treatment="layer", reference="none", margin=1.25, scale="ratio"),
+            rates=RATES,
+        )
+        store, one = Store(tmp_path), asked(part)
+        select = tiny.arms(one, store, NAME)["none"].select
+        tiny.fill(store, select, lambda unit: [0.95 if rate == 1e-2 else 0.5 for rate in unit.rates])
+        assert best_rate(part, select, store.records) == 1e-2
+
+    def test_two_rounds_and_the_fresh_seeds_are_judged(self, tmp_path: Path):
+        one, store = asked(self.part), Store(tmp_path)
+        first = tiny.units([one], store)
+        assert {unit.seeds for unit in first} == {tuple(np.repeat(range(5), 3)), tuple(np.repeat(range(5, 8), 3))}
+        tiny.fill(
+            store,
+            first,
+            lambda unit: [level(0.9 if rate == (1e-2 if unit.settings["norm"] == "layer" else 1e-1) else 0.1)
+                          for rate in unit.rates],
+        )  # fmt: skip
+        assert tiny.assess(one, store).parts[0].verdict.outcome == "insufficient"
+        second = [unit for unit in tiny.units([one], store) if unit.id not in {u.id for u in first}]
+        assert {(unit.settings["norm"], unit.rates[0], unit.seeds[0]) for unit in second} == {
+            ("none", 1e-1, 8),
+            ("layer", 1e-2, 8),
+        }
+        filled(tmp_path, one, none=0.4, layer=0.5)
+        (part,) = tiny.assess(one, store := Store(tmp_path)).parts
+        assert (part.arms["none"].rate, part.arms["layer"].rate) == (1e-1, 1e-2)
+        assert part.verdict.judgement.estimate == pytest.approx(0.1)
+        assert tiny.arms(one, store, NAME)["none"].rate == 1e-1
+
+    def test_over_a_grid_a_runs_score_is_its_mean_over_the_rates(self, tmp_path: Path):
+        part = replace(PART, rates=RATES, grid=True)
+        one, store = asked(part), Store(tmp_path)
+        tiny.fill(
+            store,
+            tiny.units([one], store),
+            lambda unit: [level({1e-3: 0.0, 1e-2: 0.3, 1e-1: 0.9}[rate] + seed / 100)
+                          for seed, rate in zip(unit.seeds, unit.rates)],
+        )  # fmt: skip
+        arm = tiny.assess(one, store).parts[0].arms["layer"]
+        assert arm.seeds == tuple(range(8, 16))
+        np.testing.assert_allclose(arm.scores, 0.4 + np.arange(8, 16) / 100)
+        assert arm.rate is None
+
+
+def test_scores_are_a_table_of_every_judged_run(tmp_path: Path):
+    one = asked()
+    text = scores(tiny.assess(one, filled(tmp_path, one, none=0.4, layer=0.7)))
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert len(rows) == 16
+    assert {row["arm"] for row in rows} == {"none", "layer"}
+    assert [int(row["seed"]) for row in rows[:8]] == list(range(8, 16))
+    assert float(rows[8]["score"]) == pytest.approx(0.7, abs=0.011)
+    assert set(rows[0]) == {"part", "arm", "seed", "rate", "metric", "score", "diverged", "final_return"}
+    assert {(row["metric"], row["diverged"], row["rate"]) for row in rows} == {("return_auc", "0", "0.001")}
+
+
+def test_older_rows_are_shown_with_the_settings_they_were_made_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    one = asked()
+    filled(tmp_path, one, none=0.4, layer=0.7)
+    monkeypatch.setattr("rlnorm.study.plan.unit.code_hash", lambda roots: "changed")
+    assert tiny.assess(one, Store(tmp_path)).parts[0].verdict.outcome == "insufficient"
+    result = tiny.assess(one, Store(tmp_path, any_version=True))
+    assert result.parts[0].verdict.outcome == "supported"
+    assert result.parts[0].arms["layer"].settings["norm"] == "layer"
+
+
+class TestOverall:
+    PARTS: ClassVar = {"one": PART, "two": PART, "long": replace(PART, presets=("full",))}
+
+    def of(self, folder: Path, shares: dict[str, float], decisive: Sequence[str] = ("one", "two", "long")) -> str:
+        """The overall verdict of a claim of three parts, at smoke."""
+        parts = {name: replace(part, decisive=name in decisive) for name, part in self.PARTS.items()}
+        one = tiny.request(parts, parts=("one",))
+        return tiny.assess(one, filled(folder, one, **shares)).overall.outcome
+
+    def test_parts_that_were_not_asked_for_leave_it_open(self, tmp_path: Path):
+        assert self.of(tmp_path, {"none": 0.4, "layer": 0.7}) == "insufficient"
+
+    def test_one_refuted_part_is_enough(self, tmp_path: Path):
+        assert self.of(tmp_path, {"none": 0.5, "layer": 0.3}) == "refuted"
+
+    def test_only_decisive_parts_are_needed(self, tmp_path: Path):
+        assert self.of(tmp_path, {"none": 0.4, "layer": 0.7}, decisive=("one",)) == "supported"
+        assert self.of(tmp_path / "x", {"none": 0.4, "layer": 0.7}, decisive=("one", "long")) == "supported"
+        assert self.of(tmp_path / "y", {"none": 0.4, "layer": 0.7}, decisive=("two",)) == "insufficient"
+
+    def test_groups_of_parts_have_verdicts_of_their_own(self, tmp_path: Path):
+        def part(group: str, decisive: bool = False) -> Effect:
+            return replace(PART, group=group, decisive=decisive)
+
+        parts = {
+            "A, fine": part("A", True),
+            "A, long": replace(part("A"), presets=("full",)),
+            "B, one": part("B", True),
+            "B, two": part("B"),
+            "alone, too": part(""),
+            "not asked": part(""),
+        }
+        one = tiny.request(parts, parts=("A", "B, two", "alone, too"))
+        overall = tiny.assess(one, filled(tmp_path, one, none=0.4, layer=0.7)).overall
+        assert overall.judgement.details == OverallDetails(
+            {"A": "supported", "B": "insufficient", "alone, too": "supported"}
+        )
+        assert overall.judgement.reason == "A: supported; B: insufficient; alone, too: supported."

@@ -1,0 +1,72 @@
+"""What was asked: which parts it chooses, how it is asked again, and what can be wrong with it."""
+
+from dataclasses import replace
+
+import tiny
+
+from rlnorm.study.claim import PRESETS, Effect, Exact, Question, dqn_experiment
+from rlnorm.study.plan import Request
+
+PART = Effect(
+    experiment=dqn_experiment(steps=dict.fromkeys(PRESETS, 2_000), env="CartPole-v1", starts=100, lr=1e-3),
+    arms={"none": {}, "layer": {"norm": "layer"}},
+    metric="return_auc",
+    question=Question(asks="superior", treatment="layer", reference="none", margin=0.05),
+)
+EXACT = Exact(statement="a = b", formula=lambda c: 0, truth=lambda c: 0, draw=lambda rng: {}, scale=lambda c: 1)
+
+
+def request(part: Effect = PART, **more) -> Request:
+    return tiny.request({"CartPole-v1, common rate": part}, **more)
+
+
+class TestParts:
+    parts = {  # noqa: RUF012
+        "CartPole-v1, common rate": replace(PART, group="CartPole-v1"),
+        "CartPole-v1, own best rate": replace(PART, group="CartPole-v1"),
+        "Acrobot-v1, common rate": replace(PART, group="Acrobot-v1"),
+    }
+
+    def test_a_group_is_chosen_by_its_name(self):
+        one = tiny.request(self.parts)
+        assert list(replace(one, parts=("CartPole-v1",)).chosen()) == list(self.parts)[:2]
+        assert list(replace(one, parts=("Acrobot-v1, common rate",)).chosen()) == list(self.parts)[2:]
+        assert list(one.chosen()) == list(self.parts)
+
+    def test_those_of_one_kind_are_chosen_where_one_of_them_decides(self):
+        one = tiny.request({"algebra": EXACT, "training": PART})
+        of_exact, of_effect = one.of_kind("exact"), one.of_kind("effect")
+        assert of_exact is not None
+        assert of_effect is not None
+        assert (of_exact.parts, of_effect.parts) == (("algebra",), ("training",))
+        assert one.of_kind("cost") is None
+        beside = tiny.request({"algebra": replace(EXACT, decisive=False), "training": PART})
+        assert beside.of_kind("exact") is None
+        alone = request()
+        assert alone.of_kind("effect") is alone
+
+
+def test_the_command_says_how_to_run_it_again():
+    one = request(parts=("CartPole-v1, common rate",), seeds=24)
+    assert one.command == "rlnorm run made-up --preset smoke --part 'CartPole-v1, common rate' --seeds 24"
+
+
+class TestErrors:
+    def test_a_claim_without_a_part_at_the_preset(self):
+        assert list(request(replace(PART, presets=("full",))).errors()) == [
+            "made-up has no part that is run at preset 'smoke'."
+        ]
+        assert list(request(replace(PART, presets=("full",)), preset="full").errors()) == []
+
+    def test_settings_that_the_engine_does_not_take(self):
+        wrong = replace(PART, arms={"none": {}, "layer": {"norm": "lyer", "batch": 0}})
+        found = list(request(wrong).errors())
+        assert len(found) >= 2
+        assert all(sentence.startswith("made-up: arm layer: ") for sentence in found)
+
+    def test_a_declaration_that_breaks_the_rules(self):
+        wrong = replace(PART, question=replace(PART.question, treatment="lyer", margin=-1.0))
+        treatment, unasked, margin = request(wrong).errors()
+        assert "the treatment is no arm: unknown arm 'lyer'. Did you mean 'layer'?" in treatment
+        assert "'layer' would be run for nothing" in unasked
+        assert "the margin of a difference is at least 0, got -1" in margin

@@ -1,0 +1,67 @@
+"""What is kept of a study: a page of each claim, complete and readable, and its scores where there are any."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from studies import all_diverged_claim, dqn_claim, exact_claim, relu_claim, study, unfinished_claim
+
+from rlnorm.study.judge import ClaimResult
+from rlnorm.study.report.markdown import keep, page
+
+CLAIMS = {
+    "effect": dqn_claim(),
+    "ratio": relu_claim("updates"),
+    "exact": exact_claim(),
+    "unfinished": unfinished_claim(),
+    "diverged": all_diverged_claim(),
+}
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
+def test_a_page_tells_every_part_and_every_arm_once(claim: ClaimResult):
+    lines = page(claim, study(claim)).splitlines()
+    assert lines[0] == f"# {claim.id}: {claim.claim.title}"
+    assert claim.claim.statement in " ".join(lines)
+    tables = [line for line in lines if line.startswith("| ")]
+    for part in claim.parts:
+        told = [line for line in tables if line.startswith((f"| {part.name} |", f"| {part.name} (beside) |"))]
+        assert len(told) == 1 + len(part.arms)
+        assert part.verdict.outcome in told[0]
+        assert [line.split(" | ")[1] for line in told[1:]] == list(part.arms)
+    prose = [line for line in lines if not line.startswith("|")]
+    assert max(map(len, prose)) <= 120
+
+
+def test_a_page_says_what_made_it():
+    made = dqn_claim(command="rlnorm run dqn-ln --preset full")
+    first, second = made.parts
+    made = replace(made, parts=(replace(first, commits=("b2", "a1")), replace(second, commits=("a1",))))
+    text = " ".join(page(made, study(made)).split())
+    assert "Command: `rlnorm run dqn-ln --preset full`; rows computed at commit a1, b2, judged at 0123456789abc" in text
+    assert "torch 2.13.0; x86_64, 2 cores." in text
+    assert "env CartPole-v1 · " in text
+    assert "norm layer" not in text.partition("All arms that were run share")[2]
+
+
+def test_a_bar_in_a_name_does_not_break_the_table():
+    whole = dqn_claim()
+    part = replace(whole.parts[0], name="a | b")
+    claim = replace(whole.claim, parts={part.name: whole.claim.parts[whole.parts[0].name]})
+    told = page(replace(whole, claim=claim, parts=(part,)), study()).splitlines()
+    assert any(line.startswith("| a \\| b | ") for line in told)
+
+
+def test_every_claim_gets_its_files_and_only_scored_ones_a_table(tmp_path: Path):
+    written = keep(study(), tmp_path / "deep" / "er")
+    names = {
+        "bn-grad-input-short.md",
+        "bn-relu.csv",
+        "bn-relu.md",
+        "dqn-bn.csv",
+        "dqn-bn.md",
+        "dqn-ln.csv",
+        "dqn-ln.md",
+    }
+    assert {path.name for path in written} == names
+    assert {path.name for path in (tmp_path / "deep" / "er").iterdir()} == names

@@ -1,0 +1,212 @@
+"""Units in processes of their own: real processes, some of which die."""
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+import tiny
+from rich.console import Console
+
+from rlnorm.study.claim import load
+from rlnorm.study.plan import Request, Unit
+from rlnorm.study.run import Bars, Store, run, unfinished
+
+KILLED = """
+def once(case):
+    if not (HERE / "died").exists():
+        (HERE / "died").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 0.0
+
+def always(case):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def fine(case):
+    return 0.0
+"""
+
+
+def planned(path: Path) -> dict[str, Unit]:
+    """The units of a claim's file by the names of its parts."""
+    planned = tiny.units([Request(load.by_path(path), "smoke")], Store(path.parent))
+    return {unit.settings["part"]: unit for unit in planned}
+
+
+def done(path: Path, jobs: int = 2) -> tuple[dict[str, str], tiny.Told, Store, dict[str, Unit]]:
+    """All units of a claim's file, run: reasons of failure by part."""
+    work, store, told = planned(path), Store(path.parent), tiny.Told()
+    failed = run(list(work.values()), store, jobs, told)
+    return {unit.settings["part"]: reason for unit, reason in failed.items()}, told, store, work
+
+
+def test_a_killed_process_fails_nothing_a_second_kill_fails_its_own_unit(tmp_path: Path):
+    failed, told, store, work = done(tiny.own(tmp_path, KILLED, ["once", "always", "fine"]))
+    assert failed == {"always": "its process was killed by SIGKILL, 2 times; out of memory is the usual cause."}
+    assert store.finished(work["once"])
+    assert store.finished(work["fine"])
+    assert not store.finished(work["always"])
+    assert sorted(how for _, how in told.endings) == [*["died, to be begun anew"] * 2, "failed", *["finished"] * 2]
+    assert ("work, always: 2 cases", "failed") in told.endings
+
+
+ERRORS = """
+def wrong(case):
+    raise ValueError("no such thing")
+
+def full(case):
+    raise OSError(28, "No space left on device")
+
+def leaves(case):
+    os._exit(3)
+
+def fine(case):
+    return 0.0
+"""
+
+
+def test_what_goes_wrong_in_a_unit_is_its_reason(tmp_path: Path):
+    failed, _, store, work = done(tiny.own(tmp_path, ERRORS, ["wrong", "full", "leaves", "fine"]))
+    assert failed["wrong"] == "ValueError: no such thing"
+    assert failed["full"] == f"its rows cannot be written to {str(tmp_path)!r}: No space left on device."
+    assert failed["leaves"].startswith("its process ended without a result, 2 times")
+    assert [name for name, unit in work.items() if store.finished(unit)] == ["fine"]
+    assert list(store.units.iterdir()) == [store.path(work["fine"])]
+
+
+def test_a_folder_that_takes_no_files_fails_the_unit_with_the_reason(tmp_path: Path):
+    path = tiny.own(tmp_path, "def fine(case):\n    return 0.0", ["fine"])
+    (tmp_path / "units").write_text("a file where the folder should be")
+    failed, _, _, _ = done(path)
+    assert failed["fine"].startswith(f"its rows cannot be written to {str(tmp_path)!r}")
+
+
+WHERE = """
+import torch
+
+def one_thread(case):
+    return float(torch.get_num_threads() != 1)
+
+def torch_was_there_before(case):
+    maps = Path(f"/proc/{os.getppid()}/maps")
+    return float(maps.exists() and "libtorch" not in maps.read_text())
+
+def does_not_import_the_program(case):
+    return float(hasattr(sys.modules["__main__"], "__file__"))
+"""
+
+
+def test_a_units_process_has_one_thread_and_comes_from_one_that_has_imported_everything(tmp_path: Path):
+    failed, _, store, work = done(tiny.own(tmp_path, WHERE, "{n: f for n, f in list(globals().items()) if '_t' in n}"))
+    assert failed == {}
+    assert set(work) == {"one_thread", "torch_was_there_before", "does_not_import_the_program"}
+    errors = {name: store.read(unit).records[-1]["error"] for name, unit in work.items()}
+    assert errors == dict.fromkeys(work, 0.0)
+
+
+def test_finished_units_are_not_done_again(tmp_path: Path):
+    path = tiny.own(tmp_path, "def fine(case):\n    return 0.0\ndef other(case):\n    return 0.0", ["fine", "other"])
+    work, store = planned(path), Store(tmp_path)
+    run([work["fine"]], store, 1, tiny.Told())
+    before = store.path(work["fine"]).stat()
+    told = tiny.Told()
+    assert unfinished(work.values(), store) == [work["other"]]
+    assert run(list(work.values()), store, 1, told) == {}
+    assert told.endings == [("work, other: 2 cases", "finished")]
+    after = store.path(work["fine"]).stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+
+
+BUSY = """
+def busy(case):
+    with (HERE / "times").open("a") as file:
+        file.write("+")
+    time.sleep(0.2)
+    with (HERE / "times").open("a") as file:
+        file.write("-")
+    return 0.0
+"""
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_no_more_units_at_a_time_than_jobs(tmp_path: Path, jobs: int):
+    path = tiny.own(tmp_path, BUSY, "{str(i): busy for i in range(4)}", cases=1)
+    assert done(path, jobs)[0] == {}
+    steps = [{"+": 1, "-": -1}[sign] for sign in (tmp_path / "times").read_text()]
+    counts = [sum(steps[: i + 1]) for i in range(len(steps))]
+    assert len(steps) == 8
+    assert max(counts) == jobs
+    assert counts[-1] == 0
+
+
+COST = """
+from rlnorm.study.claim import Cost, Question
+
+def busy(name):
+    def work():
+        with (HERE / "times").open("a") as file:
+            file.write(name)
+        time.sleep(0.01)
+        with (HERE / "times").open("a") as file:
+            file.write(name.lower())
+    return lambda: work
+
+def case(case):
+    busy("X")()()
+    return 0.0
+
+def timing():
+    question = Question(asks="superior", treatment="a", reference="b", margin=1.25, scale="ratio")
+    arms = {"a": busy("A"), "b": busy("B")}
+    return Cost(statement="a is quicker", arms=arms, question=question, repetitions=3, chunk=0.0)
+"""
+
+
+def test_units_that_measure_time_run_alone_and_last(tmp_path: Path):
+    path = tiny.own(tmp_path, COST, ["case"], cases=3)
+    with path.open("a") as file:
+        file.write('\nCLAIM.parts.update({"t1": timing(), "x2": part(case, 3), "t2": timing()})\n')
+    failed, _, store, work = done(path)
+    assert failed == {}
+    times = (tmp_path / "times").read_text()
+    measured = times[times.index("A") if times.index("A") < times.index("B") else times.index("B") :]
+    assert not set(measured) & set("Xx")
+    assert re.fullmatch("(Aa|Bb)+", measured)
+    assert [set(record["seconds"]) for record in store.read(work["t1"]).records] == [{"a", "b"}] * 3
+
+
+class TestProgress:
+    label = "bn-relu, depth 8, accuracy, own best rate: none, choosing among 5 rates"
+
+    def told(self, terminal: bool) -> str:
+        out = io.StringIO()
+        console = Console(file=out, force_terminal=terminal, width=80, color_system=None, highlight=False)
+        first, second = tiny.unit(label=self.label), tiny.unit(label="[bold] is no markup")
+        with Bars(console, 31) as bars:
+            bars.running({first: 37})
+            bars._progress.refresh()
+            bars.running({first: 99, second: 250})
+            bars.ended(first, "finished")
+            bars.ended(second, "died, to be begun anew")
+            bars.ended(second, "failed")
+            bars.running({})
+            bars._progress.refresh()
+        return out.getvalue()
+
+    def test_bars_fit_eighty_columns_and_crop_long_labels(self):
+        lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in re.split("[\r\n]+", self.told(terminal=True))]
+        assert max(map(len, lines)) <= 80
+        shown = [line for line in lines if line.strip().startswith("bn-relu, depth 8")]
+        assert shown
+        assert all("…" in line for line in shown)
+        assert any("37 %" in line for line in shown)
+        assert any("2/31" in line for line in lines)
+        assert "failed: [bold] is no markup" in lines
+        assert not any(line.startswith("finished") for line in lines)
+
+    def test_elsewhere_there_is_one_plain_line_per_unit(self):
+        assert self.told(terminal=False).splitlines() == [
+            f"[1/31] finished: {self.label}",
+            "[1/31] died, to be begun anew: [bold] is no markup",
+            "[2/31] failed: [bold] is no markup",
+        ]

@@ -1,0 +1,34 @@
+"""The page of the house is true: its rooms are there, and its norm and its claim hold the rules."""
+
+import re
+from pathlib import Path
+
+from rlnorm.nn import check
+from rlnorm.study.claim.load import by_path
+from rlnorm.study.claim.validate import errors
+
+PAGE = (Path(__file__).parents[1] / "docs/architecture.md").read_text("utf-8")
+NORM, CLAIM = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+
+
+def test_every_file_that_it_names_is_there():
+    package = Path(__file__).parents[1] / "rlnorm"
+    names = set(re.findall(r"`([\w/]+\.py)`", PAGE))
+    files = [path.relative_to(package.parent).as_posix() for path in package.rglob("*.py")]
+    assert len(names) > 10
+    assert [
+        name for name in names if not any(file.endswith(f"/{name}") for file in [*files, *(f"/{f}" for f in files)])
+    ] == []
+
+
+def test_its_norm_holds_the_laws(tmp_path: Path):
+    path = tmp_path / "max_norm.py"
+    path.write_text(NORM)
+    report = check.check_norm(path)
+    assert report.holds, str(report)
+
+
+def test_its_claim_holds_the_rules(tmp_path: Path):
+    path = tmp_path / "small_batches.py"
+    path.write_text(CLAIM)
+    assert list(errors(by_path(path).claim)) == []
