@@ -25,8 +25,8 @@ def save(agents: Agents, folder: Path, rates: Sequence[float], shape: Sequence[i
         kept = {
             "shape": tuple(shape),
             "layout": dict(layout),
-            "normalize_observations": agents.observations is not None,
-            "mode": agents.acts_in,
+            "normalize_observations": agents.observation_norm is not None,
+            "mode": agents.acting_mode,
             "seed": int(seed),
             "rate": float(rate),
             "weights": OrderedDict(agents.member(i).state_dict()),

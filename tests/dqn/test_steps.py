@@ -13,6 +13,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.dqn import dqn as sb3_dqn
 
 from rlnorm.dqn.agents import Agents
+from rlnorm.dqn.schedule import epsilon_at
 from rlnorm.tasks.environments import BatchedCartPole
 from tests.dqn.watching import loop, run
 
@@ -95,7 +96,7 @@ def test_full_exploration_is_uniform(watched):
 def test_epsilon_is_stable_baselines3s_schedule(step, steps, first, last, fraction):
     step = min(step, steps)
     theirs = LinearSchedule(first, last, fraction)(1 - step / steps)
-    assert loop.epsilon_at(step, steps, (first, last, fraction)) == pytest.approx(theirs, abs=1e-9)
+    assert epsilon_at(step, steps, (first, last, fraction)) == pytest.approx(theirs, abs=1e-9)
 
 
 def test_epsilon_is_recorded_as_it_was_acted_with():
@@ -214,8 +215,8 @@ def test_observations_are_standardized_by_all_that_were_acted_on(watched):
     """By those of training alone: the statistics are those of what was stored, though an evaluation came last."""
     run(normalize_observations=True, envs=3, steps=600)
     met = np.concatenate([observation for observation, *_ in watched.added], axis=1)
-    assert watched.agents.observations is not None
-    own = watched.agents.observations.buffers.views
+    assert watched.agents.observation_norm is not None
+    own = watched.agents.observation_norm.buffers.views
     np.testing.assert_allclose(own["running_mean"], met.mean(1), atol=1e-4)
     np.testing.assert_allclose(own["running_var"], met.var(1), rtol=1e-3, atol=1e-4)
     assert own["running_count"].flatten().tolist() == pytest.approx([600, 600])
