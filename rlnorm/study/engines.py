@@ -10,6 +10,7 @@ import rlnorm.sb3.train
 import rlnorm.supervised
 from rlnorm.config import Config
 from rlnorm.study.claim import DQNEngine
+from rlnorm.tasks.environments import registration_errors
 
 Record = Mapping[str, object]
 
@@ -32,8 +33,10 @@ class Engine:
     probes: bool = False
 
     def errors(self, **settings: Any) -> Iterator[str]:
-        """One sentence for each setting that cannot be used."""
+        """One sentence for each setting that cannot be used in a process of its own, where units run."""
         yield from self.settings.errors_in(settings)
+        if isinstance(settings.get("env"), str):
+            yield from registration_errors(settings["env"])
 
 
 def _keywords_of(train: Callable[..., Iterator[Record]], errors: Callable[..., Iterator[str]]) -> type[Config]:
