@@ -17,7 +17,7 @@ def epsilon_at(step: int, steps: int, epsilon: tuple[float, float, float]) -> fl
 
 
 def record_due(before: int, step: int, steps: int) -> bool:
-    """Whether a record is due between two counts of steps: 100 are, evenly spread over the budget."""
+    """Whether a record is due between two counts of steps: a run has at most 100, evenly spread over the budget."""
     return step * RECORDS // steps > before * RECORDS // steps
 
 

@@ -50,7 +50,7 @@ def train(
 
     `settings` are fields of `rlnorm.dqn.Settings`; those that are left out have its defaults.
 
-    Yields 100 records, or one per step of all environments where these are fewer. A record holds step and epsilon and,
+    Yields up to 100 records, evenly spread over the budget, the last one at its end. A record holds step, epsilon and,
     per agent: return (mean over the training episodes that finished since the last record, NaN if none), loss and q (of
     scaled rewards; means since the last record, NaN if there was no update) and diverged. The last record also holds
     final_return: the mean of 20 greedy episodes. Some hold probes: layer -> probe -> a number per agent.

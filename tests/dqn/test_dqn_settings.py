@@ -8,6 +8,9 @@ import rlnorm.dqn
 from rlnorm.dqn import Settings
 from rlnorm.dqn.recipes import RECIPES
 from rlnorm.errors import ConfigError
+from rlnorm.study.adhoc import compare
+from rlnorm.study.assess import units
+from rlnorm.study.store import Store
 from tests.dqn.watching import rows
 
 FINE: dict[str, Any] = {
@@ -177,6 +180,13 @@ def test_numbers_of_any_library_and_integers_for_floats_are_taken():
     assert {type(rate) for rate in run.rates} == {float}
     assert {type(value) for value in (run.steps, *run.seeds, *run.hidden)} == {int}
     assert rows(list(rlnorm.dqn.train(**{**FINE, **other}))) == rows(list(rlnorm.dqn.train(**own)))
+
+
+def test_a_study_takes_an_integer_rate(tmp_path):
+    asked = compare("CartPole-v1", ("none", "layer"), seeds=8, steps=2_000, lr=1)  # pyright: ignore[reportArgumentType]
+    planned = units([asked], Store(tmp_path))
+    assert [unit.rates for unit in planned] == [(1.0,) * 8] * 2
+    assert {type(rate) for unit in planned for rate in unit.rates} == {float}
 
 
 def test_values_are_bounded_by_ten_times_the_discounted_sum_of_the_largest_rewards():

@@ -5,15 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from stable_baselines3 import DQN
 from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.dqn import dqn as sb3_dqn
 
 from rlnorm.dqn.agents import Agents
-from rlnorm.dqn.schedule import epsilon_at
 from rlnorm.tasks.environments import BatchedCartPole
 from tests.dqn.watching import loop, run
 
@@ -88,15 +84,6 @@ def test_exploration_tosses_a_coin_for_each_environment(watched):
 def test_full_exploration_is_uniform(watched):
     run(epsilon=(1.0, 1.0, 1.0), starts=1_999, steps=2_000)
     assert np.mean([action for _, _, action, *_ in watched.added]) == pytest.approx(0.5, abs=0.05)
-
-
-@given(
-    st.integers(0, 1000), st.integers(1, 1000), st.floats(0, 1), st.floats(0, 1), st.floats(0.01, 1)
-)  # fmt: skip
-def test_epsilon_is_stable_baselines3s_schedule(step, steps, first, last, fraction):
-    step = min(step, steps)
-    theirs = LinearSchedule(first, last, fraction)(1 - step / steps)
-    assert epsilon_at(step, steps, (first, last, fraction)) == pytest.approx(theirs, abs=1e-9)
 
 
 def test_epsilon_is_recorded_as_it_was_acted_with():
