@@ -183,7 +183,7 @@ def test_numbers_of_any_library_and_integers_for_floats_are_taken():
 
 
 def test_a_study_takes_an_integer_rate(tmp_path):
-    asked = compare("CartPole-v1", ("none", "layer"), seeds=8, steps=2_000, lr=1)  # pyright: ignore[reportArgumentType]
+    asked = compare("CartPole-v1", ("none", "layer"), seeds=8, steps=2_000, lr=1)
     planned = units([asked], Store(tmp_path))
     assert [unit.rates for unit in planned] == [(1.0,) * 8] * 2
     assert {type(rate) for unit in planned for rate in unit.rates} == {float}
