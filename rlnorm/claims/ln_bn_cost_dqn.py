@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 import torch
 
@@ -46,7 +45,7 @@ def update(norm: str) -> Work:
 
 def loop(norm: str) -> Work:
     """The next hundredth of a training of 16 agents on CartPole-v1: acting, environment, replay, updates."""
-    settings: dict[str, Any] = {name: value for name, value in DQN_STUDY.items() if name != "lr"}
+    settings = {name: value for name, value in DQN_STUDY.items() if name != "lr"}
     rates = [1e-3] * AGENTS
     records = train(
         env="CartPole-v1",
@@ -55,7 +54,7 @@ def loop(norm: str) -> Work:
         steps=STEPS,
         norm=norm,
         compile=compiling.available(),
-        **settings,
+        **settings,  # pyright: ignore[reportArgumentType]
     )
     for _ in range(BEFORE):
         next(records)

@@ -141,7 +141,8 @@ def training_unit(
     resolved = {name: value for name, value in run.values().items() if name not in members}
     resolved["compile"] = TRAINING[engine].compiled(run) >= COMPILE_FROM and compiling.available()
     files = tuple(Path(value) for value in resolved.values() if isinstance(value, str) and value.endswith(".py"))
-    return Unit(engine, resolved, run.seeds, run.rates, run.steps, label, files, dict(settings))
+    declared = {name: resolved[name] for name in settings}
+    return Unit(engine, resolved, run.seeds, run.rates, run.steps, label, files, declared)
 
 
 @dataclass(frozen=True)
