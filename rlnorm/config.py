@@ -55,7 +55,7 @@ class Config:
         `errors` is asked only where nothing is missing and every value has the kind that was declared.
         """
         declared = {field.name: field for field in fields(cls)}
-        expected = f"a field of {cls.__module__}.{cls.__name__}"
+        expected = f"a setting of {cls.__module__}"
         yield from (unknown("setting", name, declared, expected) for name in given if name not in declared)
         missing = [name for name, field in declared.items() if field.default is MISSING and name not in given]
         yield from (f"{name} has no default: set it." for name in missing)

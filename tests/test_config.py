@@ -86,8 +86,8 @@ class Walk(Config):
         (
             {"steps": 0, "strid": 2, "pace": 1},
             [
-                "unknown setting 'strid'. Did you mean 'stride'? Expected a field of test_config.Walk.",
-                "unknown setting 'pace'. Expected a field of test_config.Walk.",
+                "unknown setting 'strid'. Did you mean 'stride'? Expected a setting of test_config.",
+                "unknown setting 'pace'. Expected a setting of test_config.",
                 "steps must be at least 1, got 0.",
             ],
         ),

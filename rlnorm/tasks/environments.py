@@ -8,6 +8,7 @@ separately, the successor to learn from; they differ where an episode ended. `te
 Vectors are observed as float32, images in their own dtype with the channels first.
 """
 
+import importlib
 import os
 import subprocess
 import sys
@@ -16,7 +17,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -60,7 +60,8 @@ SCALES: dict[str, Scale] = {
 
 # Steps after which an episode without a limit is cut: a greedy policy can play MinAtar's Breakout for ever.
 MOST_STEPS = 10_000
-PACKAGES = ("gymnasium", "importlib")  # whose code runs an environment's code
+# Folders of the code that runs an environment's code.
+RUNNERS = tuple(Path(str(module.__file__)).parent for module in (gym, importlib))
 
 
 class EnvironmentFailed(RuntimeError):
@@ -161,7 +162,7 @@ def _named_in_errors(env_id: str, method: str) -> Iterator[None]:
 def _reason(error: BaseException) -> str:
     """The error that an environment raised, and where: the last line of its code that ran."""
     frames = traceback.extract_tb(error.__traceback__)
-    if error.__cause__ is not None and _runs_environments(frames[-1]):
+    if error.__cause__ is not None and error.__cause__.__traceback__ and _runs_environments(frames[-1]):
         return _reason(error.__cause__)  # gymnasium wraps errors of constructors and imports
     message = " ".join(str(error).split()).rstrip(".")
     if not isinstance(error, GymnasiumError | ImportError):
@@ -171,9 +172,8 @@ def _reason(error: BaseException) -> str:
 
 
 def _runs_environments(frame: traceback.FrameSummary) -> bool:
-    return frame.filename in (__file__, "<frozen importlib._bootstrap>") or any(
-        package in Path(frame.filename).parts for package in PACKAGES
-    )
+    here = frame.filename == __file__ or frame.filename.startswith("<frozen importlib")
+    return here or any(folder in Path(frame.filename).parents for folder in RUNNERS)
 
 
 def _channel_axis(shape: tuple[int, ...]) -> int | None:
@@ -193,7 +193,7 @@ def _prepare(env_id: str) -> None:
     Raises ImportError where MinAtar is needed and not installed.
     """
     if _is_of_minatar(env_id) and not any(map(_is_of_minatar, gym.registry)):
-        import_module("minatar.gym").register_envs()
+        importlib.import_module("minatar.gym").register_envs()
     module, _, name = env_id.partition(":")
     package, folder = module.partition(".")[0], os.getcwd()
     if name and package and not _is_found(package, filter(None, sys.path)) and _is_found(package, [folder]):

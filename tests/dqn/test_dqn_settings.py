@@ -10,6 +10,7 @@ from rlnorm.dqn.recipes import RECIPES
 from rlnorm.errors import ConfigError
 from rlnorm.study.adhoc import compare
 from rlnorm.study.assess import units
+from rlnorm.study.plan import Unit, training_unit
 from rlnorm.study.store import Store
 from tests.dqn.watching import rows
 
@@ -146,8 +147,7 @@ def test_an_unknown_setting_is_named_beside_all_other_errors(tmp_path):
     with pytest.raises(ConfigError) as raised:
         next(rlnorm.dqn.train(**{**FINE, "nrom": "layer", "batch": 0, "save": tmp_path / "file"}))
     unknown, batch, save = raised.value.sentences
-    expected = "Expected a field of rlnorm.dqn.settings.Settings."
-    assert unknown == f"unknown setting 'nrom'. Did you mean 'norm'? {expected}"
+    assert unknown == "unknown setting 'nrom'. Did you mean 'norm'? Expected a setting of rlnorm.dqn.settings."
     assert batch == "batch must be at least 1, got 0."
     assert save.startswith("cannot write agents to save ")
 
@@ -187,6 +187,16 @@ def test_a_study_takes_an_integer_rate(tmp_path):
     planned = units([asked], Store(tmp_path))
     assert [unit.rates for unit in planned] == [(1.0,) * 8] * 2
     assert {type(rate) for unit in planned for rate in unit.rates} == {float}
+
+
+def test_numpys_numbers_make_the_same_unit():
+    def unit(clip: Any, hidden: Any, **members: Any) -> Unit:
+        settings = {"env": "CartPole-v1", "clip": clip, "hidden": hidden}
+        return training_unit("dqn", settings, **members, label="")
+
+    plain = unit(10.0, (8, 8), seeds=[0, 1], rates=[1.0, 1.0], steps=20_000)
+    other = unit(np.float32(10), np.array([8, 8]), seeds=np.arange(2), rates=np.ones(2), steps=np.int64(20_000))
+    assert (other.id, other.question) == (plain.id, plain.question)
 
 
 def test_values_are_bounded_by_ten_times_the_discounted_sum_of_the_largest_rewards():
