@@ -216,7 +216,8 @@ def share_table() -> str:
             chance = np.outer(*(distributions.binom.pmf(np.arange(n + 1), n, share) for share in (p, q)))
             held = []
             for level in LEVELS:
-                pairs = [(a, b, stats.proportion_difference(a, n, b, n, level)) for a in range(n + 1) for b in range(n + 1)]
+                counts = [(a, b) for a in range(n + 1) for b in range(n + 1)]
+                pairs = [(a, b, stats.proportion_difference(a, n, b, n, level)) for a, b in counts]
                 held.append(100 * sum(chance[a, b] for a, b, found in pairs if found.low <= p - q <= found.high))
             lines.append(f"| {p:g}, {q:g} | {n} | {held[0]:.1f} | {held[1]:.1f} |")
     return "\n".join(lines)

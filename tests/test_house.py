@@ -21,12 +21,13 @@ TESTS = {path.relative_to(ROOT / "tests").as_posix(): path for path in sorted((R
 # From the lowest up. A file imports from its own room and from rooms on lower lines, nothing else.
 ROOMS = (
     ("errors",),
-    ("compiling", "files", "loading"),
+    ("compiling", "config", "files", "loading"),
     ("nn", "textbook", "stats"),
     ("probes",),
     ("networks", "optimizers"),
     ("population", "tasks"),
-    ("supervised", "dqn", "sb3", "doctor"),
+    ("supervised", "dqn"),
+    ("sb3", "doctor"),
     ("study.claim",),
     ("study.plan",),
     ("study.run",),
@@ -170,8 +171,8 @@ class TestRooms:
 # Modules whose test has another name, or that are tested with another. Norms (files with a NORM) run under the laws of
 # every norm; `__init__.py` files hold names alone.
 TESTED_IN = {
-    "dqn/errors.py": "dqn/test_dqn_errors.py",
     "dqn/records.py": "dqn/test_loop.py",
+    "dqn/settings.py": "dqn/test_dqn_settings.py",
     "dqn/train.py": "dqn/test_loop.py",
     "nn/_autograd.py": "nn/test_laws.py",
     "nn/_channels.py": "nn/test_laws.py",

@@ -1,6 +1,7 @@
-"""DQN for many seeds at once."""
+"""DQN for many seeds at once: `train` yields records, `Settings` declares what it takes, `load` reads a saved agent."""
 
 from rlnorm.dqn.saved import load
-from rlnorm.dqn.train import errors, train
+from rlnorm.dqn.settings import Settings
+from rlnorm.dqn.train import train
 
-__all__ = ["errors", "load", "train"]
+__all__ = ["Settings", "load", "train"]

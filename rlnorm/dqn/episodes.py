@@ -1,15 +1,15 @@
-"""What training episodes brought. A step is only written down: sums are made over many steps at once, when needed."""
+"""Returns of training episodes. Steps are only stored; sums are made over many steps at once, when they are needed."""
 
 import numpy as np
 
-MOST, BYTES = 256, 2**22  # steps that wait to be summed up, and bytes of their observations
+MOST, BYTES = 256, 2**22  # largest number of stored steps, and of bytes of their observations
 
 
 class Episodes:
     """Training episodes of N members in E environments each.
 
     discount      gamma, for the returns of `last`
-    observation   (N, E, *shape), where the first episodes begin
+    observation   (N, E, *shape), the first observations of the first episodes
     """
 
     def __init__(self, discount: float, observation: np.ndarray):
@@ -17,14 +17,14 @@ class Episodes:
         self._discount, self._waiting = discount, 0
         self._rewards, self._ended = np.zeros((most, *each)), np.zeros((most, *each), dtype=bool)
         self._observations = np.zeros((most, *observation.shape), dtype=observation.dtype)
-        # Of the episodes that are under way: rewards so far, discounted ones, steps.
+        # Of the episodes that have not ended: sum of rewards, of discounted rewards, steps.
         self._sum, self._discounted, self._age = np.zeros(each), np.zeros(each), np.zeros(each, dtype=int)
         self._began = observation.copy()
         self._last_began, self._last_return = observation.copy(), np.full(each, np.nan)
         self._finished = np.zeros((2, len(observation)))  # returns, episodes
 
     def step(self, reward: np.ndarray, ended: np.ndarray, observation: np.ndarray) -> None:
-        """Rewards of one step and where it ended an episode, (N, E) each, and what is observed after it."""
+        """Store one step: rewards and ends of episodes, (N, E) each, and the next observations (N, E, *shape)."""
         i = self._waiting
         self._rewards[i], self._ended[i], self._observations[i] = reward, ended, observation
         self._waiting += 1
@@ -32,7 +32,7 @@ class Episodes:
             self._sum_up()
 
     def take(self) -> list[float]:
-        """Mean return of the episodes that ended since the last call, one per member; NaN where none did."""
+        """Mean return of the episodes that ended since the last call, one per member; NaN if none ended."""
         self._sum_up()
         returns, episodes = self._finished
         with np.errstate(invalid="ignore"):
@@ -41,9 +41,9 @@ class Episodes:
         return means.tolist()
 
     def last(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where the last episode to end in each environment began (N, E, *shape), and its discounted return (N, E).
+        """The first observation (N, E, *shape) and the discounted return (N, E) of each environment's last episode.
 
-        The return is NaN before an environment has ended an episode.
+        It is the last episode that ended. The return is NaN if none has ended yet.
         """
         self._sum_up()
         return self._last_began, self._last_return
@@ -54,11 +54,11 @@ class Episodes:
             return
         rewards, ended = self._rewards[:count], self._ended[:count]
         at = np.arange(count)[:, None, None]
-        # The last end in each environment and the one before it; -1: none among these steps.
+        # The last end in each environment and the end before it; -1: there is none among these steps.
         last = np.where(ended, at, -1).max(0)
         before = np.where(ended & (at < last), at, -1).max(0)
         some, several = last >= 0, before >= 0
-        # Which steps belong to the last episode that ended and to the one under way, and their places in these.
+        # The steps of the last episode that ended, and of the one that has not; `start`: the step at which each began.
         newest, under_way = (at > before) & (at <= last), at > last
         start = np.where(under_way & some, last + 1, np.where(several, before + 1, -self._age))
         discounted = rewards * self._discount ** np.maximum(at - start, 0)
@@ -69,8 +69,8 @@ class Episodes:
             self._began[some],
             self._observations[before[several], *several.nonzero()],
         )
-        brought = np.where(several, 0, self._discounted) + discounted.sum(0, where=newest)
-        self._last_return[some] = brought[some]
+        discounted_return = np.where(several, 0, self._discounted) + discounted.sum(0, where=newest)
+        self._last_return[some] = discounted_return[some]
 
         self._sum = np.where(some, 0, self._sum) + rewards.sum(0, where=under_way)
         self._discounted = np.where(some, 0, self._discounted) + discounted.sum(0, where=under_way)

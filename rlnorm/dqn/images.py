@@ -1,9 +1,9 @@
 """Replay memory of images: in their own dtype, each stored once.
 
-The frames of one environment follow each other, so s' of a transition is the s of that environment's next one, except
-where an episode ended: there the next s begins another episode. Such last frames are still needed, by batch statistics
-on s' and by values beyond a time limit; they are moved to a table beside the ring. What decides is whether the next s
-differs from the s' that was given, so that a sample is what went in, whatever the environments do.
+s' of a transition is the s of that environment's next transition, except where an episode ended: there the next s
+begins another episode. The last frames of episodes are still needed, for batch statistics of s' and for values beyond a
+time limit; they are moved to a table beside the ring. A frame is moved if the next s differs from the s' that was
+stored, so that samples equal what was added, whatever the environments do.
 """
 
 import numpy as np
@@ -16,19 +16,19 @@ Sample = tuple[Tensor, Tensor, Tensor]
 
 
 class ImageReplay:
-    """A ring of `capacity` transitions for each of N members with E environments each; used as `Replay` is.
+    """A ring of `capacity` transitions for each of N members with E environments each. It has `Replay`'s methods.
 
-    Memory: N x (capacity + E) x (bytes of one image + 20), and an image for every last frame in the ring (its table
-    doubles when it is full). 10^5 transitions of MinAtar's Breakout are 42 MB per agent and, in episodes of 10 steps,
-    7 MB of last frames; with s and s' as floats they would be 321 MB.
+    Memory: N x (capacity + E) x (bytes of one image + 20), and one image for every last frame in the ring (the table
+    doubles when it is full). 10^5 transitions of MinAtar's Breakout take 42 MB per agent and, in episodes of 10 steps,
+    7 MB of last frames; with s and s' as floats they would take 321 MB.
     """
 
     def __init__(self, members: int, capacity: int, shape: tuple[int, ...], dtype: np.dtype, envs: int):
-        # E slots more than transitions: the newest s' stand there until the next s come.
+        # There are E slots more than transitions: they hold the newest s' until the next s come.
         self._slots, self._envs, self._capacity = capacity + envs, envs, capacity
         self.frames = np.zeros((members, self._slots, *shape), dtype=dtype)
         self.rows = np.zeros((members, self._slots, 3), dtype=np.float32)
-        self.last = np.full((members, self._slots), -1)  # where in the table s' is; -1: it is the next s
+        self.last = np.full((members, self._slots), -1)  # index of s' in the table; -1: s' is the next s
         self.table = np.zeros((1, *shape), dtype=dtype)
         self._unused = [0]
         self._first = torch.arange(members).unsqueeze(1) * self._slots
@@ -36,7 +36,7 @@ class ImageReplay:
 
     @property
     def filled(self) -> int:
-        """How many transitions each member holds."""
+        """Number of transitions that each member holds."""
         return min(self._added, self._capacity)
 
     def add(
@@ -72,23 +72,23 @@ class ImageReplay:
         return where
 
     def sample(self, count: int, generator: torch.Generator) -> Sample:
-        """`count` transitions for each member, drawn uniformly with replacement; as `at` gives them."""
+        """`count` transitions for each member, drawn uniformly with replacement; the result is that of `at`."""
         return self.at(torch.randint(self.filled, (len(self.frames), count), generator=generator))
 
     def at(self, ages: Tensor) -> Sample:
-        """Transitions by their age (N, B), 0 = the newest -> s, s' (N, B, *shape), and a, r, discount (N, B, 3)."""
+        """Transitions by age (N, B), 0 = the newest. -> s, s' (N, B, *shape); a, r, discount (N, B, 3)"""
         slots = (self._added - 1 - ages) % self._slots
-        own, next_ = slots + self._first, (slots + self._envs) % self._slots + self._first
+        here, next_ = slots + self._first, (slots + self._envs) % self._slots + self._first
         s_tm1, s_t, rows, last = (
             torch.from_numpy(array).flatten(0, 1).index_select(0, index.flatten())
-            for array, index in ((self.frames, own), (self.frames, next_), (self.rows, own), (self.last, own))
+            for array, index in ((self.frames, here), (self.frames, next_), (self.rows, here), (self.last, here))
         )
         ended = last >= 0
         s_t[ended] = torch.from_numpy(self.table)[last[ended]]
         return s_tm1.unflatten(0, ages.shape), s_t.unflatten(0, ages.shape), rows.unflatten(0, ages.shape)
 
     def unpack(self, sample: Sample) -> Batch:
-        """What `sample` gives -> Batch, its images in their own dtype."""
+        """A sample -> Batch, with images in their own dtype."""
         s_tm1, s_t, rows = sample
         a_tm1, r_t, discount_t = rows.unbind(-1)
         return Batch(s_tm1, s_t, a_tm1.long(), r_t, discount_t)

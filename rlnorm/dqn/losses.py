@@ -1,7 +1,7 @@
 """The losses of DQN as functions of Q-values, with time in their names (Mnih et al. 2015; van Hasselt et al. 2016).
 
-Shapes: q_* (..., actions), a_tm1 (...) int, r_t and discount_t (...); results (...). Subscripts as in the papers:
-`tm1` is where the action was taken, `t` where it led. discount_t = gamma, or 0 where the episode terminated.
+Shapes: q_* (..., actions), a_tm1 (...) int, r_t and discount_t (...); results (...). Subscripts: `tm1` is the step at
+which the action was taken, `t` the next one. discount_t = gamma, or 0 where the episode terminated.
 """
 
 import torch
@@ -15,13 +15,13 @@ def q_learning_target(r_t: Tensor, discount_t: Tensor, q_t: Tensor) -> Tensor:
 
 
 def double_q_learning_target(r_t: Tensor, discount_t: Tensor, q_t: Tensor, q_t_selector: Tensor) -> Tensor:
-    """r_t + discount_t q_t(argmax_a q_t_selector(a)): the online net selects, the target net values; (...)."""
+    """r_t + discount_t q_t(argmax_a q_t_selector(a)): the online network selects, the target network values; (...)."""
     a_t = q_t_selector.argmax(-1, keepdim=True)
     return r_t + discount_t * q_t.gather(-1, a_t).squeeze(-1)
 
 
 def chosen(q_tm1: Tensor, a_tm1: Tensor) -> Tensor:
-    """Q of the actions taken; (...)."""
+    """Q of the actions that were taken; (...)."""
     return q_tm1.gather(-1, a_tm1.unsqueeze(-1)).squeeze(-1)
 
 
@@ -31,7 +31,7 @@ def huber(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def squared(prediction: Tensor, target: Tensor) -> Tensor:
-    """(prediction - target)^2, element-wise (as CleanRL: no factor 1/2)."""
+    """(prediction - target)^2, element-wise (as in CleanRL, without a factor 1/2)."""
     return mse_loss(prediction, target, reduction="none")
 
 
@@ -39,6 +39,6 @@ LOSSES = {"huber": huber, "squared": squared}
 
 
 def clip_by_norm(gradient: Tensor, limit: float) -> Tensor:
-    """Scale each member's gradient (row of (N, P)) down to norm `limit` where it is longer."""
+    """Scale each member's gradient, a row of (N, P), down to norm `limit` if it is longer."""
     norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
     return gradient * (limit / (norm + 1e-6)).clamp(max=1.0)

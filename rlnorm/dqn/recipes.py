@@ -1,11 +1,11 @@
 """Recipes: which statistics each forward pass of DQN normalizes with, and which passes update the running ones.
 
-A recipe names a mode of `rlnorm.nn.modes` for each pass of an agent's networks. Norms that keep no statistics (layer,
-rms, ...) are the same in every mode.
+A recipe names a mode of `rlnorm.nn.modes` for each pass of an agent's networks. Norms without running statistics
+(layer, rms, ...) do the same in every mode.
 
 | pass        | network | input | when                                                                                |
 |-------------|---------|-------|-------------------------------------------------------------------------------------|
-| `acting`    | online  | s     | collecting; evaluation takes the same statistics and updates none                   |
+| `acting`    | online  | s     | collecting; evaluation uses the same statistics and updates none                    |
 | `online`    | online  | s     | update, with gradient                                                               |
 | `successor` | online  | s'    | update, without gradient: double Q-learning's choice; the bootstrap without a target|
 | `target`    | target  | s'    | update, without gradient                                                            |
@@ -23,17 +23,16 @@ Statistics = Literal["copied", "own", "forgotten"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """The mode of each forward pass, and what else libraries differ in.
+    """The mode of each forward pass, and other choices in which libraries differ.
 
-    joint         s and s' pass through the online network as one batch, in the mode `online`; so they do through the
-                  target network, of whose outputs the half for s' is taken
-    statistics    what the target's running statistics do when its parameters are copied: they are taken over
-                  ("copied"), stay, so that only its own passes change them ("own"), or start anew ("forgotten")
-    batch_of_one  take batch statistics even of a single row: xhat = 0, variance 0. torch refuses, and so do we unless
-                  it is asked for
-    sb3_loop      collect as stable-baselines3 does: actions are random until learning starts, one coin is tossed for
-                  all environments of an agent, the target's period is rounded down to whole steps of all environments,
-                  and the target is copied before the updates that are due at the same step
+    joint         s and s' pass through the online network as one batch, in the mode `online`, and likewise through the
+                  target network; the half for s' of its outputs is used
+    statistics    the target's running statistics in a target copy: they are taken from the online network ("copied"),
+                  stay, so that only the target's passes change them ("own"), or start again ("forgotten")
+    batch_of_one  allow batch statistics of a single row: xhat = 0, variance 0. Without it we refuse them as torch does
+    sb3_loop      the loop of stable-baselines3: actions are random until learning starts, one random number decides
+                  between greedy and random for all environments of an agent, the target's period is rounded down to
+                  whole steps of all environments, and copies come before the updates of the same step
     """
 
     acting: Mode = "eval"
@@ -47,30 +46,30 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    # As in supervised learning: batch statistics where gradients flow, running ones everywhere else, and the target
-    # takes all state: parameters, statistics, counters, spectral vectors.
+    # As in supervised learning: batch statistics where gradients flow, running ones everywhere else. The target copies
+    # all state: parameters, statistics, counters, spectral vectors.
     "supervised": Recipe(),
     # stable-baselines3's DQN: the same modes in its own loop. It copies parameters and `running_*` buffers.
     "sb3": Recipe(sb3_loop=True),
-    # CrossQ (Bhatt et al. 2024, arXiv:1902.05605), made for no target network. Where there is one it normalizes with
-    # the joint batch too. One factor from it, {"joint": False}: s' in a batch of its own.
+    # CrossQ (Bhatt et al. 2024, arXiv:1902.05605), which has no target network. A target network normalizes with the
+    # joint batch too. modes={"joint": False} changes one factor: s' forms a separate batch.
     "joint": Recipe(successor="train", target="batch", joint=True),
-    # The common bug: nobody calls eval(), and only `parameters()` are copied, as in CleanRL's dqn.py once a norm is put
-    # into its network. Batch statistics everywhere; every pass feeds the running ones, which nothing reads.
+    # The common bug: eval() is never called, and only `parameters()` are copied, as in CleanRL's dqn.py with a norm in
+    # its network. Batch statistics everywhere; every pass updates the running ones, which no pass uses.
     "naive": Recipe(acting="train", online="train", successor="train", target="train", statistics="own"),
-    # Each network keeps the statistics of what it is shown itself, the online one of s and the target of s': what
-    # copying `parameters()` alone comes to where eval() is called but the target's statistics still follow its passes.
+    # Each network keeps the statistics of its inputs, the online one of s and the target of s'. It is the result of
+    # copying `parameters()` alone if eval() is called but the target's passes still update its statistics.
     "own-statistics": Recipe(target="track", statistics="own"),
 }
 
-# The values each field may take.
+# field -> the values it can have
 CHOICES: Mapping[str, tuple[object, ...]] = {
     name: (False, True) if kind is bool else get_args(kind) for name, kind in get_type_hints(Recipe).items()
 }
 
 
 def resolve(recipe: str, modes: Mapping[str, Any] | None) -> Recipe:
-    """The named recipe with the fields in `modes` changed. Names and values are checked by `recipe_errors`."""
+    """The named recipe with the fields in `modes` changed; `recipe_errors` checks names and values."""
     return replace(RECIPES[recipe], **(modes or {}))
 
 
@@ -84,13 +83,13 @@ def recipe_errors(
     envs: int,
     batch: int,
 ) -> Iterator[str]:
-    """One sentence for each reason why such a recipe cannot be used, or would not do what it says.
+    """One sentence for each reason why a recipe cannot be used, or has a field without effect.
 
     couples_batch   whether the norm takes statistics over the batch
     """
     changed = modes or {}
-    sound = recipe in RECIPES
-    if not sound:
+    known = recipe in RECIPES
+    if not known:
         yield unknown("recipe", recipe, RECIPES)
     for name, value in changed.items():
         if name not in CHOICES:
@@ -99,22 +98,25 @@ def recipe_errors(
             yield unknown(f"value of modes[{name!r}]", value, map(str, CHOICES[name]))
         else:
             continue
-        sound = False
-    if not sound:
+        known = False
+    if not known:
         return
     use = resolve(recipe, modes)
     if use.joint and use.online in ("eval", "track"):
-        yield f"a joint batch is for batch statistics: with it online must be 'train' or 'batch', got {use.online!r}."
+        yield f"a joint batch needs batch statistics: online must be 'train' or 'batch', got {use.online!r}."
     if "successor" in changed:
         if use.joint:
-            yield "in a joint batch s' has the mode of online; leave successor out, or set joint to False."
+            yield (
+                "successor has no effect: in a joint batch s' has the mode of online; "
+                "leave it out, or set joint to False."
+            )
         elif not double and target_every is not None:
-            yield "the mode of successor decides nothing here: it needs double, or no target network."
+            yield "successor has no effect: its pass is made only with double, or without a target network."
     if target_every is None:
         if double:
             yield "double Q-learning needs a target network: set target_every, or leave double out."
         yield from (
-            f"the recipe's {name} decides nothing without a target network (target_every is None)."
+            f"the recipe's {name} has no effect without a target network (target_every is None)."
             for name in ("target", "statistics")
             if name in changed
         )
@@ -125,19 +127,19 @@ def recipe_errors(
             "successor": batch,
             "target": batch * (1 + use.joint),
         }
-        what = {"acting": "one environment per agent"}
+        because = {"acting": "one environment per agent"}
         for name in _passes(use, double, target_every):
             mode = getattr(use, name)
             if mode != "eval" and rows[name] == 1:
                 yield (
                     f"{name} in mode {mode!r} takes batch statistics, of a single observation with "
-                    f"{what.get(name, 'a batch of 1')}; expected at least 2, mode 'eval', or modes "
-                    "{'batch_of_one': True} to normalize it by itself."
+                    f"{because.get(name, 'a batch of 1')}; expected at least 2, mode 'eval', or modes "
+                    "{'batch_of_one': True} to allow it."
                 )
 
 
 def _passes(recipe: Recipe, double: bool, target_every: int | None) -> tuple[str, ...]:
-    """The passes that are made."""
+    """The passes that an agent makes."""
     target = ("target",) if target_every is not None else ()
     successor = ("successor",) if (double or not target) and not recipe.joint else ()
     return ("acting", "online", *successor, *target)

@@ -1,7 +1,7 @@
 """Replay memory of a whole population.
 
-A transition is one packed float32 row: s, s', a, r, discount. A batch for all members is then a single `index_select`
-(0.04 ms for 16 members x 128, where gathering field by field took 0.12 ms).
+A transition is one packed float32 row: s, s', a, r, discount. One `index_select` then draws a batch for all members
+(0.04 ms for 16 members x 128; gathering field by field took 0.12 ms).
 """
 
 from math import prod
@@ -36,11 +36,11 @@ def unpack(rows: Tensor, shape: tuple[int, ...]) -> Batch:
 
 
 class Replay:
-    """A ring of `capacity` transitions for each of N members, all filled at the same pace.
+    """A ring of `capacity` transitions for each of N members, which all hold equally many.
 
-    `shape` is that of an observation, size its number of elements. What `sample` gives, `unpack` turns into a Batch: a
-    learner does so inside its compiled update.
-    Memory: N x capacity x (2 size + 3) x 4 bytes; 32 agents x 10^4 CartPole transitions are 14 MB.
+    `shape` is that of an observation, `size` its number of elements. `unpack` turns a sample into a Batch; the learner
+    calls it inside its compiled update.
+    Memory: N x capacity x (2 size + 3) x 4 bytes; 32 agents x 10^4 CartPole transitions take 14 MB.
     """
 
     def __init__(self, members: int, capacity: int, shape: tuple[int, ...]):
@@ -81,5 +81,5 @@ class Replay:
         return self._flat.index_select(0, index.view(-1)).view(members, count, -1)
 
     def unpack(self, rows: Tensor) -> Batch:
-        """What `sample` gives -> Batch."""
+        """A sample -> Batch."""
         return unpack(rows, self._shape)

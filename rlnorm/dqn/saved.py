@@ -1,4 +1,4 @@
-"""Trained agents as files: one each, with its weights and what its network is made from.
+"""Trained agents as files: one per agent, with its weights and the arguments that make its network.
 
 `rlnorm.dqn.train(..., save=FOLDER)` writes FOLDER/agent<i>.pt for agent i; `load` makes a plain module of it.
 """
@@ -19,14 +19,14 @@ from rlnorm.nn import ObservationNorm, set_mode
 
 
 def save(agents: Agents, folder: Path, rates: Sequence[float], shape: Sequence[int], layout: Mapping[str, Any]) -> None:
-    """Write every agent; `layout` is what `rlnorm.networks.network` was given beside the observations' shape."""
+    """Write every agent; `layout` holds the arguments of `rlnorm.networks.network` but for the observations' shape."""
     folder.mkdir(parents=True, exist_ok=True)
     for i, (seed, rate) in enumerate(zip(agents.online.seeds, rates, strict=True)):
         kept = {
             "shape": tuple(shape),
             "layout": dict(layout),
-            "normalize_observations": agents.observations is not None,
-            "mode": agents.acts_in,
+            "normalize_observations": agents.observation_norm is not None,
+            "mode": agents.acting_mode,
             "seed": int(seed),
             "rate": float(rate),
             "weights": OrderedDict(agents.member(i).state_dict()),
@@ -37,17 +37,17 @@ def save(agents: Agents, folder: Path, rates: Sequence[float], shape: Sequence[i
 
 
 def load(path: str | Path) -> nn.Sequential:
-    """A saved agent as `Agents.member` gives it: a plain module, observations (B, *shape) -> Q (B, actions).
+    """A saved agent as a plain module, observations (B, *shape) -> Q (B, actions): the result of `Agents.member`.
 
-    A norm of one's own must still lie where it was: its file is run. Raises FileNotFoundError; ConfigError for a file
-    that holds something else.
+    The file of a norm of one's own must still lie where it was; it is run. Raises FileNotFoundError, and ConfigError
+    for a file that is not a saved agent.
     """
     try:
         kept = torch.load(path, weights_only=True)
         shape, layout = kept["shape"], kept["layout"]
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
-        raise ConfigError(f"{str(path)!r} is no agent that rlnorm.dqn.train saved, or not all of one.") from error
-    with torch.random.fork_rng(devices=()):  # the weights that are drawn here give way at once
+        raise ConfigError(f"{str(path)!r} is not an agent that rlnorm.dqn.train saved, or is incomplete.") from error
+    with torch.random.fork_rng(devices=()):  # torch draws weights, which are replaced below
         agent = network(shape, **layout)
     if kept["normalize_observations"]:
         agent = with_observations(ObservationNorm(shape), agent)

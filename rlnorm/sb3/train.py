@@ -1,11 +1,12 @@
-"""stable-baselines3's DQN and sb3-contrib's QR-DQN, with our layers, as an engine of the records of `rlnorm.dqn.train`.
+"""stable-baselines3's DQN and sb3-contrib's QR-DQN, with our layers, as an engine with the records of `rlnorm.dqn`.
 
-What is theirs stays theirs: `learn`, the replay buffer, the schedule, the target copies (`rlnorm.dqn.recipes` lists how
-they differ from ours). A callback reads what the records hold; nothing of the algorithm is written anew here.
+Learning, replay, schedule and target copies are stable-baselines3's own (`rlnorm.dqn.recipes` says how they differ from
+ours). A callback reads what the records need.
 """
 
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -17,19 +18,19 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 
+from rlnorm.dqn.records import EVALUATION_EPISODES
+from rlnorm.dqn.schedule import record_due
+from rlnorm.dqn.settings import Settings
 from rlnorm.errors import unknown
 from rlnorm.networks import ACTIVATIONS
-from rlnorm.population import RECORDS
 from rlnorm.sb3.dqn import DQNPolicy
-from rlnorm.tasks.environments import SCALES, environment_errors, spaces
+from rlnorm.tasks.environments import environment_errors, spaces
 
 Record = dict[str, Any]
-EVALUATION_EPISODES = 20
 QUANTILES = 25
 """Quantiles of QR-DQN, the same everywhere: between rl-zoo3's 10 (CartPole) and 170 (LunarLander)."""
 ALGORITHMS = ("dqn", "qrdqn")
-# Settings of `rlnorm.dqn.train` for which stable-baselines3 has one value, or a few. (`channels` and `kernel` are those
-# of images, which `errors` refuses.)
+# The values that stable-baselines3 has for settings of ours. `channels` and `kernel` are for images, which are refused.
 ONLY: Mapping[str, tuple[object, ...]] = {
     "sites": (("hidden",),),
     "loss": ("huber",),
@@ -46,74 +47,90 @@ ONLY: Mapping[str, tuple[object, ...]] = {
 }
 
 
-def train(
-    *,
-    env: str,
-    seeds: Sequence[int],
-    rates: Sequence[float],
-    steps: int,
-    algorithm: str,
-    norm: str,
-    norm_kwargs: Mapping[str, Any] | None,
-    place: str,
-    hidden: Sequence[int],
-    activation: str,
-    clip: float | None,
-    discount: float,
-    batch: int,
-    buffer: int,
-    starts: int,
-    train_every: int,
-    updates: int,
-    target_every: int,
-    tau: float,
-    epsilon: tuple[float, float, float],
-    envs: int,
-    **only: object,
-) -> Iterator[Record]:
-    """Train len(seeds) agents one after the other, and yield the records of all of them at the end.
+@dataclass(frozen=True, kw_only=True)
+class SB3Settings(Settings):
+    """DQN's settings, of which stable-baselines3 knows some values only, and the algorithm: "dqn" or "qrdqn"."""
 
-    Settings, shapes and records are those of `rlnorm.dqn.train`, without probes; `only` holds what stable-baselines3
-    leaves no choice about (`ONLY`). `errors` says what it cannot express. q and `diverged` are taken from what its
-    updates computed; for QR-DQN a Q is the mean of its quantiles, and the loss the quantile Huber loss.
+    algorithm: str = "dqn"
 
-    stable-baselines3 seeds the global streams of `random`, numpy and torch and draws from them.
+    def errors(self) -> Iterator[str]:
+        """See `Config.errors`."""
+        yield from super().errors()
+        yield from self._not_in_sb3()
+
+    def _not_in_sb3(self) -> Iterator[str]:
+        """One sentence for each setting that stable-baselines3 cannot express."""
+        if self.algorithm not in ALGORITHMS:
+            yield unknown("algorithm", self.algorithm, ALGORITHMS)
+        elif self.algorithm == "qrdqn" and importlib.util.find_spec("sb3_contrib") is None:
+            yield "algorithm 'qrdqn' needs sb3-contrib: pip install 'rlnorm[contrib]'."
+        if not list(environment_errors(self.env)) and len(spaces(self.env)[0]) > 1:
+            yield (
+                f"stable-baselines3 has networks of its own for images such as {self.env!r}; "
+                "expected observations as vectors."
+            )
+        for name, valid in ONLY.items():
+            if getattr(self, name) not in valid:
+                listed = " or ".join(map(repr, valid))
+                yield f"stable-baselines3 knows {name} {listed} only, got {getattr(self, name)!r}."
+        if self.target_every is None:
+            yield "stable-baselines3's DQN always has a target network: set target_every."
+        if min(self.envs, self.train_every, self.target_every or 1) < 1:
+            return
+        together = f"stable-baselines3 steps its {self.envs} environments together"
+        if self.train_every % self.envs and self.envs % self.train_every:
+            yield f"{together}: train_every must be a multiple or a divisor of that, got {self.train_every}."
+        if (self.target_every or self.envs) % self.envs:
+            yield f"{together}: target_every must be a multiple of that, got {self.target_every}."
+        if self.buffer % self.envs:
+            yield f"{together}: buffer must be a multiple of that, got {self.buffer}."
+
+
+def train(**settings: Any) -> Iterator[Record]:
+    """Train one agent after the other, then yield the records of all.
+
+    `settings` are fields of `SB3Settings`. Shapes and records are those of `rlnorm.dqn.train`, without probes. q and
+    `diverged` are taken from the Q that updates computed; QR-DQN's Q is the mean of its quantiles, and its loss the
+    quantile Huber loss. Raises ConfigError with all errors.
+
+    stable-baselines3 seeds the global random streams of `random`, numpy and torch, and draws from them.
     """
-    q_limit = 10 * SCALES[env].reward_max / (1 - discount) if env in SCALES else float("inf")
-    (make, policy), runs = _classes(algorithm), list[list[Record]]()
-    for seed, rate in zip(seeds, rates, strict=True):
-        # Environments of one agent are seeded s, s + 1, ...: agents must not be neighbours.
-        own, evaluation = (int(word) >> 1 for word in np.random.SeedSequence(seed).generate_state(2))
+    run, runs = SB3Settings.checked(settings), list[list[Record]]()
+    make, policy = _classes(run.algorithm)
+    for seed, rate in zip(run.seeds, run.rates, strict=True):
+        # stable-baselines3 seeds an agent's environments s, s + 1, ...: agents need seeds that are far apart.
+        agent_seed, evaluation_seed = (int(word) >> 1 for word in np.random.SeedSequence(seed).generate_state(2))
         model = make(
             policy,
-            _environments(env, envs, own),
+            _environments(run.env, run.envs, agent_seed),
             learning_rate=rate,
-            buffer_size=buffer,
-            learning_starts=starts,
-            batch_size=batch,
-            gamma=discount,
-            train_freq=max(train_every // envs, 1),
-            gradient_steps=updates * max(envs // train_every, 1),
-            target_update_interval=target_every,
-            tau=tau,
-            exploration_initial_eps=epsilon[0],
-            exploration_final_eps=epsilon[1],
-            exploration_fraction=epsilon[2],
-            max_grad_norm=float("inf") if clip is None else clip,
+            buffer_size=run.buffer,
+            learning_starts=run.starts,
+            batch_size=run.batch,
+            gamma=run.discount,
+            train_freq=max(run.train_every // run.envs, 1),
+            gradient_steps=run.updates * max(run.envs // run.train_every, 1),
+            target_update_interval=cast("int", run.target_every),
+            tau=run.tau,
+            exploration_initial_eps=run.epsilon[0],
+            exploration_final_eps=run.epsilon[1],
+            exploration_fraction=run.epsilon[2],
+            max_grad_norm=float("inf") if run.clip is None else run.clip,
             policy_kwargs={
-                "net_arch": list(hidden),
-                "activation_fn": ACTIVATIONS[activation],
-                "norm": norm,
-                "norm_kwargs": norm_kwargs,
-                "place": place,
-                **({"n_quantiles": QUANTILES} if algorithm == "qrdqn" else {}),
+                "net_arch": list(run.hidden),
+                "activation_fn": ACTIVATIONS[run.activation],
+                "norm": run.norm,
+                "norm_kwargs": run.norm_kwargs,
+                "place": run.place,
+                **({"n_quantiles": QUANTILES} if run.algorithm == "qrdqn" else {}),
             },
-            seed=own,
+            seed=agent_seed,
             device="cpu",
         )
-        watch = _Watch(steps, q_limit)
-        model.learn(steps, callback=watch, log_interval=steps)
-        final, _ = evaluate_policy(model, _environments(env, EVALUATION_EPISODES, evaluation), EVALUATION_EPISODES)
+        watch = _Watch(run.steps, run.q_limit)
+        model.learn(run.steps, callback=watch, log_interval=run.steps)
+        evaluation = _environments(run.env, EVALUATION_EPISODES, evaluation_seed)
+        final, _ = evaluate_policy(model, evaluation, EVALUATION_EPISODES)
         watch.records[-1]["final_return"] = final
         runs.append(watch.records)
     for together in zip(*runs, strict=True):
@@ -122,7 +139,10 @@ def train(
 
 
 def _environments(env: str, count: int, seed: int) -> VecEnv:
-    """Without pictures, which stable-baselines3 asks for: LunarLander then simulates its exhaust, at twice the cost."""
+    """Environments that render nothing: with stable-baselines3's default LunarLander simulates its exhaust too.
+
+    That takes twice the time.
+    """
     return make_vec_env(env, count, seed=seed, env_kwargs={"render_mode": None})
 
 
@@ -134,12 +154,12 @@ def _classes(algorithm: str) -> tuple[type[DQN], type[DQNPolicy]]:
 
     from rlnorm.sb3 import QRDQNPolicy
 
-    # No subclasses of DQN's, but with all that is used of them here.
+    # They are no subclasses of DQN's, but have every attribute that is used here.
     return QRDQN, QRDQNPolicy  # pyright: ignore[reportReturnType]
 
 
 class _Watch(BaseCallback):
-    """Makes one agent's records while it learns. A record at step s holds the updates that follow step s."""
+    """Makes one agent's records while it learns. The record at step s includes the updates that follow step s."""
 
     def __init__(self, steps: int, q_limit: float):
         super().__init__()
@@ -150,33 +170,32 @@ class _Watch(BaseCallback):
         self._returns, self._losses, self._q = list[float](), list[float](), list[Tensor]()
 
     def _on_training_start(self) -> None:
-        self._agent = cast("DQN", self.model)  # or QR-DQN, which has all but the name of its network in common
+        self._agent = cast("DQN", self.model)  # or QR-DQN, whose network has another name
         network = getattr(self._agent, "quantile_net", None) or self._agent.q_net
-        network.register_forward_hook(self._saw)
+        network.register_forward_hook(self._keep_q)
 
-    def _saw(self, network: nn.Module, inputs: object, output: Tensor) -> None:
-        """A pass of the online network; those of updates are the ones with gradients. (B, A) or (B, quantiles, A)."""
+    def _keep_q(self, network: nn.Module, inputs: object, output: Tensor) -> None:
+        """Keep the Q of updates, the passes with gradients. Outputs: (B, actions), or (B, quantiles, actions)."""
         if output.requires_grad:
             q = output.detach()
             self._q.append(q if q.dim() == 2 else q.mean(1))
 
     def _on_rollout_start(self) -> None:
-        """Updates have just been made, if any."""
+        """Keep the loss: if updates were due, they have just been made."""
         made = self._agent._n_updates - self._updates
         if made:
             self._losses += [self.logger.name_to_value["train/loss"]] * made
             self._updates = self._agent._n_updates
 
     def _on_step(self) -> bool:
-        if self.num_timesteps > self.steps:  # a step of all environments that the budget does not hold
+        if self.num_timesteps > self.steps:  # the last step of all environments would exceed the budget
             return False
         if self._due:
             self._record()
         self._returns += [info["episode"]["r"] for info in self.locals["infos"] if "episode" in info]
-        envs = self.training_env.num_envs
-        at = self._step, self._step + envs
-        self._step, self._epsilon = at[1], self._agent.exploration_rate
-        self._due = at[1] * RECORDS // self.steps > at[0] * RECORDS // self.steps
+        before = self._step
+        self._step, self._epsilon = before + self.training_env.num_envs, self._agent.exploration_rate
+        self._due = record_due(before, self._step, self.steps)
         return True
 
     def _on_training_end(self) -> None:
@@ -202,40 +221,3 @@ class _Watch(BaseCallback):
 
 def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else float("nan")
-
-
-def errors(
-    *,
-    env: str,
-    algorithm: str,
-    buffer: int,
-    train_every: int,
-    target_every: int | None,
-    envs: int,
-    **settings: object,
-) -> Iterator[str]:
-    """One sentence for each setting of `rlnorm.dqn.train` that stable-baselines3 cannot express.
-
-    What is wrong by itself is for `rlnorm.dqn.errors` to say.
-    """
-    if algorithm not in ALGORITHMS:
-        yield unknown("algorithm", algorithm, ALGORITHMS)
-    elif algorithm == "qrdqn" and importlib.util.find_spec("sb3_contrib") is None:
-        yield "algorithm 'qrdqn' needs sb3-contrib: pip install 'rlnorm[contrib]'."
-    if not list(environment_errors(env)) and len(spaces(env)[0]) > 1:
-        yield f"stable-baselines3 has networks of its own for images such as {env!r}; expected observations as vectors."
-    for name, valid in ONLY.items():
-        if name in settings and settings[name] not in valid:
-            listed = " or ".join(map(repr, valid))
-            yield f"stable-baselines3 knows {name} {listed} only, got {settings[name]!r}."
-    if target_every is None:
-        yield "stable-baselines3's DQN always has a target network: set target_every."
-    if min(envs, train_every, target_every or 1) < 1:
-        return
-    together = f"stable-baselines3 steps its {envs} environments together"
-    if train_every % envs and envs % train_every:
-        yield f"{together}: train_every must be a multiple or a divisor of that, got {train_every}."
-    if (target_every or envs) % envs:
-        yield f"{together}: target_every must be a multiple of that, got {target_every}."
-    if buffer % envs:
-        yield f"{together}: buffer must be a multiple of that, got {buffer}."

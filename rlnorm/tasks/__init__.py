@@ -1,1 +1,1 @@
-"""What there is to learn: gymnasium environments and data sets, by name."""
+"""Tasks by name: gymnasium environments and data sets."""

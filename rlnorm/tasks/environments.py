@@ -1,23 +1,31 @@
 """gymnasium environments as batches that reset in the same step.
 
-gymnasium's vector environments reset on the *next* step by default, and the transition across a reset is not one to
-learn from. Here every environment gives one valid transition per step: `step` returns the observation to act on next
-and, apart from it, the successor to learn from (they differ where an episode ended). `terminated` stops bootstrapping,
+gymnasium's vector environments reset on the *next* step by default, and a transition across a reset must not be learned
+from. Here every environment gives one valid transition per step: `step` returns the observation to act on next and,
+separately, the successor to learn from; they differ where an episode ended. `terminated` stops bootstrapping,
 `truncated` does not.
 
-Vectors are observed as float32. Images are observed in their own dtype with the channels first.
+Vectors are observed as float32, images in their own dtype with the channels first.
 """
 
-from collections.abc import Iterator
+import importlib
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
+from functools import cache
+from importlib.machinery import PathFinder
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 from gymnasium.error import Error as GymnasiumError
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Discrete, Space
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import TimeLimit
 
@@ -28,7 +36,7 @@ from rlnorm.errors import unknown
 class Scale:
     """Constants that normalize a return: 0 = `random` (uniform policy, measured once), 1 = `solved`.
 
-    `reward_max` is the largest |reward| of one step, from which the bound of a sane Q follows.
+    `reward_max` is the largest |reward| of one step; the limit of |Q| follows from it.
     """
 
     random: float
@@ -41,7 +49,7 @@ class Scale:
 
 
 # random: mean return of the uniform policy (`measure_random`, seed 0: 100 000 episodes of CartPole, 2 000 of Acrobot,
-# 256 of MountainCar, 10 000 of LunarLander); a test measures CartPole's again. solved: gymnasium's thresholds.
+# 256 of MountainCar, 10 000 of LunarLander); a test repeats CartPole's. solved: gymnasium's thresholds.
 SCALES: dict[str, Scale] = {
     "CartPole-v1": Scale(random=22.3, solved=475.0, reward_max=1.0),
     "Acrobot-v1": Scale(random=-498.9, solved=-100.0, reward_max=1.0),
@@ -50,8 +58,14 @@ SCALES: dict[str, Scale] = {
 }
 
 
-# A greedy policy can play some games for ever (MinAtar's Breakout is one) unless they are cut.
+# Steps after which an episode without a limit is cut: a greedy policy can play MinAtar's Breakout for ever.
 MOST_STEPS = 10_000
+# Folders of the code that runs an environment's code.
+RUNNERS = tuple(Path(str(module.__file__)).parent for module in (gym, importlib))
+
+
+class EnvironmentFailed(RuntimeError):
+    """An environment's code raised an error; the message names the environment, the error and its place."""
 
 
 class Step(NamedTuple):
@@ -103,19 +117,26 @@ class BatchedCartPole:
 
 
 class Looped:
-    """n environments of any id, stepped one after another by gymnasium's SyncVectorEnv."""
+    """n environments of any id, stepped one after another by gymnasium's SyncVectorEnv.
+
+    Raises EnvironmentFailed where an environment does.
+    """
 
     def __init__(self, env_id: str, count: int):
+        self._id = env_id
         self._env = SyncVectorEnv([lambda: _make_one(env_id)] * count, autoreset_mode=AutoresetMode.SAME_STEP)
         self._axis = _channel_axis(self._env.single_observation_space.shape or ())
 
     def reset(self, seed: int) -> np.ndarray:
         """-> observations (n, *shape)."""
-        return self._observed(self._env.reset(seed=seed)[0])
+        with _named_in_errors(self._id, "reset"):
+            observation, _ = self._env.reset(seed=seed)
+        return self._observed(observation)
 
     def step(self, actions: np.ndarray) -> Step:
         """actions (n,) int -> Step."""
-        observation, reward, terminated, truncated, info = self._env.step(actions)
+        with _named_in_errors(self._id, "step"):
+            observation, reward, terminated, truncated, info = self._env.step(actions)
         observation = self._observed(observation)
         successor = observation
         if "final_obs" in info:
@@ -130,38 +151,75 @@ class Looped:
         return np.ascontiguousarray(np.moveaxis(raw, 1 + self._axis, 1))
 
 
+@contextmanager
+def _named_in_errors(env_id: str, method: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise EnvironmentFailed(f"environment {env_id!r} failed in {method}: {_reason(error)}.") from error
+
+
+def _reason(error: BaseException) -> str:
+    """The error that an environment raised, and where: the last line of its code that ran."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if error.__cause__ is not None and error.__cause__.__traceback__ and _runs_environments(frames[-1]):
+        return _reason(error.__cause__)  # gymnasium wraps errors of constructors and imports
+    message = " ".join(str(error).split()).rstrip(".")
+    if not isinstance(error, GymnasiumError | ImportError):
+        message = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    places = [f"{Path(each.filename).name}, line {each.lineno}" for each in frames if not _runs_environments(each)]
+    return f"{message} ({places[-1]})" if places else message
+
+
+def _runs_environments(frame: traceback.FrameSummary) -> bool:
+    here = frame.filename == __file__ or frame.filename.startswith("<frozen importlib")
+    return here or any(folder in Path(frame.filename).parents for folder in RUNNERS)
+
+
 def _channel_axis(shape: tuple[int, ...]) -> int | None:
-    """Which axis of an image are the channels: the last, unless the first is shorter; None for what is no image."""
+    """The axis of an image's channels: the last, unless the first is shorter. None for observations of other ranks."""
     if len(shape) != 3:
         return None
     return 0 if shape[0] < shape[2] else 2
 
 
-def _register(env_id: str) -> None:
-    """Let gymnasium know MinAtar's games if `env_id` is one. Raises ImportError where MinAtar is not installed."""
+def _is_of_minatar(env_id: str) -> bool:
+    return env_id.lower().startswith("minatar/")
 
-    def of_minatar(name: str) -> bool:
-        return name.lower().startswith("minatar/")
 
-    if of_minatar(env_id) and not any(map(of_minatar, gym.registry)):
-        import_module("minatar.gym").register_envs()
+def _prepare(env_id: str) -> None:
+    """Let gymnasium find `env_id`: MinAtar's games are registered, and a module may lie in the current folder.
+
+    Raises ImportError where MinAtar is needed and not installed.
+    """
+    if _is_of_minatar(env_id) and not any(map(_is_of_minatar, gym.registry)):
+        importlib.import_module("minatar.gym").register_envs()
+    module, _, name = env_id.partition(":")
+    package, folder = module.partition(".")[0], os.getcwd()
+    if name and package and not _is_found(package, filter(None, sys.path)) and _is_found(package, [folder]):
+        # It stays on the path: processes that train take over the path, but not the current folder.
+        sys.path.append(folder)
+
+
+def _is_found(package: str, folders: Iterable[str]) -> bool:
+    return package in sys.builtin_module_names or PathFinder.find_spec(package, list(folders)) is not None
 
 
 def _make_one(env_id: str) -> gym.Env[Any, Any]:
     """One environment, cut after `MOST_STEPS` where it has no limit of its own."""
-    _register(env_id)
+    _prepare(env_id)
     env: gym.Env[Any, Any] = gym.make(env_id)
     limited = env.spec is not None and env.spec.max_episode_steps is not None
     return env if limited else TimeLimit(env, MOST_STEPS)
 
 
 def make(env_id: str, count: int) -> Environments:
-    """`count` environments of one id that step together; CartPole-v1 in one computation, others in a loop."""
+    """`count` environments that step together: CartPole-v1 in one computation, others in a loop."""
     return BatchedCartPole(count) if env_id == "CartPole-v1" else Looped(env_id, count)
 
 
 def spaces(env_id: str) -> tuple[tuple[int, ...], int]:
-    """-> (shape of one observation, of an image with the channels first; number of actions)."""
+    """-> shape of one observation, of an image with the channels first; number of actions."""
     env = _make_one(env_id)
     observation, action = env.observation_space, env.action_space
     env.close()
@@ -173,19 +231,57 @@ def spaces(env_id: str) -> tuple[tuple[int, ...], int]:
 
 def id_errors(env_id: str) -> Iterator[str]:
     """The sentence for an environment that does not exist or cannot be made here."""
-    try:
-        _register(env_id)
-    except ImportError as error:
-        yield f"environment {env_id!r} needs MinAtar ({error}): pip install 'rlnorm[minatar]'."
+    if _is_of_minatar(env_id):
+        try:
+            _prepare(env_id)
+        except ImportError as error:
+            yield f"environment {env_id!r} needs MinAtar ({error}): pip install 'rlnorm[minatar]'."
+            return
+    module, colon, name = env_id.partition(":")
+    if colon and (not module or not name or ":" in name):
+        yield f"environment {env_id!r} cannot be read; expected an id such as CartPole-v1, or module:id."
         return
-    # An id without its version is refused: what it names changes with gymnasium. "module:id" imports the module.
-    if ":" not in env_id and env_id not in gym.registry:
-        yield unknown("environment", env_id, gym.registry, "a gymnasium id such as CartPole-v1 or Acrobot-v1")
+    # An id without its version is refused: gymnasium would take the newest one. "module:id" imports the module.
+    if not colon and env_id not in gym.registry:
+        yield _unknown(env_id)
         return
     try:
-        gym.make(env_id).close()
-    except (GymnasiumError, ImportError) as error:
-        yield f"environment {env_id!r} cannot be made here: {error}"
+        _make_one(env_id).close()
+    except Exception as error:
+        yield f"environment {env_id!r} cannot be made here: {_reason(error)}."
+
+
+def _unknown(env_id: str) -> str:
+    """The sentence for an id that is not registered. Only ids of the same namespace, `ALE/` say, are offered for it."""
+
+    def namespace(name: str) -> str:
+        return name.rpartition("/")[0]
+
+    alike = [name for name in gym.registry if namespace(name) == namespace(env_id)]
+    if not alike:
+        return (
+            f"unknown environment {env_id!r}: nothing that is imported registers ids that begin with "
+            f"'{namespace(env_id)}/'; expected module:{env_id} with the module that does (for ALE: ale_py)."
+        )
+    return unknown("environment", env_id, alike, "a gymnasium id such as CartPole-v1 or Acrobot-v1, or module:id")
+
+
+def registration_errors(env_id: str) -> Iterator[str]:
+    """The sentence for an id that this process registered by itself: processes that train do not know it."""
+    name = env_id.removeprefix("__main__:")
+    found_by_itself = ":" in name or name in SCALES or _is_of_minatar(name)
+    if not found_by_itself and name in gym.registry.keys() - _ids_of_a_new_process():
+        yield (
+            f"environment {name!r} is registered in this process only, and agents train in other processes: register "
+            f"it in a module that can be imported, and write module:{name} with the name of that module."
+        )
+
+
+@cache
+def _ids_of_a_new_process() -> frozenset[str]:
+    """The ids that gymnasium and installed plugins register when gymnasium is imported."""
+    command = [sys.executable, "-P", "-c", "import gymnasium; print(*gymnasium.registry, sep='\\n')"]
+    return frozenset(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines())
 
 
 def environment_errors(env_id: str) -> Iterator[str]:
@@ -195,8 +291,17 @@ def environment_errors(env_id: str) -> Iterator[str]:
         yield from unmade
         return
     env = _make_one(env_id)
-    observation, action = env.observation_space, env.action_space
+    unfit = list(_space_errors(env_id, env.observation_space, env.action_space))
+    yield from unfit
+    try:
+        if not unfit:
+            env.reset(seed=0)
+    except Exception as error:
+        yield f"environment {env_id!r} cannot begin an episode: {_reason(error)}."
     env.close()
+
+
+def _space_errors(env_id: str, observation: Space[Any], action: Space[Any]) -> Iterator[str]:
     if not isinstance(action, Discrete):
         yield f"DQN needs a finite set of actions, but {env_id!r} has {action} (expected a Discrete space)."
     elif int(action.start) != 0:
@@ -209,12 +314,12 @@ def environment_errors(env_id: str) -> Iterator[str]:
 
 
 def measure_random(env_id: str, episodes: int, seed: int) -> float:
-    """Mean return of the uniform policy over at least `episodes` episodes; where `SCALES` come from."""
+    """Mean return of the uniform policy over at least `episodes` episodes: `Scale.random`."""
     count = min(episodes, 256)
     env, rng, actions = make(env_id, count), np.random.default_rng(seed), spaces(env_id)[1]
     env.reset(seed)
     running, finished = np.zeros(count), list[float]()
-    # Equal numbers of episodes per environment: stopping at a count over all would favour short episodes.
+    # Equal numbers of episodes per environment: a total count would favour short episodes.
     left = np.full(count, -(-episodes // count))
     while (left > 0).any():
         step = env.step(rng.integers(actions, size=count))

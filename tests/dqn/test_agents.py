@@ -154,19 +154,19 @@ def test_the_passes_over_successors_and_for_acting_touch_no_statistic(norm, rng)
 
 
 def test_an_update_standardizes_s_and_its_successor(rng):
-    """As if they had come standardized, with the statistics of what was met; and it changes none of these."""
-    plain, own = agents_of("layer"), agents_of("layer", observe=lambda: ObservationNorm(INPUTS))
-    assert own.observations is not None
-    own.meet(torch.randn(3, 50, INPUTS, generator=rng) * 3 + 2)
+    """As if they had come standardized, with the statistics of all observations; and it changes none of these."""
+    plain, own = agents_of("layer"), agents_of("layer", observation_norm=lambda: ObservationNorm(INPUTS))
+    assert own.observation_norm is not None
+    own.observe(torch.randn(3, 50, INPUTS, generator=rng) * 3 + 2)
     rows = transitions(rng)
     s, rest = rows[..., : 2 * INPUTS].unflatten(-1, (2, INPUTS)), rows[..., 2 * INPUTS :]
     mean, var = (
-        own.observations.buffers.views[name].clone()[:, None, None] for name in ("running_mean", "running_var")
+        own.observation_norm.buffers.views[name].clone()[:, None, None] for name in ("running_mean", "running_var")
     )
     plain.update(torch.cat([((s - mean) / var.sqrt()).flatten(-2), rest], -1))
     own.update(rows)
     torch.testing.assert_close(own.online.flat, plain.online.flat, rtol=1e-3, atol=1e-5)
-    assert torch.equal(own.observations.buffers.views["running_mean"], mean[:, 0, 0])
+    assert torch.equal(own.observation_norm.buffers.views["running_mean"], mean[:, 0, 0])
 
 
 @pytest.mark.parametrize("envs", [1, 5])

@@ -145,10 +145,10 @@ def test_another_file_is_refused(tmp_path: Path):
     other = tmp_path / "other.pt"
     for content in (b"", b"no zip", b"PK\x03\x04"):
         other.write_bytes(content)
-        with pytest.raises(ConfigError, match="is no agent that rlnorm"):
+        with pytest.raises(ConfigError, match="is not an agent that rlnorm"):
             rlnorm.dqn.load(other)
     torch.save({"weights": {}}, other)
-    with pytest.raises(ConfigError, match="is no agent that rlnorm"):
+    with pytest.raises(ConfigError, match="is not an agent that rlnorm"):
         rlnorm.dqn.load(other)
     with pytest.raises(FileNotFoundError):
         rlnorm.dqn.load(tmp_path / "none.pt")

@@ -5,11 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from stable_baselines3 import DQN
 from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.dqn import dqn as sb3_dqn
 
 from rlnorm.dqn.agents import Agents
@@ -87,15 +84,6 @@ def test_exploration_tosses_a_coin_for_each_environment(watched):
 def test_full_exploration_is_uniform(watched):
     run(epsilon=(1.0, 1.0, 1.0), starts=1_999, steps=2_000)
     assert np.mean([action for _, _, action, *_ in watched.added]) == pytest.approx(0.5, abs=0.05)
-
-
-@given(
-    st.integers(0, 1000), st.integers(1, 1000), st.floats(0, 1), st.floats(0, 1), st.floats(0.01, 1)
-)  # fmt: skip
-def test_epsilon_is_stable_baselines3s_schedule(step, steps, first, last, fraction):
-    step = min(step, steps)
-    theirs = LinearSchedule(first, last, fraction)(1 - step / steps)
-    assert loop.epsilon_at(step, steps, (first, last, fraction)) == pytest.approx(theirs, abs=1e-9)
 
 
 def test_epsilon_is_recorded_as_it_was_acted_with():
@@ -214,8 +202,8 @@ def test_observations_are_standardized_by_all_that_were_acted_on(watched):
     """By those of training alone: the statistics are those of what was stored, though an evaluation came last."""
     run(normalize_observations=True, envs=3, steps=600)
     met = np.concatenate([observation for observation, *_ in watched.added], axis=1)
-    assert watched.agents.observations is not None
-    own = watched.agents.observations.buffers.views
+    assert watched.agents.observation_norm is not None
+    own = watched.agents.observation_norm.buffers.views
     np.testing.assert_allclose(own["running_mean"], met.mean(1), atol=1e-4)
     np.testing.assert_allclose(own["running_var"], met.var(1), rtol=1e-3, atol=1e-4)
     assert own["running_count"].flatten().tolist() == pytest.approx([600, 600])

@@ -1,31 +1,26 @@
 """stable-baselines3 as an engine: the settings it takes, the ones it refuses, and records that are those of our own."""
 
-import inspect
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import pytest
 
 import rlnorm.dqn
-from rlnorm.sb3.train import ONLY, train
-from rlnorm.study.claim.engines import TRAINING
+import rlnorm.sb3.train as module
+from rlnorm.dqn import Settings
+from rlnorm.errors import ConfigError
+from rlnorm.sb3.train import ONLY, SB3Settings, train
 from tests.dqn.watching import FAST
 
 HUBER = {**FAST, "loss": "huber", "clip": 10.0, "probes": 0}
 
 
-def settings(**changes: object) -> dict[str, Any]:
-    """All settings of a small run, defaults filled in."""
-    bound = TRAINING["sb3"].signature.bind(**{**HUBER, **changes})
-    bound.apply_defaults()
-    return bound.arguments
-
-
 def run(**changes: object) -> list[dict[str, Any]]:
-    return list(train(**settings(**changes)))
+    return list(train(**{**HUBER, **changes}))
 
 
 def rows(records: list[dict[str, Any]]) -> list[str]:
@@ -33,7 +28,7 @@ def rows(records: list[dict[str, Any]]) -> list[str]:
 
 
 def refused(**changes: object) -> list[str]:
-    return list(TRAINING["sb3"].errors(**settings(**changes)))
+    return list(SB3Settings.errors_in({**HUBER, **changes}))
 
 
 def test_what_it_can_express_has_no_errors():
@@ -80,11 +75,35 @@ def test_no_target_network_is_refused_by_name():
     assert sentence == "stable-baselines3's DQN always has a target network: set target_every."
 
 
-def test_every_setting_of_dqn_is_taken_or_has_a_value_that_is_expected():
-    ours = set(inspect.signature(rlnorm.dqn.train).parameters)
-    taken = set(inspect.signature(train).parameters) - {"only", "algorithm"}
-    assert ours == taken | set(ONLY) | {"channels", "kernel", "probes", "save"}
-    assert not taken & set(ONLY)
+def test_what_is_refused_is_said_before_anything_runs():
+    with pytest.raises(ConfigError, match="stable-baselines3 knows double False only, got True"):
+        run(double=True)
+
+
+# Settings that `train` hands on, and those that need not be: images are refused, and records hold no probes.
+HANDED_ON = {
+    *("env", "seeds", "rates", "steps", "norm", "norm_kwargs", "place", "hidden", "activation", "clip", "discount"),
+    *("batch", "buffer", "starts", "train_every", "updates", "target_every", "tau", "epsilon", "envs"),
+}
+
+
+def test_every_setting_of_dqn_is_handed_on_or_has_a_value_that_is_expected(monkeypatch: pytest.MonkeyPatch):
+    read = set[str]()
+
+    class Watched(SB3Settings):
+        def __getattribute__(self, name: str) -> Any:
+            read.add(name)
+            return super().__getattribute__(name)
+
+    ours = {field.name for field in fields(Settings)}
+    chosen = Watched(**HUBER)
+    monkeypatch.setattr(Watched, "checked", lambda given: chosen)
+    monkeypatch.setattr(module, "SB3Settings", Watched)
+    read.clear()
+    list(train(**HUBER))
+    assert read & ours == HANDED_ON | {"reward_scale"}  # of which the limit of Q is made
+    assert ours == HANDED_ON | set(ONLY) | {"channels", "kernel", "probes"}
+    assert not HANDED_ON & set(ONLY)
 
 
 @pytest.mark.parametrize(("envs", "steps"), [(1, 400), (10, 405), (5, 150)])

@@ -5,25 +5,25 @@ They stand in this room because a declaration is checked against its engine befo
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, make_dataclass
 from typing import Any, get_args
 
 import rlnorm.dqn
 import rlnorm.sb3.train
 import rlnorm.supervised
+from rlnorm.config import Config
 from rlnorm.study.claim.declare import DQNEngine
+from rlnorm.tasks.environments import registration_errors
 
 Record = Mapping[str, object]
 
 
 @dataclass(frozen=True)
 class Engine:
-    """How to train, what can be wrong with the settings, and what the settings are.
+    """How to train, and what the settings are: `seeds`, `rates` and `steps` are among them.
 
     module     where the code that decides the rows begins: its imports are followed
     compiled   how many updates a budget of steps comes to, if they can be compiled: it pays from some number on
-    signature  the settings by name with their defaults, and `seeds`, `rates`, `steps`
     block      judged seeds trained as one population
     libraries  whose versions decide the rows too, beside those that decide all rows
     probes     whether its records hold probes
@@ -31,42 +31,46 @@ class Engine:
 
     module: str
     train: Callable[..., Iterator[Record]]
-    errors: Callable[..., Iterator[str]]
-    compiled: Callable[[int, Mapping[str, Any]], float]
-    signature: inspect.Signature
+    settings: type[Config]
+    compiled: Callable[[Any], int]
     block: int = 16
     libraries: tuple[str, ...] = ()
     probes: bool = False
 
+    def errors(self, **settings: Any) -> Iterator[str]:
+        """One sentence for each setting that cannot be used in a process of its own, where units run."""
+        yield from self.settings.errors_in(settings)
+        if isinstance(settings.get("env"), str):
+            yield from registration_errors(settings["env"])
 
-# Where agents are saved decides no row.
-_DQN = inspect.signature(rlnorm.dqn.train)
-_DQN = _DQN.replace(parameters=[each for each in _DQN.parameters.values() if each.name != "save"])
-_ALGORITHM = inspect.Parameter("algorithm", inspect.Parameter.KEYWORD_ONLY, default="dqn")
+
+def _keywords_of(train: Callable[..., Iterator[Record]], errors: Callable[..., Iterator[str]]) -> type[Config]:
+    """The keyword arguments of `train` as settings."""
+    arguments = inspect.signature(train).parameters.values()
+    declared = [
+        (each.name, each.annotation) if each.default is each.empty else (each.name, each.annotation, each.default)
+        for each in arguments
+    ]
+    body = {"errors": lambda settings: errors(**settings.values()), "__module__": train.__module__}
+    return make_dataclass("Settings", declared, bases=(Config,), namespace=body, frozen=True, kw_only=True)
+
 
 TRAINING: Mapping[str, Engine] = {
     "dqn": Engine(
-        "rlnorm.dqn.train",
-        rlnorm.dqn.train,
-        rlnorm.dqn.errors,
-        lambda steps, settings: (steps - settings["starts"]) / settings["train_every"] * settings["updates"],
-        _DQN,
-        probes=True,
+        "rlnorm.dqn.train", rlnorm.dqn.train, rlnorm.dqn.Settings, lambda run: run.total_updates, probes=True
     ),
     "supervised": Engine(
         "rlnorm.supervised.train",
         rlnorm.supervised.train,
-        rlnorm.supervised.errors,
-        lambda steps, _: steps,
-        inspect.signature(rlnorm.supervised.train),
+        _keywords_of(rlnorm.supervised.train, rlnorm.supervised.errors),
+        lambda run: run.steps,
     ),
     # The same settings as "dqn", run by stable-baselines3, one agent after the other and never compiled.
     "sb3": Engine(
         "rlnorm.sb3.train",
         rlnorm.sb3.train.train,
-        lambda **settings: chain(rlnorm.dqn.errors(**settings), rlnorm.sb3.train.errors(**settings)),
-        lambda *_: 0,
-        _DQN.replace(parameters=[*_DQN.parameters.values(), _ALGORITHM]),
+        rlnorm.sb3.train.SB3Settings,
+        lambda _: 0,
         block=1,
         libraries=("stable-baselines3", "sb3-contrib"),
     ),

@@ -162,10 +162,4 @@ def _arm_errors(engine: Engine, settings: dict[str, Any], steps: int, rates: Seq
         yield "no learning rate is set; expected lr among the settings."
         return
     rates = (*rates, settings.pop("lr"))
-    try:
-        bound = engine.signature.bind(**settings, seeds=tuple(range(len(rates))), rates=rates, steps=steps)
-    except TypeError as error:
-        yield f"the engine does not take these settings: {error}."
-        return
-    bound.apply_defaults()
-    yield from engine.errors(**bound.arguments)
+    yield from engine.errors(**settings, seeds=range(len(rates)), rates=rates, steps=steps)

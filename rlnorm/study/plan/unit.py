@@ -96,13 +96,13 @@ def training_unit(
     engine: str, settings: Mapping[str, Any], seeds: Sequence[int], rates: Sequence[float], steps: int, label: str
 ) -> Unit:
     """A unit of a training engine with every default filled in and the choice between eager and compiled made."""
-    members = {"seeds": tuple(seeds), "rates": tuple(rates), "steps": steps}
-    bound = TRAINING[engine].signature.bind(**members, **settings)
-    bound.apply_defaults()
-    resolved = {name: value for name, value in bound.arguments.items() if name not in members}
-    resolved["compile"] = TRAINING[engine].compiled(steps, resolved) >= COMPILE_FROM and compiling.available()
+    members = {"seeds": seeds, "rates": rates, "steps": steps}
+    run: Any = TRAINING[engine].settings(**settings, **members)
+    resolved = {name: value for name, value in run.values().items() if name not in members}
+    resolved["compile"] = TRAINING[engine].compiled(run) >= COMPILE_FROM and compiling.available()
     files = tuple(Path(value) for value in resolved.values() if isinstance(value, str) and value.endswith(".py"))
-    return Unit(engine, resolved, tuple(seeds), tuple(rates), steps, label, files, dict(settings))
+    declared = {name: resolved[name] for name in settings}
+    return Unit(engine, resolved, run.seeds, run.rates, run.steps, label, files, declared)
 
 
 def _without_folder(value: object) -> object:

@@ -1,6 +1,6 @@
 """Which engine runs an arm: the experiment's, the arm's own, or the one that was asked for."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def test_every_engine_has_code_and_takes_its_own_settings():
     assert all(module_file(engine.module) for engine in TRAINING.values())
     assert set(DQN_ENGINES) < set(TRAINING)
     for engine in TRAINING.values():
-        assert {"seeds", "rates", "steps"} <= set(engine.signature.parameters)
+        assert {"seeds", "rates", "steps"} <= {field.name for field in fields(engine.settings)}
 
 
 def test_asked_for_it_runs_every_arm_one_seed_a_unit(tmp_path: Path):
@@ -99,7 +99,7 @@ def test_a_metric_that_its_records_cannot_give_is_refused():
 def test_engines_say_whether_they_record_probes():
     taking = {name for name, engine in TRAINING.items() if engine.probes}
     assert taking == {"dqn"}
-    assert "probes" in TRAINING["dqn"].signature.parameters
+    assert "probes" in {field.name for field in fields(TRAINING["dqn"].settings)}
 
 
 def test_it_is_remembered(tmp_path: Path):

@@ -122,7 +122,7 @@ def test_a_claims_arms_are_held_against_their_engine_at_every_preset():
     ("settings", "said"),
     [
         ({"norm": "lyer"}, "unknown norm 'lyer'"),
-        ({"no_such_setting": 1}, "'no_such_setting'"),
+        ({"no_such_setting": 1}, "unknown setting 'no_such_setting'"),
         ({"lr": -1.0}, "learning rates must be positive"),
         ({"env": "CartPole-v9"}, "unknown environment"),
         ({"engine": "dqm"}, "unknown engine 'dqm'. Did you mean 'dqn'?"),
