@@ -1,0 +1,1 @@
+"""Checks of rlnorm against other software; may import from every room below `claims`."""
