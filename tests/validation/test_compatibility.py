@@ -166,6 +166,13 @@ class TestOutcome:
         assert outcome(Use("", "", do, plainly), self.SELU) == expected
 
 
+@pytest.mark.parametrize("use", QUICK, ids=lambda use: use.name)
+def test_torchs_own_module_does_what_a_use_expects_of_it_or_refuses(use: Use):
+    ours = SUBJECTS["batch, images"]
+    assert ours.twin is not None
+    assert outcome(use, Subject("BatchNorm2d", ours.twin, ours.inputs)).kind in ("as torch.nn", "refused")
+
+
 class TestWhatTheCommandNeeds:
     def test_is_one_sentence_where_it_is_missing_and_nothing_is_left_out(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in ("onnx", "torchinfo") else name)
@@ -209,6 +216,31 @@ def test_the_mode_batch_does_what_the_page_says_to_do_instead(subject: Subject):
     torch.testing.assert_close(along, (slope * x.cos()).sum(), rtol=1e-4, atol=1e-5)
 
 
-def test_converted_to_torchs_batch_norm_a_model_is_synchronized_as_the_page_says():
-    converted = rn.convert(rn.BatchNorm1d(4), {"batch": "torch.batch"})
-    assert isinstance(nn.SyncBatchNorm.convert_sync_batchnorm(converted), nn.SyncBatchNorm)
+def batch_norm_after_a_layer() -> nn.Sequential:
+    norm = rn.BatchNorm1d(4)
+    norm.running_mean = torch.arange(4.0)
+    return nn.Sequential(nn.Linear(4, 4), norm).eval()
+
+
+class TestWhatToDoInsteadOfToolsThatFindTorchsClass:
+    """`update_bn` is the plain form of its use."""
+
+    X = torch.eye(4)
+
+    def test_convert_and_synchronize(self):
+        converted = rn.convert(batch_norm_after_a_layer(), {"batch": "torch.batch"})
+        assert any(
+            isinstance(m, nn.SyncBatchNorm) for m in nn.SyncBatchNorm.convert_sync_batchnorm(converted).modules()
+        )
+
+    def test_freeze(self):
+        model = batch_norm_after_a_layer()
+        expected = model(self.X)
+        torch.testing.assert_close(rn.set_mode(model.train(), "eval")(self.X), expected)
+        assert model.training
+
+    def test_fold(self):
+        model = batch_norm_after_a_layer()
+        folded = rn.fold(model)
+        assert not any(isinstance(m, rn.BatchNorm1d) for m in folded.modules())
+        torch.testing.assert_close(folded(self.X), model(self.X))

@@ -19,7 +19,7 @@ def _load(module: nn.Module, state: dict[str, Tensor]) -> nn.Module:
     mine = module.state_dict().keys()
     if mine != state.keys():
         only = ", ".join(f"`{name}`" for name in sorted(mine ^ state.keys()))
-        raise Otherwise(f"entries are named otherwise; only one of the two has {only}")
+        raise Otherwise(f"entries have other names: only one side has {only}")
     module.load_state_dict(state)
     return module
 

@@ -39,18 +39,20 @@ def entry(use: Use, found: Outcome) -> Entry:
 
 def page(outcomes: Mapping[Cell, Outcome]) -> str:
     """Outcomes of all cells -> the page."""
-    notes: list[str] = []
+    first = 1
     sections = [HEAD.format(version=torch.__version__.partition("+")[0])]
     for heading, uses in GROUPS.items():
-        before = len(notes)
+        notes: list[str] = []
         table = [_row(["module", *(use.name for use in uses)]), _row(["---", *(":-:" for _ in uses)])]
         table += [
-            _row([name, *(_cell(entry(use, outcomes[use.name, name]), notes) for use in uses)]) for name in SUBJECTS
+            _row([name, *(_cell(entry(use, outcomes[use.name, name]), notes, first) for use in uses)])
+            for name in SUBJECTS
         ]
         sections.append(f"## {heading}")
         sections.append("\n".join(f"- {use.name}: {use.what}." for use in uses))
         sections.append("\n".join(table))
-        sections.append("\n".join(f"{i}. {note}" for i, note in enumerate(notes[before:], before + 1)))
+        sections.append("\n".join(f"{i}. {note}" for i, note in enumerate(notes, first)))
+        first += len(notes)
     return "\n\n".join(section.strip() for section in sections if section) + "\n"
 
 
@@ -58,14 +60,14 @@ def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cell(said: Entry, notes: list[str]) -> str:
-    """A cell's word with its note's number; the note is added to `notes` if it is new."""
+def _cell(said: Entry, notes: list[str], first: int) -> str:
+    """A cell's word with its note's number, the `first` being that of `notes[0]`; a new note is added to `notes`."""
     word, note = said
     if not note:
         return word
     if note not in notes:
         notes.append(note)
-    return f"{word} [{notes.index(note) + 1}]"
+    return f"{word} [{notes.index(note) + first}]"
 
 
 def read(text: str) -> dict[Cell, Entry]:

@@ -15,7 +15,7 @@ import torch.distributed as dist
 
 from rlnorm import compiling
 from rlnorm.errors import raise_if_any
-from rlnorm.validation.compatibility import derivatives, graphs, keeping, training
+from rlnorm.validation.compatibility import by_class, derivatives, graphs, keeping, training
 from rlnorm.validation.compatibility.outcome import Outcome, Use, outcome
 from rlnorm.validation.compatibility.subjects import SUBJECTS
 
@@ -24,6 +24,7 @@ GROUPS = {
     "Graphs": graphs.USES,
     "Numbers and derivatives": derivatives.USES,
     "Training": training.USES,
+    "Tools that find batch norms by torch's class": by_class.USES,
 }
 """Heading of a table -> its uses."""
 USES: Mapping[str, Use] = {use.name: use for uses in GROUPS.values() for use in uses}

@@ -1,4 +1,4 @@
-"""Uses of tools that train models: over processes, averaged, and those that look for batch norms."""
+"""Uses that train a model in other ways: over processes, and averaged."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,8 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import swa_utils
 from torch.utils._pytree import tree_map
 
-from rlnorm import nn as rn
-from rlnorm.validation.compatibility.outcome import NothingToDo, Otherwise, Subject, Use
-from rlnorm.validation.compatibility.passes import evaluated, loss_of, outputs, plain_evaluation
+from rlnorm.validation.compatibility.outcome import Subject, Use
+from rlnorm.validation.compatibility.passes import evaluated, loss_of, outputs
 
 
 class Scaled(nn.Module):
@@ -86,37 +85,6 @@ def plain_average(subject: Subject) -> list[Tensor]:
     return evaluated(_multiplied(Scaled(subject.make()), 1.5), subject.inputs)
 
 
-def _batches(subject: Subject) -> list[Tensor]:
-    return [*subject.inputs[0].chunk(2)]
-
-
-def updated_by_ours(subject: Subject) -> list[Tensor]:
-    """Buffers after `rlnorm.nn.update_bn`."""
-    module = subject.make()
-    if len(subject.inputs) > 1 or not rn.update_bn(_batches(subject), module):
-        raise NothingToDo
-    return [*module.buffers()]
-
-
-def updated_by_torchs(subject: Subject) -> list[Tensor]:
-    """Buffers after `torch.optim.swa_utils.update_bn`."""
-    updated_by_ours(subject)
-    module = subject.make()
-    swa_utils.update_bn(_batches(subject), module)
-    if all(torch.equal(a, b) for a, b in zip(module.buffers(), subject.make().buffers())):
-        raise Otherwise("it is passed by without a word: its statistics stay as they were")
-    return [*module.buffers()]
-
-
-def synchronized(subject: Subject) -> list[Tensor]:
-    """Outputs after `SyncBatchNorm.convert_sync_batchnorm`."""
-    updated_by_ours(subject)
-    module = nn.SyncBatchNorm.convert_sync_batchnorm(subject.make())
-    if not any(isinstance(m, nn.SyncBatchNorm) for m in module.modules()):
-        raise Otherwise("it is passed by without a word: each process keeps statistics of its own rows")
-    return evaluated(module, subject.inputs)
-
-
 USES = (
     Use(
         "DDP",
@@ -133,18 +101,4 @@ USES = (
         processes=2,
     ),
     Use("AveragedModel", "`swa_utils.AveragedModel` of two states; outputs", averaged, plain_average),
-    Use(
-        "update_bn",
-        "`swa_utils.update_bn` with two batches; buffers",
-        updated_by_torchs,
-        updated_by_ours,
-        instead="call `rlnorm.nn.update_bn`, which knows torch's norms and ours",
-    ),
-    Use(
-        "SyncBatchNorm",
-        "`SyncBatchNorm.convert_sync_batchnorm` finds it; outputs",
-        synchronized,
-        plain_evaluation,
-        instead='`rlnorm.nn.convert(model, {"batch": "torch.batch"})` first; the other norms have no such form',
-    ),
 )
