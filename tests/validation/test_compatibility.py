@@ -70,11 +70,12 @@ class TestTables:
     def test_have_every_norm(self):
         assert {name.partition(",")[0] for name in SUBJECTS} >= set(rn.NORMS)
 
-    def test_have_every_module_that_can_be_made(self):
-        bases = {rn.Moded, rn.Reparametrized}
-        public = {each for name in rn.__all__ if isinstance(each := getattr(rn, name), type)}
+    def test_have_every_public_module_or_for_a_base_one_that_extends_it(self):
+        public = [each for name in rn.__all__ if isinstance(each := getattr(rn, name), type)]
         there = {type(module) for subject in SUBJECTS.values() for module in subject.make().modules()}
-        assert {each for each in public if issubclass(each, nn.Module)} - bases <= there
+        modules = [each for each in public if issubclass(each, nn.Module)]
+        assert len(modules) > 20
+        assert [each for each in modules if not any(issubclass(one, each) for one in there)] == []
 
     def test_are_read_as_they_are_written(self):
         kinds = [
