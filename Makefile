@@ -1,8 +1,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+COMPATIBILITY := .venv/.compatibility
 
-.PHONY: study board test test-wheel nightly lint wheel clean
+.PHONY: study board test test-wheel nightly compatibility lint wheel clean
 .DELETE_ON_ERROR:
 
 # Installed once, and again whenever what is to be installed changes.
@@ -10,6 +11,11 @@ $(READY): pyproject.toml constraints.txt
 	@echo 'Installing into .venv: once, a minute or two.'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# What the page of compatibility is made with, which is too much for every checkout.
+$(COMPATIBILITY): $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[compatibility]'
 	touch $@
 
 study: $(READY)
@@ -25,8 +31,11 @@ test: $(READY)
 test-wheel: $(READY)
 	$(BIN)/python -m pytest -m install -n 0
 
-nightly: $(READY)
+nightly: $(COMPATIBILITY)
 	$(BIN)/python -m pytest -m nightly
+
+compatibility: $(COMPATIBILITY)
+	$(BIN)/python scripts/compatibility.py --write docs/compatibility.md
 
 lint: $(READY)
 	$(BIN)/ruff check .
