@@ -8,7 +8,6 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -201,7 +200,7 @@ def _networks(policy: Any) -> Iterator[tuple[str, _Probed]]:
         target = getattr(policy, "actor_target", None)
         yield "actor", _Probed(_Through(actor, lambda o: _mean_action(actor, o)) if drawn else actor, target)
         yield "critic", _Probed(policy.critic, getattr(policy, "critic_target", None), inputs=2)
-    if isinstance(policy, ActorCriticPolicy) and not hasattr(policy, "lstm_actor"):
+    if hasattr(policy, "mlp_extractor") and not hasattr(policy, "lstm_actor"):
         yield "policy", _Probed(_Through(policy, lambda o: _actions_and_value(policy, o)), None)
 
 
@@ -209,7 +208,7 @@ def _mean_action(actor: Any, observations: Any) -> Tensor:
     return actor.mu(actor.latent_pi(actor.extract_features(observations, actor.features_extractor)))
 
 
-def _actions_and_value(policy: ActorCriticPolicy, observations: Any) -> Tensor:
+def _actions_and_value(policy: Any, observations: Any) -> Tensor:
     features = policy.extract_features(observations)
     pi, vf = features if isinstance(features, tuple) else (features, features)
     latents = policy.mlp_extractor.forward_actor(pi), policy.mlp_extractor.forward_critic(vf)
@@ -223,7 +222,7 @@ def _value(model: Any) -> Callable[[Any], Tensor] | None:
         return lambda observations: policy.q_net(observations).amax(1)
     if hasattr(policy, "quantile_net"):
         return lambda observations: policy.quantile_net(observations).mean(1).amax(1)
-    if isinstance(policy, ActorCriticPolicy):
+    if hasattr(policy, "mlp_extractor"):
         return lambda observations: policy.predict_values(observations).flatten()
     if hasattr(model, "ent_coef"):
         return None

@@ -18,6 +18,7 @@ from rlnorm.errors import ConfigError
 from rlnorm.nn import Moded, ObservationNorm
 from rlnorm.sb3.dqn import DQNPolicy
 
+LAYERS = (nn.Linear, nn.Conv2d)
 SAME = 1e-3
 """Relative difference of Q-values up to which two networks are the same but for rounding."""
 
@@ -68,8 +69,9 @@ def to_sb3(agent: nn.Module, env: str | gym.Env, **policy_kwargs: Any) -> DQN:
     model = DQN(DQNPolicy, env, policy_kwargs={**own, **policy_kwargs}, device="cpu")
     convolutions = sum(name.startswith("conv") for name in layers)
     weights = {_of_policy(name, convolutions): tensor for name, tensor in agent.state_dict().items()}
+    weights = _numbered(_without_idle_biases(weights, model.q_net), model.q_net)
     try:
-        model.q_net.load_state_dict(_without_idle_biases(weights, model.q_net))
+        model.q_net.load_state_dict(weights)
     except RuntimeError as error:
         _, _, difference = str(error).partition(":")
         raise ConfigError(
@@ -90,10 +92,10 @@ def _apart(agent: nn.Module, model: DQN) -> float:
     space = deepcopy(model.observation_space)
     assert isinstance(space, Box)
     space.seed(0)
-    drawn = np.stack([space.sample() for _ in range(64)])
-    if drawn.ndim == 2:
-        drawn = drawn.clip(-10, 10)  # bounds may be as large as the dtype's
-    seen = torch.as_tensor(drawn)
+    seen = torch.as_tensor(np.stack([space.sample() for _ in range(64)]))
+    if seen.ndim == 2:
+        # Training reads vectors of any dtype as float32, whose bounds may be as large as the dtype's.
+        seen = seen.float().clamp(-10, 10)
     model.policy.set_training_mode(False)
     with torch.no_grad():
         expected = deepcopy(agent).eval()(seen.movedim(-1, 1) if seen.dtype == torch.bool else seen)
@@ -117,6 +119,20 @@ def _of_policy(name: str, convolutions: int) -> str:
     if number == convolutions + 1:
         return f"features_extractor.linear.{kind}1.{entry}"
     return f"q_net.{kind}{number - convolutions - 1}.{entry}"
+
+
+def _numbered(weights: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """With stable-baselines3's names, which count modules, in the parts of `network` that have no norm."""
+    renamed = dict[str, str]()
+    named = dict.fromkeys(name.rpartition(".")[0] for name in weights)
+    for path, stack in network.named_modules():
+        if isinstance(stack, nn.Sequential) and "0" in stack._modules:
+            theirs = [f"{path}.{name}" for name, layer in stack.named_children() if isinstance(layer, LAYERS)]
+            own = [name for name in named if re.fullmatch(rf"{re.escape(path)}\.(linear\d+|conv\d+|output)", name)]
+            if len(own) == len(theirs):
+                renamed |= dict(zip(own, theirs))
+    split = {name: name.rpartition(".") for name in weights}
+    return {f"{renamed.get(layer, layer)}.{entry}": weights[name] for name, (layer, _, entry) in split.items()}
 
 
 def _without_idle_biases(weights: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:

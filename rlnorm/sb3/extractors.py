@@ -42,10 +42,21 @@ def is_image(space: Space, normalized: bool = False) -> bool:
 
 
 def standard_class(space: Space, normalized: bool = False) -> type[BaseFeaturesExtractor]:
-    """stable-baselines3's extractor for a space: what its MlpPolicy, CnnPolicy and MultiInputPolicy stand for."""
+    """The extractor that stable-baselines3's MlpPolicy, CnnPolicy or MultiInputPolicy has for a space.
+
+    Raises ConfigError for a Box of 3 axes that may be an image or not: there CnnPolicy and MlpPolicy differ.
+    """
     if isinstance(space, spaces.Dict):
         return CombinedExtractor
-    return NatureCNN if is_image(space, normalized) else FlattenExtractor
+    if is_image(space, normalized):
+        return NatureCNN
+    if isinstance(space, spaces.Box) and len(space.shape) == 3:
+        raise ConfigError(
+            f"observations have 3 axes and are no images of uint8 from 0 to 255, got {space}: for channels-first "
+            "images that are scaled already pass normalize_images=False, for a network of flat observations "
+            "features_extractor_class=FlattenExtractor."
+        )
+    return FlattenExtractor
 
 
 class FlatExtractor(FlattenExtractor):
@@ -54,7 +65,7 @@ class FlatExtractor(FlattenExtractor):
     def __init__(
         self,
         observation_space: Space,
-        norm: str = "none",
+        norm: str | None = "none",
         place: str = "before",
         norm_kwargs: Mapping[str, Any] | None = None,
     ):
@@ -87,7 +98,7 @@ class ImageExtractor(BaseFeaturesExtractor):
         observation_space: Space,
         features_dim: int | None = None,
         normalized_image: bool = False,
-        norm: str = "none",
+        norm: str | None = "none",
         place: str = "before",
         norm_kwargs: Mapping[str, Any] | None = None,
     ):
@@ -110,10 +121,10 @@ class ImageExtractor(BaseFeaturesExtractor):
         cnn = nn.Sequential(*layers, nn.Flatten())
         with torch.no_grad():
             flat = cnn(torch.zeros(1, channels, *pixels)).shape[1]
-        self.cnn = chosen.insert(cnn, len(convolutions))
-        if chosen.norm.modules and 0 not in chosen.norm.modules:
-            chosen = Setting()
-        self.linear = chosen.insert(nn.Sequential(nn.Linear(flat, features_dim), nn.ReLU()), 1)
+        self.cnn, self.linear = cnn, nn.Sequential(nn.Linear(flat, features_dim), nn.ReLU())
+        chosen.insert(self.cnn, len(convolutions))
+        if not chosen.norm.modules or 0 in chosen.norm.modules:
+            chosen.insert(self.linear, 1)
 
     def forward(self, observations: Tensor) -> Tensor:
         """(B, C, H, W), or (B, H, W, C) of bool spaces -> (B, features_dim)."""
@@ -131,7 +142,7 @@ class DictExtractor(CombinedExtractor):
         observation_space: spaces.Dict,
         cnn_output_dim: int = 256,
         normalized_image: bool = False,
-        norm: str = "none",
+        norm: str | None = "none",
         place: str = "before",
         norm_kwargs: Mapping[str, Any] | None = None,
     ):
