@@ -95,7 +95,7 @@ class NormedPolicy(Updated, BasePolicy):
         self,
         observation_space: Space,
         action_space: Space,
-        lr_schedule: Schedule,
+        lr_schedule: Schedule = BasePolicy._dummy_schedule,
         *,
         norm: Names = "none",
         place: Names = "before",

@@ -85,14 +85,26 @@ class Noise(gym.Env):
 
     def action_masks(self) -> np.ndarray:
         """All actions but the first, at every other step."""
-        masks = np.ones(spaces.flatdim(self.action_space), bool)
+        twice = 2 if isinstance(self.action_space, spaces.MultiBinary) else 1
+        masks = np.ones(twice * spaces.flatdim(self.action_space), bool)
         masks[0] = self.steps % 2
         return masks
 
 
-def make(algorithm: str, observation: spaces.Space = FLAT, policy: dict[str, Any] | None = None, **kwargs: Any) -> Any:
-    """A model of two layers of 8 units unless `policy` says otherwise, whose targets are copied whole and often."""
+def make(
+    algorithm: str,
+    observation: spaces.Space = FLAT,
+    policy: dict[str, Any] | None = None,
+    bare: str = "",
+    **kwargs: Any,
+) -> Any:
+    """A model of two layers of 8 units unless `policy` says otherwise, whose targets are copied whole and often.
+
+    bare  "Mlp", "Cnn" or "MultiInput": with the library's policy of that name in place of ours
+    """
     kind, policy_class, action, settings = ALGORITHMS[algorithm]
+    if bare:
+        policy_class = f"{bare}{'Lstm' if algorithm == 'recurrentppo' else ''}Policy"
     env = kwargs.pop("env", None) or Noise(observation, action)
     given = {"net_arch": [8, 8]} | SMALL.get(algorithm, {}) | (policy or {})
     return kind(policy_class, env, **settings | kwargs, seed=0, device="cpu", policy_kwargs=given)

@@ -9,15 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sb3_contrib import ARS, CrossQ, RecurrentPPO
+from stable_baselines3 import PPO, SAC
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rlnorm.doctor import check
 from rlnorm.errors import ConfigError
-from rlnorm.sb3 import DQNPolicy
+from rlnorm.sb3 import ActorCriticPolicy, DQNPolicy, RecurrentActorCriticPolicy, SACPolicy, TD3Policy
+from rlnorm.sb3.policies import POLICIES, refuse_other_algorithms
 from tests.sb3.learning import (
     ALGORITHMS,
+    CONTINUOUS,
     DICT,
     DISCRETE,
     FLAT,
@@ -191,8 +196,39 @@ def test_a_last_minibatch_of_one_is_refused():
     assert error.value.sentences[0].endswith("got one of 1 from n_steps * n_envs = 9 with batch_size=8.")
 
 
+def test_a_subsample_of_one_is_refused():
+    with pytest.raises(ConfigError) as error:
+        make("trpo", policy={"norm": "batch"}, sub_sampling_factor=16)
+    assert error.value.sentences[0].endswith("got one of 1 from n_steps * n_envs = 16 with sub_sampling_factor=16.")
+
+
 def test_no_batch_size_is_asked_of_a_policy_made_by_itself():
     DQNPolicy(FLAT, DISCRETE, lambda _: 1e-3, norm="batch")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "policy", "said"),
+    [
+        (CrossQ, SACPolicy, r"SACPolicy is for SAC, got CrossQ: .* write CrossQ\('MlpPolicy', \.\.\.\), or SAC\(SAC"),
+        (SAC, TD3Policy, "TD3Policy is for TD3 and DDPG, got SAC: SAC takes SACPolicy."),
+        (RecurrentPPO, ActorCriticPolicy, "got RecurrentPPO: RecurrentPPO takes RecurrentActorCriticPolicy."),
+        (PPO, RecurrentActorCriticPolicy, "RecurrentActorCriticPolicy is for RecurrentPPO, got PPO: PPO takes Actor"),
+        (ARS, ActorCriticPolicy, "ActorCriticPolicy is for PPO and A2C and TRPO, got ARS: no policy here is for it."),
+    ],
+)
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_another_algorithms_policy_is_refused(algorithm, policy, said, norm):
+    action = CONTINUOUS if algorithm in (CrossQ, SAC) else DISCRETE
+    with pytest.raises(ConfigError, match=said):
+        algorithm(policy, Noise(FLAT, action), policy_kwargs={"norm": norm})
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_algorithms_policy_is_known_and_a_users_own_algorithm_may_take_any(name):
+    algorithm, policy, *_ = ALGORITHMS[name]
+    assert POLICIES[algorithm.__name__] == policy.__name__
+    refuse_other_algorithms(policy, type("Own", (algorithm,), {}))
+    refuse_other_algorithms(DQNPolicy, type("Own", (BaseAlgorithm,), {}))
 
 
 @pytest.mark.parametrize(
