@@ -1,14 +1,14 @@
-"""Which norm stands in which part of a policy: `norm`, `place` and `norm_kwargs` as a user writes them, checked.
+"""Checks which norm stands in which part of a policy: `norm`, `place` and `norm_kwargs` as a user writes them.
 
 Each of the three is one value for all parts, or a dict by part, as `net_arch` is:
 
     norm="layer"                                  every hidden layer of every part
     norm=None                                     no norm, as "none"
-    norm=dict(pi="layer", qf="batch")             actor and critic apart; a part that is left out has no norm
+    norm=dict(pi="layer", qf="batch")             actor and critic differ; a part that is left out has no norm
     norm_kwargs=dict(qf=dict(momentum=0.01))      by part where `norm` is
 
-Parts: `features` is the features extractor, `pi` the actor, `vf` or `qf` the critic or Q-network. Flat observations
-have no hidden layer in their extractor: a norm named for `features` stands on the observation itself, and only then.
+Parts: `features` is the features extractor, `pi` the actor, `vf` or `qf` the critic or Q-network. The extractor of flat
+observations has no hidden layer: a norm stands there, on the observation itself, only if `norm` names `features`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ Names = str | None | Mapping[str, str | None]
 
 @dataclass(frozen=True)
 class Setting:
-    """The norm of one part, where it stands and what its modules are given."""
+    """The norm of one part, its place and the arguments of its modules."""
 
     name: str = "none"
     place: str = "before"
@@ -43,7 +43,7 @@ class Setting:
         insert_norms(layers, hidden, self.norm, self.place, self.kwargs)
 
     def stands_in(self, network: nn.Module) -> bool:
-        """Whether a norm other than none was put into `network` by this setting."""
+        """Whether this setting has put a norm other than none into `network`."""
         modules = ((path.rpartition(".")[2], module) for path, module in network.named_modules())
         stands = any(name.startswith("norm") or isinstance(module, Reparametrized) for name, module in modules)
         return self.name != "none" and stands
@@ -109,12 +109,12 @@ def _errors(given: Setting) -> Iterator[str]:
     except ConfigError as error:
         yield from error.sentences
     except (TypeError, ValueError):
-        # A value that some width may yet allow; where the norm is built, it is refused with the width.
+        # Another width may allow the value. A layer whose width does not refuses it where it is built.
         pass
     else:
         if norm.couples_batch and not any(name.startswith("running_") for name, _ in module.named_buffers()):
             yield (
-                f"norm {given.name!r} without running statistics would act and bootstrap on whatever batch it is in: "
+                f"norm {given.name!r} without running statistics would act and bootstrap on the batch's statistics: "
                 "leave track_running_stats at True."
             )
 
