@@ -70,7 +70,7 @@ class MaskableActorCriticPolicy(OnPolicy, BareMaskableActorCriticPolicy):
 class RecurrentActorCriticPolicy(OnPolicy, BareRecurrentActorCriticPolicy):
     """sb3-contrib's `RecurrentActorCriticPolicy` (RecurrentPPO) with norms: parts `features`, `pi` and `vf`.
 
-    `pi` and `vf` are the layers behind the LSTMs; with Flat observations `norm` stands in these alone.
+    `pi` and `vf` are the layers behind the LSTMs.
     """
 
     def _get_constructor_parameters(self) -> dict[str, Any]:

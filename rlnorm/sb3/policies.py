@@ -43,6 +43,7 @@ INSTEAD: Mapping[str, str] = {
     "SAC(SACPolicy, ...) for another norm",
 }
 """Algorithms without a policy here, and what to use."""
+# Modules of the two libraries that hold algorithms, and not their base classes.
 LIBRARY_ALGORITHM = re.compile(r"(stable_baselines3|sb3_contrib)\.(?!common)")
 Network = TypeVar("Network", bound="NormedNetwork")
 
@@ -54,7 +55,7 @@ class NormedNetwork(Updated):
     """
 
     stacks: ClassVar[tuple[str, ...]]
-    """Names of the Sequentials that take norms; all that begin so."""
+    """Sequentials whose names begin so take norms."""
 
     def __init__(self, *, net_arch: list[int], setting: Setting = NONE, **kwargs: Any):
         super().__init__(net_arch=net_arch, **kwargs)  # pyright: ignore[reportCallIssue]
@@ -64,7 +65,7 @@ class NormedNetwork(Updated):
                 setting.insert(layers, len(net_arch))
 
     def running(self, when: bool = False) -> AbstractContextManager[None]:
-        """Within, passes use running statistics if `when`, or if the network's train mode is only left over."""
+        """Within, norms use running statistics if `when`, or if train mode is left over from an update."""
         return passing(self, "eval", when or self.after_update)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -188,7 +189,10 @@ def _maker_of(policy: BasePolicy) -> BaseAlgorithm | None:
 
 
 def refuse_other_algorithms(policy: type, algorithm: type) -> None:
-    """Raise ConfigError if a library's algorithm needs another policy; a user's own algorithm may take any."""
+    """Raise ConfigError if `algorithm`, or a library's class it derives from, needs another policy.
+
+    An algorithm that derives from no library's algorithm may take any policy.
+    """
     names = [each.__name__ for each in algorithm.__mro__ if LIBRARY_ALGORITHM.match(each.__module__)]
     own = next((each.__name__ for each in policy.__mro__ if each.__name__ in POLICIES.values()), None)
     fits = [name for name, needed in POLICIES.items() if needed == own]
