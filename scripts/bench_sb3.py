@@ -25,10 +25,10 @@ import torch
 from bench_layers import Row, row, spread
 from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.dqn.policies import QNetwork
 
 from rlnorm import nn
 from rlnorm.sb3 import ActorCriticPolicy, DQNPolicy, NormCallback
+from rlnorm.sb3.dqn import QNetwork
 
 SWAPS = {"layer": "torch.layer", "batch": "torch.batch", "rms": "torch.rms"}
 ENV = "CartPole-v1"

@@ -3,7 +3,7 @@
     model = DQN(DQNPolicy, "CartPole-v1", policy_kwargs=dict(norm="layer"), tensorboard_log="runs")
     model.learn(50_000, callback=NormCallback())
 
-`QRDQNPolicy` and `TQCPolicy` need sb3-contrib and are imported when asked for.
+The policies of sb3-contrib's algorithms (`CONTRIB`) need sb3-contrib and are imported when asked for.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from rlnorm.sb3.export import to_sb3
 from rlnorm.sb3.extractors import DictExtractor, FlatExtractor, ImageExtractor
 
 if TYPE_CHECKING:
-    from rlnorm.sb3.contrib import QRDQNPolicy, TQCPolicy
+    from rlnorm.sb3.contrib import MaskableActorCriticPolicy, QRDQNPolicy, RecurrentActorCriticPolicy, TQCPolicy
 
 __all__ = [
     "ActorCriticPolicy",
@@ -23,17 +23,21 @@ __all__ = [
     "DictExtractor",
     "FlatExtractor",
     "ImageExtractor",
+    "MaskableActorCriticPolicy",
     "NormCallback",
     "QRDQNPolicy",
+    "RecurrentActorCriticPolicy",
     "SACPolicy",
     "TD3Policy",
     "TQCPolicy",
     "to_sb3",
 ]
 
+CONTRIB = ("MaskableActorCriticPolicy", "QRDQNPolicy", "RecurrentActorCriticPolicy", "TQCPolicy")
+
 
 def __getattr__(name: str) -> Any:
-    if name in ("QRDQNPolicy", "TQCPolicy"):
+    if name in CONTRIB:
         from rlnorm.sb3 import contrib
 
         return getattr(contrib, name)

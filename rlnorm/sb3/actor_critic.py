@@ -1,11 +1,13 @@
-"""The policies of algorithms with an actor and a critic: PPO and A2C, SAC, TD3 and DDPG.
+"""The policies of algorithms with an actor and a critic: PPO, A2C and TRPO; SAC, TD3 and DDPG.
 
-On-policy (`ActorCriticPolicy`). The ratio of new to old action probabilities compares the policy with the one that
-collected; both must normalize alike. So during an update every pass normalizes with the running statistics of the
-collection, frozen, while each minibatch moves the running statistics themselves as it would in the mode `track`.
-Whoever acts or is evaluated after the update has the moved ones. It costs a second pass without gradients per
-minibatch, and the policy changes once per update by more than its clipped steps. With `frozen_statistics=False` updates
-use the batch's statistics, as stable-baselines3 does by itself, and ratios do not start at 1.
+On-policy (`OnPolicy`). The ratio of new to old action probabilities compares the policy with the one that collected;
+both must normalize alike. So passes of an update normalize with the running statistics of the collection, frozen. The
+running statistics themselves are moved by a second pass, in the mode `track`, over the same rows. That pass is made for
+passes with gradients alone: TRPO's line search moves nothing, and TRPO moves the actor's statistics once per update.
+The second pass has no gradients; modules other than norms are in eval mode in it, so that they see a minibatch once.
+After the update the policy acts with the moved statistics. It changes once per update by more than its clipped steps.
+With `frozen_statistics=False` updates use the batch's statistics, as stable-baselines3 does by itself, and ratios do
+not start at 1.
 
 Off-policy (`SACPolicy`, `TD3Policy`). Of the passes in `train()`
 
@@ -18,14 +20,17 @@ Off-policy (`SACPolicy`, `TD3Policy`). Of the passes in `train()`
 
 as CrossQ does (Bhatt et al. 2024, arXiv:1902.05605) but for its joint batch. stable-baselines3 by itself uses the
 batch's in the first four, and all four move the running ones.
+
+Passes outside of updates use the running statistics in all policies, also after `learn` (`rlnorm.sb3.passes.Updated`).
 """
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from stable_baselines3.common.policies import ActorCriticPolicy as BareActorCriticPolicy
-from stable_baselines3.common.policies import BaseModel, BasePolicy, ContinuousCritic
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.policies import ContinuousCritic
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, MlpExtractor
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from stable_baselines3.sac.policies import Actor as BareSACActor
 from stable_baselines3.sac.policies import SACPolicy as BareSACPolicy
@@ -34,17 +39,20 @@ from stable_baselines3.td3.policies import TD3Policy as BareTD3Policy
 from torch import Tensor
 
 from rlnorm.networks import renew_wrapped
-from rlnorm.sb3.passes import Held, copy_statistics, passing, standing_in
-from rlnorm.sb3.policies import NormedPolicy
+from rlnorm.sb3.passes import Held, copy_statistics, counting, passing, standing_in, tracking, update
+from rlnorm.sb3.policies import NormedNetwork, NormedPolicy
+
+T = TypeVar("T")
 
 
-class ActorCriticPolicy(NormedPolicy, BareActorCriticPolicy):
-    """stable-baselines3's `ActorCriticPolicy` with norms: parts `features`, `pi` and `vf`.
+class OnPolicy(NormedPolicy):
+    """Base of on-policy policies, to stand before stable-baselines3's or sb3-contrib's class of the same name.
 
     frozen_statistics  whether updates normalize with the running statistics of the collection; see the module
     """
 
     parts: ClassVar[tuple[str, ...]] = ("features", "pi", "vf")
+    mlp_extractor: MlpExtractor
     _frozen: Held | None = None
 
     def __init__(self, *args: Any, frozen_statistics: bool = True, **kwargs: Any):
@@ -52,13 +60,13 @@ class ActorCriticPolicy(NormedPolicy, BareActorCriticPolicy):
         super().__init__(*args, **kwargs)
 
     def _build_mlp_extractor(self) -> None:
-        super()._build_mlp_extractor()
-        for part, name in (("pi", "policy_net"), ("vf", "value_net")):
-            layers = getattr(self.mlp_extractor, name)
-            setattr(self.mlp_extractor, name, self.normed(part, layers, len(layers)))
+        super()._build_mlp_extractor()  # pyright: ignore[reportAttributeAccessIssue]
+        for part, layers in (("pi", self.mlp_extractor.policy_net), ("vf", self.mlp_extractor.value_net)):
+            self.stands[part] |= len(layers) > 0
+            self.settings[part].insert(layers, len(layers))
 
     def _build(self, lr_schedule: Schedule) -> None:
-        super()._build(lr_schedule)
+        super()._build(lr_schedule)  # pyright: ignore[reportAttributeAccessIssue]
         # The orthogonal initialization has drawn weights anew.
         renew_wrapped(self)
 
@@ -70,40 +78,85 @@ class ActorCriticPolicy(NormedPolicy, BareActorCriticPolicy):
         super().set_training_mode(mode)
         self._frozen = copy_statistics(self) if mode and self.frozen_statistics else None
 
-    def evaluate_actions(self, obs: PyTorchObs, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """As in stable-baselines3, with the frozen statistics; moves the running ones."""
-        if not self._frozen:
-            return super().evaluate_actions(obs, actions)
-        with passing(self, "eval"), standing_in(self._frozen):
-            evaluated = super().evaluate_actions(obs, actions)
-        with passing(self, "track"), torch.no_grad():
-            features = self.extract_features(obs)
-            pi, vf = features if isinstance(features, tuple) else (features, features)
-            self.mlp_extractor.forward_actor(pi)
-            self.mlp_extractor.forward_critic(vf)
-        return evaluated
+    def _pass(self, run: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """`run`, with the frozen statistics in an update and with the running ones after it."""
+        if self.after_update:
+            with passing(self, "eval"):
+                return run(*args, **kwargs)
+        with counting(self, _marked() if self.training else None):
+            if not self._frozen:
+                return run(*args, **kwargs)
+            if torch.is_grad_enabled():
+                with torch.no_grad(), tracking(self):
+                    run(*args, **kwargs)
+            with passing(self, "eval"), standing_in(self._frozen):
+                return run(*args, **kwargs)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Actions, values and log probabilities, as in stable-baselines3."""
+        return self._pass(super().forward, *args, **kwargs)
+
+    def evaluate_actions(self, *args: Any, **kwargs: Any) -> Any:
+        """Values, log probabilities and entropies, as in stable-baselines3."""
+        return self._pass(super().evaluate_actions, *args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def get_distribution(self, *args: Any, **kwargs: Any) -> Any:
+        """The distribution of actions, as in stable-baselines3."""
+        return self._pass(super().get_distribution, *args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def predict_values(self, *args: Any, **kwargs: Any) -> Any:
+        """Values, as in stable-baselines3."""
+        return self._pass(super().predict_values, *args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-class SACActor(BareSACActor):
-    """SAC's actor."""
+def _marked() -> Tensor | None:
+    """The rows (B,) of an update's minibatch that pad no sequence, where RecurrentPPO marks them."""
+    mask = getattr((update() or {}).get("rollout_data"), "mask", None)
+    return None if mask is None else mask > 0
+
+
+class ActorCriticPolicy(OnPolicy, BareActorCriticPolicy):
+    """stable-baselines3's `ActorCriticPolicy` (PPO, A2C, TRPO) with norms: parts `features`, `pi` and `vf`."""
+
+
+class NormedActor(NormedNetwork):
+    """Base of actors that draw their actions."""
+
+    stacks = ("latent_pi",)
 
     def get_action_dist_params(self, obs: PyTorchObs) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """As in stable-baselines3; without gradients, for the target, with the running statistics."""
-        with passing(self, "eval", when=not torch.is_grad_enabled()):
-            return super().get_action_dist_params(obs)
+        with self.running(when=not torch.is_grad_enabled()):
+            return super().get_action_dist_params(obs)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-class Critic(ContinuousCritic):
-    """The critics of SAC and TD3."""
+class NormedCritic(NormedNetwork):
+    """Base of critics of (observations, actions)."""
 
-    def forward(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
+    stacks = ("qf",)
+
+    def forward(self, obs: PyTorchObs, actions: Tensor) -> Any:
         """As in stable-baselines3; on actions with gradients, the actor's, with the running statistics."""
-        with passing(self, "eval", when=actions.requires_grad):
+        with self.running(when=actions.requires_grad):
             return super().forward(obs, actions)
+
+
+class SACActor(NormedActor, BareSACActor):
+    """SAC's actor."""
+
+
+class TD3Actor(NormedNetwork, BareTD3Actor):
+    """TD3's actor."""
+
+    stacks = ("mu",)
+
+
+class Critic(NormedCritic, ContinuousCritic):
+    """The critics of SAC and TD3."""
 
     def q1_forward(self, obs: Tensor, actions: Tensor) -> Tensor:
         """As in stable-baselines3, for TD3's actor alone: with the running statistics."""
-        with passing(self, "eval"):
+        with self.running(when=True):
             return super().q1_forward(obs, actions)
 
 
@@ -112,26 +165,18 @@ class ActorAndCritic(NormedPolicy):
 
     parts: ClassVar[tuple[str, ...]] = ("features", "pi", "qf")
     followed: ClassVar[tuple[str, ...]] = ("critic",)
-    actor_class: ClassVar[type[BasePolicy]]
-    critic_class: ClassVar[type[BaseModel]] = Critic
-    actor_layers: ClassVar[str] = "latent_pi"
+    actor_class: ClassVar[type[NormedNetwork]]
+    critic_class: ClassVar[type[NormedNetwork]] = Critic
     actor_kwargs: dict[str, Any]
     critic_kwargs: dict[str, Any]
 
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> Any:
         """An actor with norms on its hidden layers."""
-        actor = self.actor_class(**self._update_features_extractor(self.actor_kwargs, features_extractor))
-        layers = self.normed("pi", getattr(actor, self.actor_layers), len(self.actor_kwargs["net_arch"]))
-        setattr(actor, self.actor_layers, layers)
-        return actor.to(self.device)
+        return self.make_network(self.actor_class, "pi", self.actor_kwargs, features_extractor)
 
     def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> Any:
         """Critics with norms on their hidden layers."""
-        critic: Any = self.critic_class(**self._update_features_extractor(self.critic_kwargs, features_extractor))
-        for i, layers in enumerate(critic.q_networks):
-            critic.q_networks[i] = self.normed("qf", layers, len(self.critic_kwargs["net_arch"]))
-            setattr(critic, f"qf{i}", critic.q_networks[i])
-        return critic.to(self.device)
+        return self.make_network(self.critic_class, "qf", self.critic_kwargs, features_extractor)
 
 
 class SACPolicy(ActorAndCritic, BareSACPolicy):
@@ -144,5 +189,4 @@ class TD3Policy(ActorAndCritic, BareTD3Policy):
     """stable-baselines3's `TD3Policy` (DDPG's too) with norms: parts `features`, `pi` and `qf`."""
 
     followed = ("actor", "critic")
-    actor_class = BareTD3Actor
-    actor_layers = "mu"
+    actor_class = TD3Actor

@@ -1,4 +1,4 @@
-"""Probes of normalization in stable-baselines3's own log, for any policy that learns by itself."""
+"""Writes probes of normalization into stable-baselines3's own log."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -8,7 +8,6 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -17,7 +16,7 @@ from rlnorm.probes import NETWORK, Moments, State, overestimation, plain, probe
 
 
 class _Probed(NamedTuple):
-    """A network that learns, its target if it has one, and what of (observations, actions) it is called with."""
+    """A network that learns, its target if there is one, and its inputs: the first of (observations, actions)."""
 
     network: nn.Module
     target: nn.Module | None
@@ -25,7 +24,7 @@ class _Probed(NamedTuple):
 
 
 class _Watched(NamedTuple):
-    """A batch, and the networks' states and those of targets before the updates that are watched."""
+    """A batch, and the states of networks and targets before the updates that are watched."""
 
     inputs: tuple[Any, ...]
     states: dict[str, State]
@@ -35,17 +34,17 @@ class _Watched(NamedTuple):
 class NormCallback(BaseCallback):
     """Writes the probes of `rlnorm.probes` under `norm/<network>.<layer>/<probe>`, every `every` environment steps.
 
-    Networks have the names that they have in the policy (`q_net`, `quantile_net`, `actor`, `critic`); a policy of PPO
-    or A2C is one network, `policy`. The batch has the algorithm's batch size (A2C: the rollout) and comes from the
-    replay or the rollout; where a call of `train` makes one update, it is the batch of that update. Networks are
-    those from before the updates. Gradients are those of the last minibatch, after clipping; effective rates are those
-    of one call of `train`, however many updates it makes (of several calls, where one does not update every network).
-    Overestimation is that of the value where the last training episodes began, after the updates, and is left out where
-    a value holds more than rewards (SAC, TQC: entropy).
+    Networks have their names in the policy (`q_net`, `quantile_net`, `actor`, `critic`); a policy of PPO, A2C, TRPO or
+    MaskablePPO is one network, `policy`. The batch has the algorithm's batch size (A2C: the rollout) and comes from the
+    replay or the rollout. If a call of `train` makes one update, it is the batch of that update. Probes read the
+    networks from before the updates. Gradients are those of the last minibatch, after clipping. Effective rates are
+    those of one call of `train`, however many updates it makes, or of several calls if one does not update every
+    network. Overestimation is that of the value where the last training episodes began, after the updates. It is left
+    out if a value holds more than rewards (SAC, TQC: entropy).
 
-    What is written appears with stable-baselines3's next dump of its log, in all its formats but the terminal's and
-    the plain text's. Learning is the same as without, to the bit. Raises ConfigError before learning where `every` is
-    below 1 or the policy is of another kind.
+    Values appear with stable-baselines3's next dump of its log, in all formats except the terminal and plain text.
+    Learning is the same as without the callback, to the bit. Raises ConfigError before learning if `every` is below 1
+    or the policy is of another kind.
     """
 
     def __init__(self, every: int = 1000):
@@ -64,8 +63,8 @@ class NormCallback(BaseCallback):
         self._networks = dict(_networks(self.model.policy))
         if not self._networks:
             raise ConfigError(
-                f"NormCallback knows policies with q_net, quantile_net, actor and critic, or PPO's and A2C's, got "
-                f"{type(self.model.policy).__name__}."
+                "NormCallback knows policies with q_net, quantile_net, actor and critic, or mlp_extractor and no LSTM, "
+                f"got {type(self.model.policy).__name__}."
             )
         self._optimizers = [
             o for m in self.model.policy.modules() if isinstance(o := vars(m).get("optimizer"), Optimizer)
@@ -90,7 +89,7 @@ class NormCallback(BaseCallback):
         return True
 
     def _on_rollout_end(self) -> None:
-        """Updates come next, if any."""
+        """Start to watch before updates."""
         if self.num_timesteps < self._next or self._watched is not None:
             return
         batch = self._batch()
@@ -104,7 +103,7 @@ class NormCallback(BaseCallback):
         self._hooks = [o.register_step_pre_hook(self._keep_gradients) for o in self._optimizers]
 
     def _on_rollout_start(self) -> None:
-        """Updates have just been made, if any."""
+        """Write what updates have done."""
         # TD3 updates its actor less often than its critics: wait until all have been.
         if self._watched is None or self._waiting:
             return
@@ -176,7 +175,7 @@ class NormCallback(BaseCallback):
 
 
 class _Through(nn.Module):
-    """The modules of a policy under their own names, called as `run` says."""
+    """The modules of a policy under their own names; `run` is their forward pass."""
 
     def __init__(self, policy: nn.Module, run: Callable[[Any], Tensor]):
         super().__init__()
@@ -190,18 +189,18 @@ class _Through(nn.Module):
 
 
 def _networks(policy: Any) -> Iterator[tuple[str, _Probed]]:
-    """The networks that learn, by name; none for a kind of policy that is not known."""
+    """The networks that learn, by name; none for an unknown kind of policy."""
     for name in ("q_net", "quantile_net"):
         if hasattr(policy, name):
             yield name, _Probed(getattr(policy, name), getattr(policy, f"{name}_target"))
     if hasattr(policy, "actor") and hasattr(policy, "critic"):
         actor = policy.actor
-        # Actors that draw their actions: what they draw from, and normalized as in training though without gradients.
+        # An actor that draws its actions is probed at the mean, so that the pass is as in training without gradients.
         drawn = hasattr(actor, "latent_pi")
         target = getattr(policy, "actor_target", None)
         yield "actor", _Probed(_Through(actor, lambda o: _mean_action(actor, o)) if drawn else actor, target)
         yield "critic", _Probed(policy.critic, getattr(policy, "critic_target", None), inputs=2)
-    if isinstance(policy, ActorCriticPolicy) and not hasattr(policy, "lstm_actor"):
+    if hasattr(policy, "mlp_extractor") and not hasattr(policy, "lstm_actor"):
         yield "policy", _Probed(_Through(policy, lambda o: _actions_and_value(policy, o)), None)
 
 
@@ -209,7 +208,7 @@ def _mean_action(actor: Any, observations: Any) -> Tensor:
     return actor.mu(actor.latent_pi(actor.extract_features(observations, actor.features_extractor)))
 
 
-def _actions_and_value(policy: ActorCriticPolicy, observations: Any) -> Tensor:
+def _actions_and_value(policy: Any, observations: Any) -> Tensor:
     features = policy.extract_features(observations)
     pi, vf = features if isinstance(features, tuple) else (features, features)
     latents = policy.mlp_extractor.forward_actor(pi), policy.mlp_extractor.forward_critic(vf)
@@ -217,13 +216,13 @@ def _actions_and_value(policy: ActorCriticPolicy, observations: Any) -> Tensor:
 
 
 def _value(model: Any) -> Callable[[Any], Tensor] | None:
-    """Value of observations (B,), under the policy that is learned; None where it is not one of rewards alone."""
+    """Value of observations (B,) under the learned policy; None if it is not a sum of rewards alone."""
     policy = model.policy
     if hasattr(policy, "q_net"):
         return lambda observations: policy.q_net(observations).amax(1)
     if hasattr(policy, "quantile_net"):
         return lambda observations: policy.quantile_net(observations).mean(1).amax(1)
-    if isinstance(policy, ActorCriticPolicy):
+    if hasattr(policy, "mlp_extractor"):
         return lambda observations: policy.predict_values(observations).flatten()
     if hasattr(model, "ent_coef"):
         return None

@@ -3,9 +3,15 @@
 from typing import ClassVar
 
 from stable_baselines3.dqn.policies import DQNPolicy as BareDQNPolicy
-from stable_baselines3.dqn.policies import QNetwork
+from stable_baselines3.dqn.policies import QNetwork as BareQNetwork
 
-from rlnorm.sb3.policies import NormedPolicy
+from rlnorm.sb3.policies import NormedNetwork, NormedPolicy
+
+
+class QNetwork(NormedNetwork, BareQNetwork):
+    """DQN's network."""
+
+    stacks = ("q_net",)
 
 
 class DQNPolicy(NormedPolicy, BareDQNPolicy):
@@ -15,6 +21,4 @@ class DQNPolicy(NormedPolicy, BareDQNPolicy):
 
     def make_q_net(self) -> QNetwork:
         """A Q-network with norms on its hidden layers."""
-        network = super().make_q_net()
-        network.q_net = self.normed("qf", network.q_net, len(network.net_arch))
-        return network.to(self.device)
+        return self.make_network(QNetwork, "qf", self.net_args)

@@ -1,8 +1,8 @@
 """Features extractors with norms, for flat, image and Dict observations.
 
-They take the place of stable-baselines3's `FlattenExtractor`, `NatureCNN` and `CombinedExtractor` in the policies of
-this package, and can be given to any other policy as `features_extractor_class`. Without a norm they draw the same
-weights and compute the same features as those.
+They replace stable-baselines3's `FlattenExtractor`, `NatureCNN` and `CombinedExtractor` in the policies here. Other
+policies take them as `features_extractor_class`. Without a norm they draw the same weights under the same names and
+compute the same features.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,19 +33,30 @@ SMALLEST_NATURE = 36
 
 
 def is_image(space: Space, normalized: bool = False) -> bool:
-    """Whether an observation is an image: what stable-baselines3 calls one, or MinAtar's bool maps (H, W, C).
+    """Whether observations are images: those of stable-baselines3, or MinAtar's bool maps (H, W, C).
 
-    normalized  as `normalize_images=False` in a policy: any Box of 3 axes is one
+    normalized  as `normalize_images=False` in a policy: any Box of 3 axes counts
     """
     bools = isinstance(space, spaces.Box) and space.dtype == np.bool_ and len(space.shape) == 3
     return bools or is_image_space(space, normalized_image=normalized)
 
 
 def standard_class(space: Space, normalized: bool = False) -> type[BaseFeaturesExtractor]:
-    """stable-baselines3's extractor for a space: what its MlpPolicy, CnnPolicy and MultiInputPolicy stand for."""
+    """The extractor that stable-baselines3's MlpPolicy, CnnPolicy or MultiInputPolicy has for a space.
+
+    Raises ConfigError for a Box of 3 axes that may be an image or not: there CnnPolicy and MlpPolicy differ.
+    """
     if isinstance(space, spaces.Dict):
         return CombinedExtractor
-    return NatureCNN if is_image(space, normalized) else FlattenExtractor
+    if is_image(space, normalized):
+        return NatureCNN
+    if isinstance(space, spaces.Box) and len(space.shape) == 3:
+        raise ConfigError(
+            f"observations have 3 axes and are no images of uint8 from 0 to 255, got {space}: for channels-first "
+            "images that are scaled already pass normalize_images=False, for a network of flat observations "
+            "features_extractor_class=FlattenExtractor."
+        )
+    return FlattenExtractor
 
 
 class FlatExtractor(FlattenExtractor):
@@ -54,7 +65,7 @@ class FlatExtractor(FlattenExtractor):
     def __init__(
         self,
         observation_space: Space,
-        norm: str = "none",
+        norm: str | None = "none",
         place: str = "before",
         norm_kwargs: Mapping[str, Any] | None = None,
     ):
@@ -77,9 +88,9 @@ class ImageExtractor(BaseFeaturesExtractor):
     features_dim      units of the Linear layer; None for those of the layout
     normalized_image  as in `NatureCNN`: take any Box of 3 axes for an image
 
-    The layout is that of the Nature DQN, or MinAtar's for images smaller than 36 pixels. Images come channels first, as
-    stable-baselines3 hands them over, but for MinAtar's bool maps, which are channels last and transposed here. A norm
-    that has no form behind a Linear layer (`instance`) stands behind the convolutions alone.
+    The layout is that of the Nature DQN, or MinAtar's for images smaller than 36 pixels. Images are channels first, as
+    stable-baselines3 passes them; MinAtar's bool maps are channels last and transposed here. A norm that has no form
+    behind a Linear layer (`instance`) stands behind the convolutions alone.
     """
 
     def __init__(
@@ -87,7 +98,7 @@ class ImageExtractor(BaseFeaturesExtractor):
         observation_space: Space,
         features_dim: int | None = None,
         normalized_image: bool = False,
-        norm: str = "none",
+        norm: str | None = "none",
         place: str = "before",
         norm_kwargs: Mapping[str, Any] | None = None,
     ):
@@ -110,10 +121,10 @@ class ImageExtractor(BaseFeaturesExtractor):
         cnn = nn.Sequential(*layers, nn.Flatten())
         with torch.no_grad():
             flat = cnn(torch.zeros(1, channels, *pixels)).shape[1]
-        self.cnn = chosen.insert(cnn, len(convolutions))
-        if chosen.norm.modules and 0 not in chosen.norm.modules:
-            chosen = Setting()
-        self.linear = chosen.insert(nn.Sequential(nn.Linear(flat, features_dim), nn.ReLU()), 1)
+        self.cnn, self.linear = cnn, nn.Sequential(nn.Linear(flat, features_dim), nn.ReLU())
+        chosen.insert(self.cnn, len(convolutions))
+        if not chosen.norm.modules or 0 in chosen.norm.modules:
+            chosen.insert(self.linear, 1)
 
     def forward(self, observations: Tensor) -> Tensor:
         """(B, C, H, W), or (B, H, W, C) of bool spaces -> (B, features_dim)."""
@@ -123,7 +134,8 @@ class ImageExtractor(BaseFeaturesExtractor):
 class DictExtractor(CombinedExtractor):
     """Dict observations: images through an `ImageExtractor` each, the rest flattened; concatenated (B, features).
 
-    Norms stand in the image extractors; vectors pass as they are.
+    Norms stand in the image extractors; vectors pass as they are. A Box of 3 axes that is not an image is flattened, as
+    in stable-baselines3, unless `normalized_image`.
     """
 
     def __init__(
@@ -131,7 +143,7 @@ class DictExtractor(CombinedExtractor):
         observation_space: spaces.Dict,
         cnn_output_dim: int = 256,
         normalized_image: bool = False,
-        norm: str = "none",
+        norm: str | None = "none",
         place: str = "before",
         norm_kwargs: Mapping[str, Any] | None = None,
     ):
@@ -152,13 +164,13 @@ NORMED: Mapping[type[BaseFeaturesExtractor], Callable[..., BaseFeaturesExtractor
     NatureCNN: ImageExtractor,
     CombinedExtractor: DictExtractor,
 }
-"""stable-baselines3's extractors and what takes their place."""
+"""stable-baselines3's extractors and their replacements."""
 
 
 def make_extractor(
     extractor: type[BaseFeaturesExtractor], space: Space, kwargs: Mapping[str, Any], chosen: Setting
 ) -> BaseFeaturesExtractor:
-    """An extractor of the class given, with norms if it is stable-baselines3's own; a user's is left as it is."""
+    """An extractor of the given class, with norms if it is stable-baselines3's; a user's class is left as it is."""
     if extractor not in NORMED or (extractor is FlattenExtractor and chosen.name == "none"):
         return extractor(space, **kwargs)
     return NORMED[extractor](space, **kwargs, norm=chosen.name, place=chosen.place, norm_kwargs=chosen.kwargs)

@@ -1,6 +1,5 @@
-"""Norms put between the layers of a network that somebody else has laid out."""
+"""Puts norms between the layers of a network that somebody else has laid out."""
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,16 +10,20 @@ from rlnorm.networks import hidden_layer
 from rlnorm.nn import Identity, Norm
 
 
-def with_norms(layers: nn.Sequential, hidden: int, norm: Norm, place: str, kwargs: Mapping[str, Any]) -> nn.Sequential:
-    """The same modules, with `norm` on the first `hidden` of the Linear and Conv layers, each before its activation.
+def insert_norms(layers: nn.Sequential, hidden: int, norm: Norm, place: str, kwargs: Mapping[str, Any]) -> None:
+    """Put `norm` on the first `hidden` of the Linear and Conv layers in `layers`, in place.
 
-    Named as `rlnorm.networks` names them: `linear1, norm1, activation1, ..., output`, without the identities there, for
-    each module costs a call per pass and per change of mode. A layer right before a norm that takes off each channel's
-    mean loses its bias, which would do nothing (Ioffe & Szegedy 2015, arXiv:1502.03167, sec. 3.2).
+    The modules are then named as in `rlnorm.networks`: `linear1, norm1, activation1, ..., output`, without identities,
+    because each module costs a call per pass and per change of mode. Without a norm `layers` stays as it is, with
+    stable-baselines3's names, so that state goes from its networks to ours and back. A layer right before a norm that
+    takes off each channel's mean loses its bias, which would do nothing (Ioffe & Szegedy 2015, arXiv:1502.03167,
+    sec. 3.2).
 
     Raises ConfigError where the norm cannot stand.
     """
-    named: OrderedDict[str, nn.Module] = OrderedDict()
+    if norm.name == "none":
+        return
+    named: dict[str, nn.Module] = {}
     modules, number = iter(layers), 0
     for module in modules:
         if not isinstance(module, nn.Linear | nn.Conv2d):
@@ -45,4 +48,6 @@ def with_norms(layers: nn.Sequential, hidden: int, norm: Norm, place: str, kwarg
         except (TypeError, ValueError, RuntimeError) as error:
             width = f"{module.weight.shape[0]} {'features' if isinstance(module, nn.Linear) else 'channels'}"
             raise ConfigError(f"norm {norm.name!r} cannot stand on {width}: {str(error).rstrip('.')}.") from error
-    return nn.Sequential(named)
+    del layers[:]
+    for name, module in named.items():
+        layers.add_module(name, module)

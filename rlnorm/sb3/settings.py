@@ -1,13 +1,14 @@
-"""Which norm stands in which part of a policy: `norm`, `place` and `norm_kwargs` as a user writes them, checked.
+"""Checks which norm stands in which part of a policy: `norm`, `place` and `norm_kwargs` as a user writes them.
 
 Each of the three is one value for all parts, or a dict by part, as `net_arch` is:
 
     norm="layer"                                  every hidden layer of every part
-    norm=dict(pi="layer", qf="batch")             actor and critic apart; a part that is left out has no norm
+    norm=None                                     no norm, as "none"
+    norm=dict(pi="layer", qf="batch")             actor and critic differ; a part that is left out has no norm
     norm_kwargs=dict(qf=dict(momentum=0.01))      by part where `norm` is
 
-Parts: `features` is the features extractor, `pi` the actor, `vf` or `qf` the critic or Q-network. Flat observations
-have no hidden layer in their extractor: a norm named for `features` stands on the observation itself, and only then.
+Parts: `features` is the features extractor, `pi` the actor, `vf` or `qf` the critic or Q-network. The extractor of flat
+observations has no hidden layer: a norm stands there, on the observation itself, only if `norm` names `features`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,15 +19,15 @@ from torch import nn
 
 from rlnorm.errors import ConfigError, raise_if_any, unknown
 from rlnorm.networks import PLACES
-from rlnorm.nn import Norm, Reparametrized, get_norm
-from rlnorm.sb3.insert import with_norms
+from rlnorm.nn import NORMS, Norm, Reparametrized, get_norm
+from rlnorm.sb3.insert import insert_norms
 
-Names = str | Mapping[str, str]
+Names = str | None | Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """The norm of one part, where it stands and what its modules are given."""
+    """The norm of one part, its place and the arguments of its modules."""
 
     name: str = "none"
     place: str = "before"
@@ -37,21 +38,24 @@ class Setting:
         """The norm of that name."""
         return get_norm(self.name)
 
-    def insert(self, layers: nn.Sequential, hidden: int) -> nn.Sequential:
-        """`layers` with this norm on the first `hidden` of their Linear and Conv layers."""
-        return with_norms(layers, hidden, self.norm, self.place, self.kwargs)
+    def insert(self, layers: nn.Sequential, hidden: int) -> None:
+        """Put this norm on the first `hidden` of the Linear and Conv layers in `layers`, in place."""
+        insert_norms(layers, hidden, self.norm, self.place, self.kwargs)
 
     def stands_in(self, network: nn.Module) -> bool:
-        """Whether a norm other than none was put into `network` by this setting."""
+        """Whether this setting has put a norm other than none into `network`."""
         modules = ((path.rpartition(".")[2], module) for path, module in network.named_modules())
         stands = any(name.startswith("norm") or isinstance(module, Reparametrized) for name, module in modules)
         return self.name != "none" and stands
 
 
+NONE = Setting()
+
+
 def settings(
     parts: Sequence[str], norm: Names, place: Names, norm_kwargs: Mapping[str, Any] | None
 ) -> dict[str, Setting]:
-    """The setting of each of `parts`. Raises ConfigError with every sentence that `norm`, `place` and kwargs earn."""
+    """The setting of each of `parts`. Raises ConfigError with a sentence for each mistake in the three arguments."""
     by_part = isinstance(norm, Mapping)
     named = {"norm": norm, "place": place, "norm_kwargs": norm_kwargs if by_part else None}
     raise_if_any(
@@ -71,14 +75,15 @@ def settings(
 
 
 def _of(part: str, norm: Names, place: Names, kwargs: Mapping[str, Any], by_part: bool) -> Setting:
+    chosen = norm.get(part) if isinstance(norm, Mapping) else norm
+    stands = place.get(part) if isinstance(place, Mapping) else place
+    given = kwargs.get(part) if by_part else kwargs
     return Setting(
-        norm.get(part, "none") if isinstance(norm, Mapping) else norm,
-        place.get(part, "before") if isinstance(place, Mapping) else place,
-        kwargs.get(part, {}) if by_part else kwargs,
+        "none" if chosen is None else chosen, "before" if stands is None else stands, {} if given is None else given
     )
 
 
-def setting(norm: str, place: str, norm_kwargs: Mapping[str, Any] | None) -> Setting:
+def setting(norm: str | None, place: str, norm_kwargs: Mapping[str, Any] | None) -> Setting:
     """One checked setting."""
     return settings(("features",), norm, place, norm_kwargs)["features"]
 
@@ -87,7 +92,7 @@ def _errors(given: Setting) -> Iterator[str]:
     if given.place not in PLACES:
         yield unknown("place", given.place, PLACES)
     if not isinstance(given.name, str):
-        yield f"norm must be a short name or the path of a norm file, got {given.name!r}."
+        yield _no_name(given.name)
         return
     if not isinstance(given.kwargs, Mapping):
         yield f"norm_kwargs must be a dict of arguments of norm {given.name!r}, got {given.kwargs!r}."
@@ -104,11 +109,19 @@ def _errors(given: Setting) -> Iterator[str]:
     except ConfigError as error:
         yield from error.sentences
     except (TypeError, ValueError):
-        # A value that some width may yet allow; where the norm is built, it is refused with the width.
+        # Another width may allow the value. A layer whose width does not refuses it where it is built.
         pass
     else:
         if norm.couples_batch and not any(name.startswith("running_") for name, _ in module.named_buffers()):
             yield (
-                f"norm {given.name!r} without running statistics would act and bootstrap on whatever batch it is in: "
+                f"norm {given.name!r} without running statistics would act and bootstrap on the batch's statistics: "
                 "leave track_running_stats at True."
             )
+
+
+def _no_name(norm: object) -> str:
+    """The sentence for a norm that is given as something other than a string."""
+    alike = (each.name for each in NORMS.values() if norm in (*each.modules.values(), *each.reference.values()))
+    meant = next((repr(name) for name in alike), f"one of: {', '.join(NORMS)}")
+    got = f"the class {norm.__name__}" if isinstance(norm, type) else repr(norm)
+    return f"norm must be a short name or the path of a norm file, got {got}. Expected {meant}."

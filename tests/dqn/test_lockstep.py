@@ -61,7 +61,9 @@ class Theirs:
             device="cpu",
         )
         first = Population(lambda: mlp(4, 2, hidden=(16, 16), norm=norm), [0]).member(0)
-        self.model.q_net.q_net.load_state_dict(_named(first, self.model))
+        with torch.no_grad():
+            for own, start in zip(self.model.q_net.q_net.parameters(), first.parameters(), strict=True):
+                own.copy_(start)
         self.model.q_net_target.load_state_dict(self.model.q_net.state_dict())
         self._listen()
         watch = _Watch(STEPS, q_limit=float("inf"))
@@ -104,11 +106,6 @@ class Theirs:
             return gather(batch, env)
 
         self.model._sample_action, buffer.add, buffer._get_samples = sample_action, add, get_samples  # pyright: ignore
-
-
-def _named(network: torch.nn.Module, model: DQN) -> dict[str, torch.Tensor]:
-    names = model.q_net.q_net.state_dict()
-    return {name: tensor for name, tensor in network.state_dict().items() if name in names}
 
 
 class Ours:
@@ -156,8 +153,8 @@ def assert_same(theirs: Theirs, ours: Ours, watched: Watched) -> None:
         (theirs.model.q_net, agents.online.parameters),
         (theirs.model.q_net_target, agents.target_parameters),
     ):
-        for name, weight in network.q_net.named_parameters():
-            torch.testing.assert_close(rows.views[name][0], weight.detach(), rtol=1e-3, atol=1e-5)
+        for mine, other in zip(rows.views.values(), network.q_net.parameters(), strict=True):
+            torch.testing.assert_close(mine[0], other.detach(), rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(("envs", "norm"), [(1, "none"), (4, "none"), (1, "layer")])

@@ -1,31 +1,16 @@
 """Actors and critics: their norms apart, ratios that start at 1, which statistics each pass of an update uses."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import PPO, SAC, TD3
+from torch import Tensor
 
 from rlnorm.nn import BatchNorm1d, LayerNorm, Moded
-from rlnorm.sb3 import ActorCriticPolicy, SACPolicy, TD3Policy
 from rlnorm.sb3.passes import passing
-from tests.sb3.learning import CONTINUOUS, FLAT, FLAT_NORMS, Noise, make, same, statistics
-
-REPLAYING = {"learning_starts": 8, "buffer_size": 64, "batch_size": 8}
-BARE: list[tuple[Any, Any, dict[str, Any]]] = [
-    (PPO, ActorCriticPolicy, {"n_steps": 16, "batch_size": 8}),
-    (SAC, SACPolicy, REPLAYING),
-    (TD3, TD3Policy, REPLAYING),
-]
-
-
-@pytest.mark.parametrize(("algorithm", "policy", "settings"), BARE)
-def test_without_a_norm_it_learns_the_same_weights(algorithm, policy, settings):
-    settings = settings | {"policy_kwargs": {"net_arch": [8, 8]}, "seed": 0, "device": "cpu"}
-    ours, theirs = (algorithm(kind, Noise(FLAT, CONTINUOUS), **settings).learn(20) for kind in (policy, "MlpPolicy"))
-    for mine, own in zip(ours.policy.parameters(), theirs.policy.parameters(), strict=True):
-        assert torch.equal(mine, own)
+from tests.sb3.learning import ALGORITHMS, FLAT_NORMS, make, same, statistics
 
 
 @pytest.mark.parametrize("algorithm", ["ppo", "sac", "td3", "tqc"])
@@ -50,9 +35,27 @@ def off_by(model) -> float:
 
 
 @pytest.mark.parametrize("norm", FLAT_NORMS)
-def test_ratios_are_one_until_a_weight_moves(norm):
-    model = make("ppo", policy=SPREAD | {"norm": norm}, learning_rate=0.0).learn(48)
+@pytest.mark.parametrize("algorithm", ["ppo", "maskableppo", "recurrentppo"])
+def test_ratios_are_one_until_a_weight_moves(algorithm, norm):
+    model = make(algorithm, policy=SPREAD | {"norm": norm}, learning_rate=0.0).learn(48)
     assert abs(off_by(model)) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("norm", "frozen", "off"), [*((norm, True, False) for norm in FLAT_NORMS), ("batch", False, True)]
+)
+def test_ratios_of_trpo_are_one_before_its_step(norm, frozen, off):
+    """Without a line search TRPO logs the objective from before it: the mean advantage, which is normalized to 0."""
+    policy = SPREAD | {"norm": norm, "frozen_statistics": frozen}
+    model = make("trpo", policy=policy, line_search_max_iter=0).learn(48)
+    assert (abs(model.logger.name_to_value["train/policy_objective"]) > 1e-5) == off
+
+
+def test_statistics_move_with_passes_that_have_gradients():
+    """TRPO: one pass of the actor an update, whatever the line search; two critic updates of two minibatches."""
+    layers = make("trpo", policy={"norm": "batch"}).learn(48).policy.mlp_extractor
+    assert layers.policy_net.norm1.num_batches_tracked == 3
+    assert layers.value_net.norm1.num_batches_tracked == 3 * 2 * 2
 
 
 def test_with_batch_statistics_they_are_not():
@@ -126,6 +129,59 @@ class TestPassesOfAnUpdate:
         assert same(before, statistics(policy_of(policy)))
         policy.set_training_mode(False)
         assert torch.equal(target, policy.actor.get_action_dist_params(self.X)[0])
+
+
+def _several(outputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return outputs if isinstance(outputs, tuple) else (outputs,)
+
+
+def passes(model: Any) -> Iterator[Callable[[Tensor], Tensor]]:
+    """Everything that people call in a model: observations -> one row of outputs for each."""
+    policy = model.policy
+    if hasattr(policy, "mlp_extractor"):
+
+        def extra(x: Tensor, pair: bool) -> list[Any]:
+            if not hasattr(policy, "lstm_actor"):
+                return []
+            state = (torch.zeros(1, len(x), 8), torch.zeros(1, len(x), 8))
+            return [type(model._last_lstm_states)(state, state) if pair else state, torch.zeros(len(x))]
+
+        def distribution(x: Tensor) -> Tensor:
+            found = policy.get_distribution(x, *extra(x, False))
+            return (found[0] if isinstance(found, tuple) else found).mode()
+
+        actions = torch.zeros(1) if policy.action_space.shape == () else torch.zeros(1, 1)
+        yield lambda x: policy(x, *extra(x, True), deterministic=True)[1]
+        yield lambda x: policy.evaluate_actions(x, actions.expand(len(x), *actions.shape[1:]), *extra(x, True))[1]
+        yield lambda x: policy.predict_values(x, *extra(x, False))
+        yield distribution
+    for name in ("q_net", "quantile_net"):
+        if hasattr(policy, name):
+            yield getattr(policy, name)
+    if hasattr(policy, "actor"):
+        yield lambda x: policy.actor(x, deterministic=True) if hasattr(policy.actor, "latent_pi") else policy.actor(x)
+        yield lambda x: torch.cat([q.flatten(1) for q in _several(policy.critic(x, x[:, :1]))], 1)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_after_learn_a_row_has_the_same_outputs_alone_and_nothing_moves(algorithm):
+    model, x = make(algorithm, policy={"norm": "batch"}).learn(16), TestPassesOfAnUpdate.X
+    before, found = statistics(model), list(passes(model))
+    assert model.policy.training
+    for run in found:
+        torch.testing.assert_close(run(x)[:1], run(x[:1]), rtol=1e-4, atol=1e-5)
+    assert same(before, statistics(model))
+    assert found
+
+
+@pytest.mark.parametrize("algorithm", ["dqn", "sac", "ppo"])
+def test_whoever_asks_for_train_mode_after_learn_has_it(algorithm):
+    model = make(algorithm, policy={"norm": "batch"}).learn(16)
+    before = statistics(model)
+    model.policy.set_training_mode(True)
+    for run in passes(model):
+        run(TestPassesOfAnUpdate.X)
+    assert not same(before, statistics(model))
 
 
 class policy_of:

@@ -1,21 +1,10 @@
-"""DQN's policy is stable-baselines3's own but for the norms."""
+"""Norms in DQN's policy."""
 
-import pytest
 import torch
-from stable_baselines3 import DQN
 
 from rlnorm.nn import BatchNorm1d
 from rlnorm.sb3 import DQNPolicy
-from tests.sb3.learning import DISCRETE, FLAT, SMALL_IMAGE, Noise, make
-
-
-@pytest.mark.parametrize(("observation", "bare"), [(FLAT, "MlpPolicy")], ids=["flat"])
-def test_without_a_norm_it_learns_the_same_weights(observation, bare):
-    settings = {"learning_starts": 8, "buffer_size": 64, "batch_size": 8, "seed": 0, "device": "cpu"}
-    ours = DQN(DQNPolicy, Noise(observation, DISCRETE), **settings).learn(24)
-    theirs = DQN(bare, Noise(observation, DISCRETE), **settings).learn(24)
-    for mine, own in zip(ours.policy.parameters(), theirs.policy.parameters(), strict=True):
-        assert torch.equal(mine, own)
+from tests.sb3.learning import DISCRETE, SMALL_IMAGE, make
 
 
 def test_norms_stand_on_the_hidden_layers():

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from stable_baselines3 import DQN
 from torch import nn
 
@@ -15,6 +16,7 @@ from rlnorm.errors import ConfigError
 from rlnorm.networks import mlp
 from rlnorm.sb3 import to_sb3
 from tests.alone import MLP_NORMS
+from tests.sb3.learning import Noise
 
 
 def trained(norm: str, rng: torch.Generator, place: str = "before") -> Agents:
@@ -45,6 +47,16 @@ def test_a_model_of_stable_baselines3_takes_the_agents_actions(norm: str, rng: t
     model.save(tmp_path / "agent")
     loaded = DQN.load(tmp_path / "agent", device="cpu")
     np.testing.assert_array_equal(loaded.predict(x.numpy(), deterministic=True)[0], wanted[1])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int64, np.uint8])
+def test_vectors_of_any_dtype_are_read_as_training_reads_them(dtype: type, rng: torch.Generator):
+    space = spaces.Box(0, 100 if dtype is np.uint8 else np.iinfo(np.int64).max // 2, (4,), dtype)
+    agents = trained("batch", rng)
+    model = to_sb3(agents.online.member(1), Noise(space, spaces.Discrete(2)), net_arch=[8, 8], norm="batch")
+    x = np.arange(40).reshape(10, 4).astype(dtype)
+    wanted = agents.greedy(torch.as_tensor(x).float().expand(2, -1, -1)).numpy()[1]
+    np.testing.assert_array_equal(model.predict(x, deterministic=True)[0], wanted)
 
 
 def test_the_model_learns_on(rng: torch.Generator):

@@ -10,7 +10,7 @@ from rlnorm.errors import ConfigError
 from rlnorm.nn import BatchNorm2d, InstanceNorm2d, LayerNorm
 from rlnorm.sb3 import DictExtractor, FlatExtractor, ImageExtractor
 from rlnorm.sb3.extractors import standard_class
-from tests.sb3.learning import DICT, FLAT, MINATAR, NATURE, SMALL_IMAGE
+from tests.sb3.learning import DICT, FLAT, MINATAR, NATURE, SMALL_IMAGE, make
 
 
 def test_without_a_norm_the_features_are_natures():
@@ -37,7 +37,7 @@ def test_small_images_have_minatars_layout_and_bool_maps_are_channels_last(rng):
 def test_a_norm_of_images_stands_behind_the_convolutions_alone():
     extractor = ImageExtractor(SMALL_IMAGE, norm="instance")
     assert isinstance(extractor.cnn.get_submodule("norm1"), InstanceNorm2d)
-    assert [name for name, _ in extractor.linear.named_children()] == ["linear1", "activation1"]
+    assert [name for name, _ in extractor.linear.named_children()] == ["0", "1"]
 
 
 def test_flat_observations_are_normalized_themselves(rng):
@@ -45,6 +45,7 @@ def test_flat_observations_are_normalized_themselves(rng):
     extractor = FlatExtractor(FLAT, norm="layer", norm_kwargs={"eps": 0.1})
     torch.testing.assert_close(extractor(x), LayerNorm(4, eps=0.1)(x))
     assert torch.equal(FlatExtractor(FLAT)(x), x)
+    assert torch.equal(FlatExtractor(FLAT, norm=None)(x), x)
 
 
 def test_dicts_have_an_extractor_for_each_key(rng):
@@ -67,13 +68,28 @@ def test_dicts_have_an_extractor_for_each_key(rng):
         (FLAT, False, FlattenExtractor),
         (NATURE, False, NatureCNN),
         (MINATAR, False, NatureCNN),
-        (spaces.Box(0, 1, (1, 10, 10), np.float32), False, FlattenExtractor),
+        (spaces.Box(0, 1, (10, 10), np.float32), False, FlattenExtractor),
         (spaces.Box(0, 1, (1, 10, 10), np.float32), True, NatureCNN),
         (DICT, False, CombinedExtractor),
     ],
 )
 def test_the_space_chooses_the_class(space, normalized, expected):
     assert standard_class(space, normalized) is expected
+
+
+@pytest.mark.parametrize("norm", [None, "none", "layer"])
+def test_what_may_be_an_image_is_not_guessed(norm):
+    space = spaces.Box(-1, 1, (1, 36, 36), np.float32)
+    with pytest.raises(ConfigError, match=r"pass normalize_images=False, .* features_extractor_class=FlattenExtractor"):
+        make("ppo", space, {"norm": norm})
+    scaled = {"normalize_images": False, "features_extractor_kwargs": {"features_dim": 8}}
+    image, flat = (
+        make("ppo", space, {"norm": norm, **said}).policy.features_extractor
+        for said in (scaled, {"features_extractor_class": FlattenExtractor})
+    )
+    assert isinstance(image, ImageExtractor)
+    assert isinstance(flat, FlattenExtractor)
+    assert (image.features_dim, flat.features_dim) == (8, 36 * 36)
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sb3_contrib import ARS, CrossQ, RecurrentPPO
+from stable_baselines3 import PPO, SAC
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rlnorm.doctor import check
 from rlnorm.errors import ConfigError
-from rlnorm.sb3 import DQNPolicy
+from rlnorm.sb3 import ActorCriticPolicy, DQNPolicy, RecurrentActorCriticPolicy, SACPolicy, TD3Policy
+from rlnorm.sb3.policies import POLICIES, refuse_other_algorithms
 from tests.sb3.learning import (
     ALGORITHMS,
+    CONTINUOUS,
     DICT,
     DISCRETE,
     FLAT,
@@ -33,6 +38,7 @@ from tests.sb3.learning import (
 )
 
 each_norm = pytest.mark.parametrize("norm", FLAT_NORMS)
+EXAMINED = [algorithm for algorithm in ALGORITHMS if algorithm != "recurrentppo"]
 OBSERVATIONS = np.linspace(-1, 1, 20, dtype=np.float32).reshape(5, 4)
 
 
@@ -86,7 +92,7 @@ CHILD = """
 import sys, pathlib, numpy
 import sb3_contrib, stable_baselines3
 for path in pathlib.Path(sys.argv[1]).glob("*.zip"):
-    kind = path.stem.split("-")[0].upper()
+    kind = path.stem.split("-")[0]
     model = getattr(stable_baselines3, kind, None) or getattr(sb3_contrib, kind)
     model = model.load(path, device="cpu")
     kept = {name: b.numpy() for name, b in model.policy.named_buffers() if "running_" in name}
@@ -97,7 +103,7 @@ for path in pathlib.Path(sys.argv[1]).glob("*.zip"):
 
 def test_and_in_another_process(tmp_path: Path):
     models = {
-        f"{algorithm}-{norm}": learned(algorithm, norm)
+        f"{ALGORITHMS[algorithm][0].__name__}-{norm}": learned(algorithm, norm)
         for algorithm in ALGORITHMS
         for norm in ("batch_renorm", "spectral")
     }
@@ -190,8 +196,39 @@ def test_a_last_minibatch_of_one_is_refused():
     assert error.value.sentences[0].endswith("got one of 1 from n_steps * n_envs = 9 with batch_size=8.")
 
 
+def test_a_subsample_of_one_is_refused():
+    with pytest.raises(ConfigError) as error:
+        make("trpo", policy={"norm": "batch"}, sub_sampling_factor=16)
+    assert error.value.sentences[0].endswith("got one of 1 from n_steps * n_envs = 16 with sub_sampling_factor=16.")
+
+
 def test_no_batch_size_is_asked_of_a_policy_made_by_itself():
     DQNPolicy(FLAT, DISCRETE, lambda _: 1e-3, norm="batch")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "policy", "said"),
+    [
+        (CrossQ, SACPolicy, r"SACPolicy is for SAC, got CrossQ: .* write CrossQ\('MlpPolicy', \.\.\.\), or SAC\(SAC"),
+        (SAC, TD3Policy, "TD3Policy is for TD3 and DDPG, got SAC: SAC takes SACPolicy."),
+        (RecurrentPPO, ActorCriticPolicy, "got RecurrentPPO: RecurrentPPO takes RecurrentActorCriticPolicy."),
+        (PPO, RecurrentActorCriticPolicy, "RecurrentActorCriticPolicy is for RecurrentPPO, got PPO: PPO takes Actor"),
+        (ARS, ActorCriticPolicy, "ActorCriticPolicy is for PPO and A2C and TRPO, got ARS: no policy here is for it."),
+    ],
+)
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_another_algorithms_policy_is_refused(algorithm, policy, said, norm):
+    action = CONTINUOUS if algorithm in (CrossQ, SAC) else DISCRETE
+    with pytest.raises(ConfigError, match=said):
+        algorithm(policy, Noise(FLAT, action), policy_kwargs={"norm": norm})
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_algorithms_policy_is_known_and_a_users_own_algorithm_may_take_any(name):
+    algorithm, policy, *_ = ALGORITHMS[name]
+    assert POLICIES[algorithm.__name__] == policy.__name__
+    refuse_other_algorithms(policy, type("Own", (algorithm,), {}))
+    refuse_other_algorithms(DQNPolicy, type("Own", (BaseAlgorithm,), {}))
 
 
 @pytest.mark.parametrize(
@@ -246,7 +283,7 @@ def test_evaluation_callbacks_and_vectorized_environments_work_as_ever(tmp_path:
 
 @pytest.mark.parametrize(
     ("algorithm", "norm"),
-    sorted({*product(ALGORITHMS, ("batch", "batch_renorm")), *product(("dqn", "ppo"), FLAT_NORMS)}),
+    sorted({*product(EXAMINED, ("batch", "batch_renorm")), *product(("dqn", "ppo"), FLAT_NORMS)}),
 )
 def test_the_doctor_finds_nothing(algorithm, norm):
     report = check(learned(algorithm, norm))

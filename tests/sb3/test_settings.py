@@ -1,11 +1,14 @@
 """Norms as a user writes them."""
 
 import pytest
+from torch import nn
 
 from rlnorm.errors import ConfigError
-from rlnorm.sb3.settings import Setting, settings
+from rlnorm.nn import BatchNorm2d
+from rlnorm.sb3.settings import NONE, Setting, setting, settings
 
 PARTS = ("features", "pi", "qf")
+NO_NAME = "norm must be a short name or the path of a norm file, got"
 
 
 def test_one_value_is_for_all_parts():
@@ -21,6 +24,16 @@ def test_a_dict_is_by_part_and_what_it_leaves_out_has_no_norm():
         "pi": Setting("layer"),
         "qf": Setting("batch", "after", {"momentum": 0.01}),
     }
+
+
+@pytest.mark.parametrize("norm", [None, "none", {"pi": None, "qf": "none"}], ids=str)
+def test_none_is_no_norm(norm):
+    assert settings(PARTS, norm, "before", None) == dict.fromkeys(PARTS, NONE)
+    assert setting(None, "before", None) == NONE
+
+
+def test_none_is_the_default_of_a_part_everywhere():
+    assert settings(PARTS, {"pi": "layer", "qf": None}, {"pi": None}, {"pi": None})["pi"] == Setting("layer")
 
 
 @pytest.mark.parametrize(
@@ -43,7 +56,10 @@ def test_a_dict_is_by_part_and_what_it_leaves_out_has_no_norm():
         ({"qf": "batch"}, "before", [0.1], "norm_kwargs must be a dict, got [0.1]."),
         ("batch", "before", {"dtype": "float64"}, "norm_kwargs takes no dtype: norms have the model's."),
         ("batch", "after", {"track_running_stats": False}, "norm 'batch' without running statistics"),
-        (1, "before", None, "norm must be a short name or the path of a norm file, got 1."),
+        (1, "before", None, "norm must be a short name or the path of a norm file, got 1. Expected one of: none, ba"),
+        (nn.LayerNorm, "before", None, f"{NO_NAME} the class LayerNorm. Expected 'layer'."),
+        (BatchNorm2d, "before", None, f"{NO_NAME} the class BatchNorm2d. Expected 'batch'."),
+        ({"qf": nn.Dropout}, "before", None, f"{NO_NAME} the class Dropout. Expected one of: none, batch, batch_ren"),
     ],
 )
 def test_what_is_wrong_is_said(norm, place, kwargs, said):
