@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import gymnasium as gym
 import tyro
 from rich.console import Console
 
@@ -27,7 +26,6 @@ from rlnorm.study.results import StudyResult
 from rlnorm.study.run import UnitsFailed
 from rlnorm.study.store import Store
 from rlnorm.study.study import Failed, Interrupted, asked_before, errors, out_errors, results, write
-from rlnorm.tasks.environments import id_errors
 
 KINDS = ("exact", "cost", "effect")
 app = tyro.extras.SubcommandApp()
@@ -263,7 +261,7 @@ def doctor(
 ) -> None:
     """Find what goes wrong with normalization in a saved model.
 
-    The exit code is 1 where a fault was found; hints do not count.
+    Exit code: 0 healthy, 1 a fault, 2 bad input, 3 it could not be examined.
 
     Args:
         model: A zip that a stable-baselines3 model's save() wrote, or a module that torch.save wrote.
@@ -272,14 +270,12 @@ def doctor(
         env: A gymnasium environment to act in, by id, for data to hold the running statistics against.
     """
     # Here, so that no other command waits for stable-baselines3.
-    from rlnorm.doctor import check
-    from rlnorm.doctor.load import load, load_errors
+    from rlnorm.doctor.command import examine_file
 
-    raise_if_any([*load_errors(model, trust, algo), *([] if env is None else id_errors(env))])
-    report = check(load(model, trust, algo), None if env is None else gym.make(env))
-    console.print(report.text(_width()), markup=False, soft_wrap=True)
-    if not report.healthy:
-        sys.exit(1)
+    text, code = examine_file(model, trust, algo, env, _width())
+    console.print(text, markup=False, soft_wrap=True)
+    if code:
+        sys.exit(code)
 
 
 def _folder_errors(directory: Path) -> Iterator[str]:

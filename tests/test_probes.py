@@ -215,7 +215,7 @@ class TestOutputs:
 
     def test_that_hold_no_number_are_refused(self):
         net = Returning(lambda logits, value: {"action": logits.argmax(1)})
-        with pytest.raises(ValueError, match="^Returning returns no floating-point tensor to measure, got: {'action'"):
+        with pytest.raises(ValueError, match=r"^Returning returns no floating-point tensor to measure, got: {'action'"):
             measure(net, torch.rand(4, 4))
 
 

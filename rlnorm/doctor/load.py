@@ -62,7 +62,7 @@ def load(path: Path, trust: bool, algo: str | None = None) -> BaseAlgorithm | nn
     """
     raise_if_any(load_errors(path, trust, algo))
     name = _algorithm(path, algo) if _is_agent(path) else ""
-    with _importing_from_here():
+    with importing_from_here():
         try:
             return _load_agent(path, algorithms()[name]) if name else _load_module(path)
         except ConfigError:
@@ -147,7 +147,7 @@ def _load_module(path: Path) -> nn.Module:
 
 
 @contextmanager
-def _importing_from_here() -> Iterator[None]:
+def importing_from_here() -> Iterator[None]:
     """Classes that a file names are looked for where its user stands, as `python train.py` did."""
     sys.path.insert(0, os.getcwd())
     try:

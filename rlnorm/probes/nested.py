@@ -33,8 +33,8 @@ def copied(nest: Nest) -> Nest:
 def first_rows(nest: Nest, rows: int, keep: int) -> Nest:
     """`nest` with the first `keep` of `rows` rows of each tensor.
 
-    Rows are on axis 0, or on axis 1 where axis 0 has another size (the state of torch's recurrent layers). A tensor that
-    has `rows` on neither stays whole.
+    Rows are on axis 0, or on axis 1 where axis 0 has another size (the state of torch's recurrent layers). A tensor
+    with `rows` on neither stays whole.
     """
 
     def cut(x: Tensor) -> Tensor:
