@@ -197,8 +197,8 @@ class TestInputs:
 class Drawn(gym.Env[Any, Any]):
     """Observations drawn from a space."""
 
-    def __init__(self, space: gym.Space[Any], fails: bool = False):
-        self.observation_space, self.action_space, self.fails = space, spaces.Discrete(3), fails
+    def __init__(self, space: gym.Space[Any], fails: bool = False, actions: gym.Space[Any] | None = None):
+        self.observation_space, self.action_space, self.fails = space, actions or spaces.Discrete(3), fails
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
         super().reset(seed=seed)
@@ -258,6 +258,33 @@ class TestSpaces:
         assert (report.findings, dict(report.unchecked)) == ((), {}), report
 
 
+class Keeping(nn.Module):
+    """Keeps its activations, which stand in a graph, in containers of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.net, self.seen = planted.network(), {"hidden": list[tuple[Tensor, Categorical]]()}
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.net(x)
+        self.seen["hidden"].append((out, Categorical(logits=out)))
+        return out
+
+
+class TestActivationsKept:
+    def test_do_not_prevent_a_copy(self):
+        net = Keeping().eval()
+        net(torch.zeros(3, 4))
+        assert check(net).findings == ()
+        assert len(net.seen["hidden"]) == 1
+
+    def test_in_distributions_of_a_policy_neither(self):
+        space = spaces.MultiDiscrete([3, 4])
+        model = PPO("MlpPolicy", Drawn(VECTOR, actions=space), n_steps=32, batch_size=16, device="cpu").learn(32)
+        report = check(model, Drawn(VECTOR, actions=space))
+        assert (report.findings, report.examined) == ((), True)
+
+
 WRAPPERS: Mapping[str, Callable[[nn.Module], Any]] = {
     "compiled": torch.compile,
     "DataParallel": nn.DataParallel,
@@ -293,7 +320,8 @@ class TestWrappers:
     def test_a_script_module_is_refused_in_one_sentence(self, make: Any):
         script = make(planted.network())
         sentence = "the doctor cannot look into a ScriptModule{}; give the module that was scripted or traced."
-        for given, where in ((script, ""), (nn.Sequential(script, nn.Linear(2, 2)), " ('0' in it)")):
+        inside = nn.Sequential(script, nn.Linear(2, 2))
+        for given, where in ((script, ""), (inside, " ('0' in it)"), ((inside, inside), " ('online.0' in it)")):
             with pytest.raises(ConfigError) as raised:
                 check(given)
             assert raised.value.sentences == (sentence.format(where),)

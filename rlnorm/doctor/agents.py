@@ -1,4 +1,4 @@
-"""What is examined in a stable-baselines3 model: its policy acting and learning, and what reaches its targets."""
+"""The subject of a stable-baselines3 model: its policy acting and learning, and the state that reaches its targets."""
 
 import inspect
 from collections.abc import Sequence

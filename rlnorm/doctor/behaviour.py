@@ -1,6 +1,6 @@
-"""What a norm does, found out by running copies of it: names and classes do not say it.
+"""The behaviour of norms, seen by running copies of them; names and classes do not tell it.
 
-The caller decides whether gradients are on: some modules take that, and not their mode, for whether they are trained.
+The caller decides whether gradients are on: some modules learn where they are, whatever their mode.
 """
 
 import math
@@ -122,7 +122,7 @@ def forgets_shifts(norm: nn.Module, call: Call, axis: int) -> bool:
 
 
 def one_row(norm: nn.Module, call: Call) -> str:
-    """What training on a single row comes to; empty where a row gets the same as among others."""
+    """The consequence of training on a single row; empty where a row gets the same output as among others."""
     try:
         alone = call.first(1).on(duplicate(norm))
     except (ValueError, RuntimeError) as error:

@@ -1,7 +1,8 @@
 """Copies of networks, in which the doctor runs its passes, and the state that modules keep."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import ModuleType
 from typing import Any
 
 import gymnasium as gym
@@ -14,6 +15,9 @@ from torch.optim.swa_utils import AveragedModel
 
 from rlnorm.errors import ConfigError
 
+DEPTH = 4
+"""Containers and objects in each other, down to which attributes of modules are searched for tensors."""
+OPAQUE = (nn.Module, Tensor, type, ModuleType, Optimizer, gym.Space)
 LIBRARIES = ("torch", "stable_baselines3", "sb3_contrib", "rlnorm")
 
 
@@ -74,18 +78,28 @@ def _copy(network: nn.Module, keep: bool) -> nn.Module:
 
 
 def _held(module: nn.Module) -> Iterator[object]:
-    """Plain attributes of a module, and those of the objects in them (a distribution's tensors)."""
-    for value in list(vars(module).values()):
-        yield value
-        if _is_plain(value):
-            for inner in list(vars(value).values()):
-                yield inner
-                if isinstance(inner, torch.distributions.Distribution):
-                    yield from vars(inner).values()
+    """Attributes of a module, and values in containers and plain objects among them (a distribution's tensors)."""
+    open_: list[tuple[object, int]] = [(vars(module), DEPTH)]
+    met: set[int] = set()
+    while open_:
+        value, depth = open_.pop()
+        for each in _inside(value):
+            yield each
+            if depth and id(each) not in met:
+                met.add(id(each))
+                open_.append((each, depth - 1))
+
+
+def _inside(value: object) -> Iterable[object]:
+    if isinstance(value, Mapping):
+        return list(value.values())
+    if isinstance(value, list | tuple | set):
+        return list(value)
+    return list(vars(value).values()) if _is_plain(value) else ()
 
 
 def _is_plain(value: object) -> bool:
-    return hasattr(value, "__dict__") and not isinstance(value, nn.Module | Tensor | type | Optimizer | gym.Space)
+    return hasattr(value, "__dict__") and not isinstance(value, OPAQUE)
 
 
 def optimizers(network: nn.Module) -> Iterator[tuple[str, Optimizer]]:

@@ -1,4 +1,4 @@
-"""What a network is called with: given by the user, met in an environment, or guessed from its first layer."""
+"""Arguments for a network: given by the user, met in an environment, or guessed from its first layer."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What is examined: networks as handed over, copies of them in the modes in which they act and learn, and one pass.
+"""The subject of an examination: networks as handed over, copies in the modes in which they act and learn, one pass.
 
 Nothing here changes the networks: passes run in copies, and random numbers come from forks of torch's stream.
 """
@@ -26,7 +26,7 @@ PAIR = (("online", "target"),)
 
 @dataclass(frozen=True)
 class Subject:
-    """What is examined.
+    """The networks to examine, and how to run them.
 
     what       in words
     root       everything, as handed over; read and never run
@@ -85,6 +85,7 @@ def join(*names: str) -> str:
 def of_module(module: nn.Module, env: gym.Env | None, inputs: object = None) -> Subject:
     """A network by itself: examined in the mode it is handed over in, as the one that acts."""
     module = unwrapped(module)
+    refuse(module)
     acts = env is not None or not module.training
     return _of_networks(type(module).__name__, module, ("",), acts, (), env, inputs)
 
@@ -95,6 +96,7 @@ def of_pair(online: nn.Module, target: nn.Module, env: gym.Env | None, inputs: o
     Raises ConfigError where the two do not hold the same state.
     """
     root = nn.ModuleDict({"online": unwrapped(online), "target": unwrapped(target)})
+    refuse(root)
     one, other = (view(root).get_submodule(name).state_dict().keys() for name in root)
     if one != other:
         apart = sorted(one ^ other)
@@ -114,7 +116,6 @@ def _of_networks(
     env: gym.Env | None,
     inputs: object,
 ) -> Subject:
-    refuse(module)
     root = view(module)
     acting = duplicate(root)
     first = root.get_submodule(parts[0])

@@ -1,4 +1,4 @@
-"""One pass through a copy of a network, watched: what reaches each module, from where, and what leaves the network."""
+"""One watched pass through a copy of a network: the calls of its modules, and where its norms stand."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +23,7 @@ PRODUCT = re.compile("mm|conv|linear|rnn|lstm|gru", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Trace:
-    """What one pass showed; modules by their paths.
+    """A record of one pass; modules by their paths.
 
     calls    first call of each module
     norms    every norm: those that a class tells, and those that behave like one, as they were at their first call
@@ -127,7 +127,7 @@ def _has_bias(layer: nn.Module) -> bool:
 
 
 def _last(outputs: Sequence[Tensor], weights: dict[Any, str], leaving: dict[Any, str]) -> Iterator[str]:
-    """Norms met on the way back from the outputs before any product with weights."""
+    """Norms on the way back from the outputs, up to the first products with weights."""
     open_ = [out.grad_fn for out in outputs]
     met: set[Any] = set()
     while open_:
