@@ -1,7 +1,7 @@
 """The command line: `rlnorm list | show | run | report | board | train | check-norm | check-claim | doctor`.
 
-Exit codes: 0 done; 1 some units failed, a law is broken, or the doctor found a fault; 2 bad input, nothing written;
-130 interrupted, everything finished is kept.
+Exit codes: 0 done; 1 some units failed, a law is broken, or the doctor found a fault; 2 bad input, nothing written; 3 the
+doctor could not examine the model; 130 interrupted, everything finished is kept.
 
 Each command imports what it needs: `rlnorm list` and `--help` load neither torch nor stable-baselines3.
 """
@@ -300,7 +300,7 @@ def doctor(
 ) -> None:
     """Find what goes wrong with normalization in a saved model.
 
-    The exit code is 1 where a fault was found; hints do not count.
+    Exit code: 0 healthy, 1 a fault, 2 bad input, 3 it could not be examined.
 
     Args:
         model: A zip that a stable-baselines3 model's save() wrote, or a module that torch.save wrote.
@@ -308,17 +308,12 @@ def doctor(
         algo: Algorithm that saved it, such as dqn; told by its settings where not given.
         env: A gymnasium environment to act in, by id, for data to hold the running statistics against.
     """
-    import gymnasium as gym
+    from rlnorm.doctor.command import examine_file
 
-    from rlnorm.doctor import check
-    from rlnorm.doctor.load import load, load_errors
-    from rlnorm.tasks.environments import id_errors
-
-    raise_if_any([*load_errors(model, trust, algo), *([] if env is None else id_errors(env))])
-    report = check(load(model, trust, algo), None if env is None else gym.make(env))
-    console.print(report.text(_width()), markup=False, soft_wrap=True)
-    if not report.healthy:
-        sys.exit(1)
+    text, code = examine_file(model, trust, algo, env, _width())
+    console.print(text, markup=False, soft_wrap=True)
+    if code:
+        sys.exit(code)
 
 
 def _folder_errors(directory: Path) -> Iterator[str]:

@@ -1,7 +1,7 @@
-"""How far running statistics of sound agents are from the data: what the doctor's thresholds stand on.
+"""How far running statistics of sound agents are from the data: the base of the doctor's thresholds.
 
-`python scripts/calibrate_doctor.py` trains agents with batch norms and prints the largest gaps of each, on what it has
-stored and on new steps in its environment (a few minutes).
+`python scripts/calibrate_doctor.py` trains agents with batch norms and prints the largest gaps of each, on its stored
+observations and on new steps in its environment (a few minutes).
 """
 
 import gymnasium as gym
@@ -11,7 +11,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
-from rlnorm.doctor import behaviour, trace
+from rlnorm.doctor import behaviour
 from rlnorm.doctor.agents import of_agent
 from rlnorm.nn import BatchNorm1d, BatchRenorm1d
 
@@ -46,10 +46,10 @@ class Body(BaseFeaturesExtractor):
 def largest(model: BaseAlgorithm, env: gym.Env | None) -> str:
     """The largest gaps of means and ratios of standard deviations over norms, targets left out."""
     subject = of_agent(model, env)
-    if not subject.data:
+    if subject.no_data:
         return "nothing stored"
-    norms = [(path, norm) for path, norm in trace.norms(subject.acting) if "_target" not in path]
-    gaps = [behaviour.gap(norm, subject.trace.inputs[path][0]) for path, norm in norms]
+    norms = [(path, norm) for path, norm in subject.trace.norms.items() if "_target" not in path]
+    gaps = [behaviour.gap(norm, subject.trace.calls[path].x) for path, norm in norms]
     return f"{max(gap for gap, _ in gaps):.2f} {max(ratio for _, ratio in gaps):.2f}"
 
 

@@ -1,16 +1,12 @@
-"""Write docs/doctor.md from the doctor's table of checks: `python scripts/doctor_table.py`."""
+"""Write the checks into docs/doctor.md from the doctor's table: `python scripts/doctor_table.py`."""
 
 from pathlib import Path
 
 from rlnorm.doctor import CHECKS, LEVELS, Check
 
 PAGE = Path(__file__).parents[1] / "docs" / "doctor.md"
-HEAD = """# What the doctor looks for
-
-Made from `rlnorm.doctor.CHECKS` by `python scripts/doctor_table.py`. `rlnorm.doctor.check(model)` and
-`rlnorm doctor MODEL.zip --trust` make these checks. A fault makes results wrong or breaks training, and `rlnorm doctor`
-ends with exit code 1; a hint is wasteful, or wrong in some uses only.
-"""
+FIRST = f"## {LEVELS[0].capitalize()}s"
+"""The heading from which on the page is made."""
 
 
 def entry(check: Check) -> str:
@@ -23,8 +19,8 @@ def entry(check: Check) -> str:
 
 
 def page() -> str:
-    """The whole page."""
-    sections = [HEAD]
+    """The whole page: its head as it is, and every check."""
+    sections = [PAGE.read_text(encoding="utf-8").partition(FIRST)[0]]
     for level in LEVELS:
         sections.append(f"## {level.capitalize()}s")
         sections += [entry(check) for check in CHECKS.values() if check.level == level]

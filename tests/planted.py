@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+from sb3_contrib import RecurrentPPO
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 import rlnorm.nn as ours
+from rlnorm.doctor import Report
 from rlnorm.doctor.load import algorithms
 from tests.sb3.learning import Noise
 
@@ -266,3 +268,38 @@ def warned(make: Callable[..., Any], *args: Any, **settings: Any) -> BaseAlgorit
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return make(*args, **settings)
+
+
+def found(report: Report) -> set[str]:
+    """Names of the checks that found something."""
+    return {finding.check for finding in report.findings}
+
+
+class Seeing(BaseFeaturesExtractor):
+    """(n, ...) -> (n, 16) with a norm, which `call` calls."""
+
+    def __init__(
+        self,
+        space: gym.Space,
+        make: Make = nn.BatchNorm1d,
+        call: Callable[[nn.Module, Tensor], Tensor] = lambda norm, h: norm(h),
+    ):
+        super().__init__(space, 16)
+        self.layer, self.norm, self.call = nn.Linear(gym.spaces.flatdim(space), 16, bias=False), make(16), call
+
+    def forward(self, observations: Tensor) -> Tensor:
+        return self.call(self.norm, self.layer(observations.flatten(1))).relu()
+
+
+def seeing(algorithm: Any, env: Any = "CartPole-v1", steps: int = 0, **extractor: Any) -> Any:
+    """A real model whose features extractor is `Seeing`."""
+    small = {"n_steps": 64, "batch_size": 32} if algorithm is not DQN else OFF_POLICY
+    policy = "MlpLstmPolicy" if algorithm is RecurrentPPO else "MlpPolicy"
+    kwargs = {"policy_kwargs": on_extractor(Seeing, extractor), "seed": 0, "device": "cpu"}
+    model = algorithm(policy, env, **small, **kwargs)
+    return model.learn(steps) if steps else model
+
+
+def without_statistics(width: int) -> nn.Module:
+    """A batch norm that takes the batch's statistics in every mode."""
+    return nn.BatchNorm1d(width, track_running_stats=False)

@@ -14,6 +14,7 @@ from stable_baselines3 import DQN
 from torch import nn
 
 from rlnorm import cli
+from rlnorm.doctor import behaviour, command
 from rlnorm.doctor.load import SIGNS, algorithms, load
 
 Doctor = Callable[..., tuple[int, str, list[str]]]
@@ -211,3 +212,85 @@ class TestAcrossProcesses:
         assert code == 0
         assert "hint: bias-before-norm" in out
         assert there(tmp_path / "net.pt")[0] == 2
+
+
+class Exits(nn.Linear):
+    """Leaves the process while it is copied."""
+
+    def __deepcopy__(self, memo: object) -> Any:
+        sys.exit(1)
+
+
+class Fails(nn.Linear):
+    """Cannot be run."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        raise ArithmeticError("no numbers today")
+
+
+class TestExitCodes:
+    """0 healthy, 1 a fault, 2 bad input, 3 not examined: a crash is never taken for a fault."""
+
+    @pytest.fixture
+    def saved(self, doctor: Doctor, tmp_path: Path) -> Callable[[Any], tuple[int, str, list[str]]]:
+        def run(module: Any) -> tuple[int, str, list[str]]:
+            save = torch.jit.save if isinstance(module, torch.jit.ScriptModule) else torch.save
+            save(module, tmp_path / "net.pt")
+            return doctor("net.pt", "--trust")
+
+        return run
+
+    def test_of_health_hints_and_faults(self, saved: Any):
+        assert saved(planted.network())[0] == 0
+        assert saved(planted.network().train())[0] == 0
+        assert saved(planted.network(planted.without_statistics))[0] == 1
+
+    @pytest.mark.filterwarnings("ignore")
+    def test_of_a_script_module(self, saved: Any):
+        said = "rlnorm: the doctor cannot look into a ScriptModule; give the module that was scripted or traced."
+        assert saved(torch.jit.script(planted.network())) == (2, "", [said])
+
+    def test_of_code_that_leaves_the_process(self, saved: Any):
+        assert saved(nn.Sequential(Exits(4, 2))) == (3, "'net.pt' could not be examined: SystemExit: 1.\n", [])
+
+    @pytest.mark.parametrize("place", ["check", "load", "id_errors"])
+    def test_of_a_crash_anywhere(self, saved: Any, doctor: Doctor, monkeypatch: pytest.MonkeyPatch, place: str):
+        def crash(*_: object) -> None:
+            raise ZeroDivisionError("division by zero")
+
+        saved(planted.network())
+        monkeypatch.setattr(command, place, crash)
+        assert doctor("net.pt", "--trust", "--env", "CartPole-v1") == (
+            3, "'net.pt' could not be examined: ZeroDivisionError: division by zero.\n", [],
+        )  # fmt: skip
+
+    def test_of_a_crash_inside_a_check(self, saved: Any, monkeypatch: pytest.MonkeyPatch):
+        def crash(*_: object) -> float:
+            raise ZeroDivisionError("division by zero")
+
+        monkeypatch.setattr(behaviour, "coupling", crash)
+        code, out, _ = saved(planted.network())
+        assert code == 3
+        assert "Not checked: acting-on-batch (ZeroDivisionError: division by zero)." in out
+        assert out.endswith("The network could not be examined.\n")
+
+    def test_of_a_fault_beside_a_crash(self, saved: Any, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(behaviour, "forgets_shifts", None)
+        code, out, _ = saved(planted.network(planted.without_statistics, bias=True))
+        assert code == 1
+        assert "Not checked: bias-before-norm (TypeError: 'NoneType' object is not callable)." in " ".join(out.split())
+
+    def test_of_a_network_that_cannot_be_run(self, saved: Any):
+        code, out, _ = saved(nn.Sequential(Fails(4, 2), nn.BatchNorm1d(2)))
+        assert code == 3
+        assert "(ArithmeticError: no numbers today; give inputs=input)" in " ".join(out.split())
+
+    def test_of_an_environment_in_this_folder(self, doctor: Doctor, tmp_path: Path):
+        (tmp_path / "my_pole.py").write_text(
+            "import gymnasium as gym\n"
+            "from gymnasium.envs.classic_control import CartPoleEnv\n"
+            'gym.register("Pole-v0", CartPoleEnv, max_episode_steps=100)\n'
+        )
+        torch.save(planted.network(), "net.pt")
+        code, out, err = doctor("net.pt", "--trust", "--env", "my_pole:Pole-v0")
+        assert (code, out, err) == (0, "Sequential: 1 norm, 13 of 13 checks made.\n\nNothing found.\n", [])

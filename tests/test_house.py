@@ -195,7 +195,6 @@ TESTED_IN = {
     "study/judge/results.py": "study/report/test_terminal.py",
     "study/judge/verdict.py": "study/judge/test_rules.py",
     "study/report/confidence_bands.py": "study/report/test_tensorboard.py",
-    "study/report/csv.py": "study/judge/test_assess.py",
     "study/report/events.py": "study/report/test_tensorboard.py",
     "study/report/verdicts.py": "study/test_study.py",
     "study/report/wording.py": "study/report/test_terminal.py",

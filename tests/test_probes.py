@@ -1,5 +1,6 @@
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from math import log, sqrt
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.distributions import Categorical
 from torch.func import vmap
 
 from rlnorm.networks import network
@@ -160,6 +162,106 @@ class TestGaps:
     def test_a_batch_of_one_is_refused(self):
         with pytest.raises(ValueError, match="BatchNorm1d"):
             measure(network((4,), 2, norm="batch"), torch.zeros(1, 4))
+
+
+class Returning(nn.Module):
+    """Logits (n, 3) and values (n,) of two heads behind a batch norm called by keyword, packed by `pack`."""
+
+    def __init__(self, pack: Callable[[Tensor, Tensor], object]):
+        super().__init__()
+        self.layer, self.norm, self.activation = nn.Linear(4, 8), BatchNorm1d(8), nn.ReLU()
+        self.logits, self.value, self.squash, self.pack = nn.Linear(8, 3), nn.Linear(8, 1), nn.Tanh(), pack
+
+    def forward(self, x: Tensor) -> object:
+        h = self.activation(input=self.norm(x=self.layer(input=x)))
+        return self.pack(self.logits(h), self.squash(self.value(h).squeeze(-1)))
+
+
+@dataclass
+class Outputs:
+    logits: Tensor
+    value: Tensor
+
+
+PACKED: Mapping[str, Callable[[Tensor, Tensor], object]] = {
+    "tuple": lambda logits, value: (logits, value),
+    "nested": lambda logits, value: [logits, {"critic": (value, None)}],
+    "dict": lambda logits, value: {"logits": logits, "value": value},
+    "distribution": lambda logits, value: (Categorical(logits=logits), value),
+    "dataclass": Outputs,
+    "integers beside": lambda logits, value: (logits.argmax(1), logits, value),
+}
+
+
+class TestOutputs:
+    """What a network returns, and how it calls its layers, does not matter."""
+
+    @pytest.mark.parametrize("pack", PACKED)
+    def test_are_measured_however_they_are_packed(self, pack: str, rng: torch.Generator):
+        x = torch.randn(16, 4, generator=rng)
+        net, target = Returning(PACKED[pack]), Returning(PACKED[pack])
+        found = measure(net, x, target=target)
+        assert set(found) == {"layer", "norm", "activation", "logits", "value", "squash", NETWORK}
+        net.pack = target.pack = lambda logits, value: torch.cat([logits, value[:, None]], 1)
+        joined = measure(net, x, target=target)
+        if pack == "distribution":
+            # Categorical subtracts the logarithm of the sum from its logits.
+            assert found.pop(NETWORK).keys() == joined.pop(NETWORK).keys()
+        assert found == {layer: pytest.approx(probes, rel=1e-5) for layer, probes in joined.items()}
+
+    def test_of_numbers_one_per_example(self, rng: torch.Generator):
+        x = torch.randn(16, 4, generator=rng)
+        assert measure(Returning(PACKED["tuple"]), x)["squash"].keys() == {"dormant", "rank"}
+
+    def test_that_hold_no_number_are_refused(self):
+        net = Returning(lambda logits, value: {"action": logits.argmax(1)})
+        with pytest.raises(ValueError, match=r"^Returning returns no floating-point tensor to measure, got: {'action'"):
+            measure(net, torch.rand(4, 4))
+
+
+class Changing(nn.Module):
+    """A batch norm whose output or input is changed in place afterwards."""
+
+    def __init__(self, change: Callable[[Tensor, Tensor], object]):
+        super().__init__()
+        self.norm, self.change = BatchNorm1d(3), change
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.norm(x)
+        self.change(out, x)
+        return out
+
+
+CHANGES: Mapping[str, Callable[[Tensor, Tensor], object]] = {
+    "relu": lambda out, _: nn.ReLU(inplace=True)(out),
+    "residual": lambda out, x: out.add_(x),
+    "input": lambda _, x: x.mul_(2),
+}
+
+
+class TestChangesInPlace:
+    """A tensor is measured as it is when it passes, whatever is done to it afterwards."""
+
+    @pytest.mark.parametrize("change", CHANGES)
+    def test_do_not_reach_what_was_seen(self, change: str, rng: torch.Generator):
+        x = torch.randn(32, 3, generator=rng) * 3 + 1
+        kept = x.clone()
+        alone = measure(BatchNorm1d(3), x)[NETWORK]
+        found = measure(Changing(CHANGES[change]), x)
+        assert torch.equal(x, kept)
+        assert found["norm"] == alone
+        assert found["norm"]["mode_gap"] > 0.6
+
+    def test_nor_an_activation(self, rng: torch.Generator):
+        class Doubling(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer, self.activation = fixed(torch.eye(4), -torch.arange(4.0)), nn.ReLU()
+
+            def forward(self, x: Tensor) -> Tensor:
+                return self.activation(self.layer(x)).add_(1)
+
+        assert measure(Doubling(), torch.eye(4) * 1.5)["activation"]["dead"] == 0.5
 
 
 class TestUnits:

@@ -4,8 +4,8 @@
 
     print(check(model))
 
-`CHECKS` is the table of what it looks for. What a norm does is found out by running copies of it, so that torch's norms
-and those of others are examined too. What the doctor was given stays as it was, to the bit.
+`CHECKS` is the table of its checks. It runs copies of norms to see what they do, so it examines those of torch and of
+users too. The model stays as it was, to the bit.
 """
 
 from rlnorm.doctor.checks import CHECKS, Check

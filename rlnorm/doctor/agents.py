@@ -1,141 +1,119 @@
-"""What is examined in a stable-baselines3 model: its policy acting and learning, and what reaches its targets."""
+"""The subject of a stable-baselines3 model: its policy acting and learning, and the state that reaches its targets."""
 
-import copy
-from collections.abc import Mapping
+import inspect
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
+import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
-from stable_baselines3.common.preprocessing import get_obs_shape, is_image_space
-from stable_baselines3.common.utils import check_for_correct_spaces
-from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 
 from rlnorm.doctor import trace
-from rlnorm.doctor.subject import ROWS, STEPS, Subject, tensors
-from rlnorm.errors import ConfigError
+from rlnorm.doctor.copies import duplicate, refuse, unwrapped, view
+from rlnorm.doctor.findings import Unmade
+from rlnorm.doctor.observations import Observations, count, observations_of, unpacked
+from rlnorm.doctor.subject import Subject
+from rlnorm.probes.nested import tensors
 
-IMAGE_ROWS = 32
-ENOUGH = 64
-"""Stored observations from which on they are taken for what the agent meets: A2C keeps 5 in a row."""
 ACTORS = ("actor", "q_net", "quantile_net")
 LIBRARIES = ("stable_baselines3", "sb3_contrib")
-Observations = Mapping[str, np.ndarray]
-"""By key; observations that are no dictionary under the key ""."""
 
 
-def of_agent(model: BaseAlgorithm, env: gym.Env | VecEnv | None) -> Subject:
+def of_agent(model: BaseAlgorithm, env: gym.Env | VecEnv | None, inputs: object = None) -> Subject:
     """An SB3 model, acting as its policy's `predict` sets it and learning as its `train` does."""
-    # SB3 lets a policy be compiled; what is examined is the one inside.
-    policy = getattr(model.policy, "_orig_mod", model.policy)
-    acting, updating = _copied(policy, training=False), _copied(policy, training=True)
-    data = _stored(model) if env is None else _played(model, _copied(policy, training=False), env)
-    observations = _invented(model.observation_space) if data is None else data
-    seen = trace.watch(_copied(policy, training=False), lambda root: _pass(root, observations))
+    # SB3 lets a policy be compiled; the one inside is examined.
+    policy = unwrapped(model.policy)
+    refuse(policy)
+    root = view(policy)
+    acting, updating = _copied(root, training=False), _copied(root, training=True)
+    observations, no_data = observations_of(model, _copied(root, training=False), env, inputs)
+    seen = trace.watch(duplicate(acting), lambda network: _pass(network, observations))
     return Subject(
         what=f"{type(model).__name__} with {type(policy).__name__}",
-        root=policy,
+        root=root,
         acting=acting,
         updating=updating,
-        actors=("",) if isinstance(policy, ActorCriticPolicy) else ACTORS,
+        actors=_actors(root),
         acts=True,
         pairs=tuple((name[:-7], name) for name, _ in policy.named_children() if name.endswith("_target")),
         trace=seen,
-        data=data is not None,
+        rows=count(observations),
+        run=partial(_run, observations, torch.empty(0) if seen.error else _actions(duplicate(acting), observations)),
+        no_data=no_data,
         algorithm=model,
     )
 
 
-def _copied(policy: BasePolicy, training: bool) -> BasePolicy:
-    new = trace.duplicate(policy)
+def _copied(policy: nn.Module, training: bool) -> BasePolicy:
+    new = duplicate(policy)
     assert isinstance(new, BasePolicy)
     new.set_training_mode(training)
     return new
 
 
+def _actors(policy: nn.Module) -> tuple[str, ...]:
+    """Paths of the networks that act: all of a policy that is not made of the networks we know."""
+    known = tuple(name for name, _ in policy.named_children() if name in ACTORS)
+    return ("",) if hasattr(policy, "evaluate_actions") or not known else known
+
+
 def _pass(policy: nn.Module, observations: Observations) -> list[Tensor]:
-    """All networks of a policy over a batch of observations -> what they return."""
+    """All networks of a policy over a batch of observations -> their outputs."""
+    names = [name for name, _ in policy.named_children() if name.startswith(("critic", *ACTORS))]
+    parts = names if _actors(policy) != ("",) else [""]
+    actions = _actions(policy, observations)
+    # An actor by itself draws its actions, so that its standard deviations take part.
+    return [y for name in parts for y in _outputs(policy, name, observations, actions, deterministic=not name)]
+
+
+def _run(
+    observations: Observations, actions: Tensor, policy: nn.Module, keep: int, parts: Sequence[str]
+) -> list[Tensor]:
+    """Networks of a policy over the first `keep` observations, and actions for critics -> their outputs."""
+    first = {key: x[:keep] for key, x in observations.items()}
+    return [y for name in parts for y in _outputs(policy, name, first, actions[:keep], deterministic=True)]
+
+
+def _outputs(
+    policy: nn.Module, name: str, observations: Observations, actions: Tensor, deterministic: bool
+) -> list[Tensor]:
+    """One network of a policy; the path "" is all of it."""
     assert isinstance(policy, BasePolicy)
-    obs, _ = policy.obs_to_tensor(_unpacked(observations))
-    if isinstance(policy, ActorCriticPolicy):
-        return list(tensors(policy(obs, deterministic=True)))
-    actions = policy._predict(obs, deterministic=True).detach().float()
-    outputs: list[Tensor] = []
-    for name, network in policy.named_children():
-        if name.startswith(("critic", *ACTORS)):
-            outputs += tensors(network(obs, actions) if name.startswith("critic") else network(obs))
-    return outputs
+    obs, _ = policy.obs_to_tensor(unpacked(observations))
+    network = policy.get_submodule(name)
+    args: list[Any] = [obs, actions] if name.startswith("critic") else [obs]
+    if hasattr(network, "lstm_hidden_state_shape"):
+        args += _at_start(network, len(actions))
+    draws = "deterministic" in inspect.signature(network.forward).parameters
+    return list(tensors(network(*args, deterministic=deterministic) if draws else network(*args)))
 
 
-def _unpacked(observations: Observations) -> Any:
-    return observations[""] if "" in observations else dict(observations)
+def _at_start(policy: Any, rows: int) -> tuple[Any, Tensor]:
+    """The states of a recurrent policy, and the marks of an episode's start, for `rows` episodes that begin."""
+    from sb3_contrib.common.recurrent.type_aliases import RNNStates
+
+    layers, _, width = policy.lstm_hidden_state_shape
+    zeros = torch.zeros(layers, rows, width, device=policy.device)
+    return RNNStates((zeros, zeros), (zeros, zeros)), torch.ones(rows, device=policy.device)
 
 
-def _packed(observations: Any) -> dict[str, Any]:
-    return dict(observations) if isinstance(observations, Mapping) else {"": observations}
-
-
-def _rows(space: gym.Space) -> int:
-    spaces = _packed(space.spaces if isinstance(space, gym.spaces.Dict) else space).values()
-    return IMAGE_ROWS if any(is_image_space(one, check_channels=False) for one in spaces) else ROWS
-
-
-def _stored(model: BaseAlgorithm) -> Observations | None:
-    """Observations, evenly spaced, of what the agent has stored; None where that is too little to judge by."""
-    buffer: Any = getattr(model, "replay_buffer", None) or getattr(model, "rollout_buffer", None)
-    if not hasattr(buffer, "observations") or buffer.size() * buffer.n_envs < ENOUGH:
-        return None
-    shapes, taken = _packed(get_obs_shape(model.observation_space)), {}
-    for key, stored in _packed(buffer.observations).items():
-        rows = stored[: buffer.size()].reshape(-1, *shapes[key])
-        taken[key] = rows[np.linspace(0, len(rows) - 1, min(_rows(model.observation_space), len(rows))).astype(int)]
-    # On-policy buffers hold observations that are normalized already.
-    return taken if isinstance(model, OnPolicyAlgorithm) else _normalized(model, taken)
-
-
-def _normalized(model: BaseAlgorithm, observations: Observations) -> Observations:
-    normalize = model.get_vec_normalize_env()
-    return observations if normalize is None else _packed(normalize.normalize_obs(_unpacked(observations)))
-
-
-def _invented(space: gym.Space) -> Observations:
-    """Observations that the space allows, unbounded ones kept within 10."""
-    space = copy.deepcopy(space)
-    space.seed(0)
-    drawn = [_packed(space.sample()) for _ in range(_rows(space))]
-    stacked = {key: np.stack([each[key] for each in drawn]) for key in drawn[0]}
-    return {key: np.clip(x, -10, 10) if x.dtype.kind == "f" else x for key, x in stacked.items()}
-
-
-def _played(model: BaseAlgorithm, policy: BasePolicy, env: gym.Env | VecEnv) -> Observations:
-    """Observations from steps in `env`, wrapped as stable-baselines3 wraps it; every other action is random."""
-    wrapped = model._wrap_env(env, verbose=0, monitor_wrapper=False)
-    try:
-        check_for_correct_spaces(wrapped, model.observation_space, model.action_space)
-    except ValueError as error:
-        raise ConfigError(f"env does not fit the model: {error}.") from error
-    wrapped.seed(0)
-    wrapped.action_space.seed(0)
-    seen: list[dict[str, Any]] = []
-    observation = wrapped.reset()
-    for step in range(-(-STEPS // wrapped.num_envs)):
-        if unwrap_vec_normalize(wrapped) is None:
-            observation = _unpacked(_normalized(model, _packed(observation)))
-        seen.append(copy.deepcopy(_packed(observation)))
-        random = np.stack([wrapped.action_space.sample() for _ in range(wrapped.num_envs)])
-        actions = policy.predict(observation, deterministic=True)[0] if step % 2 else random  # pyright: ignore[reportArgumentType]
-        observation = wrapped.step(actions)[0]
-    stacked = {key: np.concatenate([each[key] for each in seen]) for key in seen[0]}
-    rows = _rows(model.observation_space)
-    return {key: x[np.linspace(0, len(x) - 1, min(rows, len(x))).astype(int)] for key, x in stacked.items()}
+def _actions(policy: nn.Module, observations: Observations) -> Tensor:
+    """Actions for the critics, (n, ...); zeros for a policy whose critic takes none."""
+    assert isinstance(policy, BasePolicy)
+    if hasattr(policy, "evaluate_actions"):
+        return torch.zeros(count(observations))
+    obs, _ = policy.obs_to_tensor(unpacked(observations))
+    return policy._predict(obs, deterministic=True).detach().float()
 
 
 def updates_targets_itself(model: BaseAlgorithm) -> bool:
-    """Whether the class updates its targets by code of its own, of which nothing is known here."""
+    """Whether the class updates its targets by code of its own, which is not known here."""
     return any(
         not getattr(type(model), name).__module__.startswith(LIBRARIES)
         for name in ("train", "_on_step")
@@ -144,7 +122,7 @@ def updates_targets_itself(model: BaseAlgorithm) -> bool:
 
 
 def captured(model: BaseAlgorithm) -> dict[int, int]:
-    """What SB3 copies to targets beside the parameters: storage of each online tensor -> storage of its target's."""
+    """State that SB3 copies to targets beside the parameters: storage of an online tensor -> storage of its target."""
     lists = vars(model)
     names = [name for name in lists if name.endswith("batch_norm_stats")]
     pairs = [pair for name in names for pair in zip(lists[name], lists[f"{name}_target"])]
@@ -152,12 +130,12 @@ def captured(model: BaseAlgorithm) -> dict[int, int]:
 
 
 def single_row(model: BaseAlgorithm) -> str:
-    """How a minibatch of one comes about; empty where none does."""
+    """How a minibatch of one comes about; empty where none does. Raises Unmade for an unknown kind of algorithm."""
     size = getattr(model, "batch_size", None)
     if isinstance(model, OffPolicyAlgorithm):
         return "batch_size=1" if size == 1 else ""
     if not isinstance(model, OnPolicyAlgorithm):
-        return ""
+        raise Unmade(f"it is not known how {type(model).__name__} divides its data into minibatches")
     steps = model.n_steps * model.n_envs
     if size is None:
         return "n_steps * n_envs = 1" if steps == 1 else ""

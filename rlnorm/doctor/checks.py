@@ -1,10 +1,11 @@
-"""The table of checks: what each looks for, what comes of it, what to do, where that is known from.
+"""The table of checks: what each looks for, its consequence, the remedy, and the source.
 
 A check is one row of `CHECKS` and one function: subject -> findings. Tests and documentation are made from the table.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from rlnorm.doctor.findings import Found, Level, Threshold
 from rlnorm.doctor.layers import bias_before_norm, decayed_gain, norm_on_output
@@ -13,14 +14,17 @@ from rlnorm.doctor.statistics import FAR, WARM, WIDE, poisoned, statistics_far
 from rlnorm.doctor.subject import Subject
 from rlnorm.doctor.targets import MOVED, integer_state, missed_state, shared_norm, target_behind
 
+Need = Literal["norm", "pass", "data"]
+LIVE: tuple[Need, ...] = ("norm", "pass")
+
 
 @dataclass(frozen=True)
 class Check:
     """One row.
 
-    find        subject -> where and evidence of each finding
+    find        subject -> where and evidence of each finding; raises Unmade for what cannot be told
     level       of its findings
-    needs       "pass": one pass through the network; "data": observations that the network meets; "" nothing
+    needs       "norm": a norm; "pass": one pass through the network; "data": observations of an environment in it
     thresholds  numbers from which on something counts
     """
 
@@ -31,7 +35,7 @@ class Check:
     remedy: str
     source: str
     find: Callable[[Subject], Found]
-    needs: str = ""
+    needs: tuple[Need, ...] = ()
     thresholds: tuple[Threshold, ...] = ()
 
 
@@ -46,7 +50,7 @@ CHECKS: Mapping[str, Check] = {
             "Put the norm in eval mode before acting (model.eval(), in an SB3 policy set_training_mode(False)), and "
             "keep running statistics (track_running_stats=True).",
             "Ioffe & Szegedy 2015, arXiv:1502.03167, sec. 3.1; stable-baselines3 issues 535, 614",
-            acting_on_batch, "pass",
+            acting_on_batch, ("pass",),
         ),
         Check(
             "left-in-training", "hint",
@@ -54,7 +58,7 @@ CHECKS: Mapping[str, Check] = {
             "If it acts like this, an action depends on the batch it is evaluated in, and acting moves the statistics.",
             "Call eval() before acting; in training, examine (online, target) instead.",
             "as acting-on-batch",
-            left_in_training, "pass",
+            left_in_training, ("pass",),
         ),
         Check(
             "target-on-batch", "fault",
@@ -62,7 +66,7 @@ CHECKS: Mapping[str, Check] = {
             "The same transition gets another target in every minibatch, and the target's statistics are no copy.",
             "Keep the target in eval mode all the time, and copy statistics with the parameters.",
             "Ioffe & Szegedy 2015, arXiv:1502.03167, sec. 3.1; stable-baselines3 dqn.py, policies.py",
-            target_on_batch, "pass",
+            target_on_batch, ("pass",),
         ),
         Check(
             "target-behind", "fault",
@@ -71,7 +75,7 @@ CHECKS: Mapping[str, Check] = {
             "Copy buffers with the parameters at each target update: target.load_state_dict(online.state_dict()), or "
             "for averaged parameters copy_ every buffer.",
             "stable-baselines3 issue 996",
-            target_behind, "", (MOVED,),
+            target_behind, (), (MOVED,),
         ),
         Check(
             "missed-state", "fault",
@@ -80,7 +84,7 @@ CHECKS: Mapping[str, Check] = {
             'Keep statistics in float buffers named "running_*", updated in place (copy_, mul_, never assigned), '
             "and not moved or cast after the model is set up.",
             "stable-baselines3 utils.get_parameters_by_name, DQN._setup_model",
-            missed_state, "pass",
+            missed_state, ("pass",),
         ),
         Check(
             "integer-state", "fault",
@@ -96,7 +100,7 @@ CHECKS: Mapping[str, Check] = {
             "Each update of the online network moves the target at once: there is no fixed target.",
             "Build the target anew or with copy.deepcopy, then load the online state.",
             "Mnih et al. 2015, Nature 518, Methods",
-            shared_norm,
+            shared_norm, ("norm",),
         ),
         Check(
             "batch-of-one", "fault",
@@ -104,7 +108,7 @@ CHECKS: Mapping[str, Check] = {
             "Training stops with an error, or the sample is normalized to beta whatever it is.",
             "Choose batch_size so that n_steps * n_envs leaves no remainder of 1, and above 1.",
             "torch.nn.BatchNorm1d; stable-baselines3 PPO.train",
-            batch_of_one, "pass",
+            batch_of_one, LIVE,
         ),
         Check(
             "statistics-far", "fault",
@@ -113,7 +117,7 @@ CHECKS: Mapping[str, Check] = {
             "Estimate them anew with rlnorm.nn.update_bn, check that training updates them, and that observations are "
             "wrapped and normalized as in training.",
             "Bhatt et al. 2024, arXiv:1902.05605, sec. 4",
-            statistics_far, "data", (FAR, WIDE, WARM),
+            statistics_far, (*LIVE, "data"), (FAR, WIDE, WARM),
         ),
         Check(
             "poisoned", "fault",
@@ -122,7 +126,7 @@ CHECKS: Mapping[str, Check] = {
             "(0 * NaN is NaN).",
             "Find the batch that was not finite, reset the statistics, and build norms with guard=True.",
             "rlnorm.nn.BatchNorm1d, guard",
-            poisoned,
+            poisoned, ("norm",),
         ),
         Check(
             "norm-on-output", "hint",
@@ -130,7 +134,7 @@ CHECKS: Mapping[str, Check] = {
             "Values and actions cannot leave gamma * xhat + beta: the norm sets their scale, not the return.",
             "End the network with a bare Linear; a norm at the end of a features extractor is fine.",
             "rlnorm.networks.mlp; Ioffe & Szegedy 2015, arXiv:1502.03167, sec. 3.2",
-            norm_on_output, "pass",
+            norm_on_output, LIVE,
         ),
         Check(
             "bias-before-norm", "hint",
@@ -139,7 +143,7 @@ CHECKS: Mapping[str, Check] = {
             "must follow.",
             "Build that layer with bias=False; beta does its work.",
             "Ioffe & Szegedy 2015, arXiv:1502.03167, sec. 3.2",
-            bias_before_norm, "pass",
+            bias_before_norm, LIVE,
         ),
         Check(
             "decayed-gain", "hint",

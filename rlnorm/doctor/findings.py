@@ -1,14 +1,23 @@
-"""What the doctor says: findings, and the report they make."""
+"""Findings, and the report that they make."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from textwrap import fill
+from textwrap import fill, wrap
 from typing import Literal
 
 Level = Literal["fault", "hint"]
 LEVELS: tuple[Level, ...] = ("fault", "hint")
 Found = Iterator[tuple[str, str]]
-"""What a check yields: where, and the evidence."""
+"""Yielded by a check: where, and the evidence."""
+
+
+class Unmade(Exception):
+    """Why a check, or the part of it that was left, cannot be made."""
+
+
+def said(failure: BaseException) -> str:
+    """An exception on one line, without a full stop."""
+    return f"{type(failure).__name__}: {' '.join(str(failure).split())[:160]}".rstrip(":. ")
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,11 @@ class Report:
     """All findings, faults first.
 
     what       what was examined, in words
+    norms      number of norms in it
+    checks     number of checks there are
     unchecked  checks that could not be made -> why
+    unreached  norms that the pass did not reach, so that their behaviour is not known
+    examined   whether the pass through the network, and the checks made on it, ran to their end
     """
 
     what: str
@@ -53,6 +66,8 @@ class Report:
     checks: int
     findings: tuple[Finding, ...]
     unchecked: Mapping[str, str]
+    unreached: tuple[str, ...] = ()
+    examined: bool = True
 
     @property
     def healthy(self) -> bool:
@@ -68,8 +83,9 @@ class Report:
 
 
 def _lines(report: Report, width: int) -> Iterator[str]:
-    of = f"{_count(report.norms, 'norm')}, {report.checks - len(report.unchecked)} of {report.checks} checks made"
-    yield fill(f"{report.what}: {of}.", width)
+    known = _count(report.norms, "norm") if report.norms else "no norm known"
+    made = f"{report.checks - len(report.unchecked)} of {report.checks} checks made"
+    yield fill(f"{report.what}: {known}, {made}.", width)
     for together in _alike(report.findings):
         first = together[0]
         yield ""
@@ -79,15 +95,25 @@ def _lines(report: Report, width: int) -> Iterator[str]:
         yield _item("Consequence", first.consequence, width)
         yield _item("Remedy", first.remedy, width)
     yield ""
-    if report.unchecked:
-        why: dict[str, list[str]] = {}
-        for check, reason in report.unchecked.items():
-            why.setdefault(reason, []).append(check)
-        for reason, checks in why.items():
-            yield fill(f"Not checked: {', '.join(checks)} ({reason}).", width, subsequent_indent="  ")
-    faults = sum(finding.level == "fault" for finding in report.findings)
-    hints = len(report.findings) - faults
-    yield f"{_count(faults, 'fault')}, {_count(hints, 'hint')}." if report.findings else "Nothing found."
+    why: dict[str, list[str]] = {}
+    for check, reason in report.unchecked.items():
+        why.setdefault(reason, []).append(check)
+    for reason, checks in why.items():
+        yield fill(f"Not checked: {', '.join(checks)} ({reason}).", width, subsequent_indent="  ")
+    if report.unreached:
+        yield fill(f"Not reached by the pass: {', '.join(report.unreached)}.", width, subsequent_indent="  ")
+    yield from wrap(_verdict(report), width)
+
+
+def _verdict(report: Report) -> str:
+    if report.findings:
+        faults = sum(finding.level == "fault" for finding in report.findings)
+        return f"{_count(faults, 'fault')}, {_count(len(report.findings) - faults, 'hint')}."
+    if not report.examined:
+        return "The network could not be examined."
+    if not report.norms:
+        return "No norm is known in it, so that nothing can be said of norms."
+    return "Nothing found by the checks made." if report.unchecked or report.unreached else "Nothing found."
 
 
 def _alike(findings: Iterable[Finding]) -> Iterator[Sequence[Finding]]:

@@ -1,7 +1,7 @@
 """Models from files: stable-baselines3's zips, and modules that torch saved whole.
 
-Both are pickles, and loading a pickle runs what is in it: nobody is loaded who is not trusted. Which algorithm saved a
-zip is not written in it; it is told by the settings that only this one has, which can be read without running anything.
+Both are pickles, and loading a pickle runs code in it, so the user must say that the file is trusted. A zip does not
+name the algorithm that saved it. Settings that only one algorithm has tell it, and reading them runs no code.
 """
 
 import json
@@ -55,14 +55,14 @@ def algorithms() -> Mapping[str, type[BaseAlgorithm]]:
 def load(path: Path, trust: bool, algo: str | None = None) -> BaseAlgorithm | nn.Module:
     """The model in a file, on the CPU.
 
-    trust  whether what the file contains may run
+    trust  whether code that the file contains may run
     algo   algorithm that saved a zip, where its settings do not tell (see `algorithms`)
 
     Raises ConfigError for a file that is none of those, that is not trusted, or that does not load.
     """
     raise_if_any(load_errors(path, trust, algo))
     name = _algorithm(path, algo) if _is_agent(path) else ""
-    with _importing_from_here():
+    with importing_from_here():
         try:
             return _load_agent(path, algorithms()[name]) if name else _load_module(path)
         except ConfigError:
@@ -128,7 +128,7 @@ def _algorithm(path: Path, algo: str | None) -> str:
 def _load_agent(path: Path, algorithm: type[BaseAlgorithm]) -> BaseAlgorithm:
     model = algorithm.load(path, device="cpu")
     data, _, _ = load_from_zip_file(path, device="cpu")
-    # What the model had captured for copying when it was saved; loading captures anew and would hide what was lost.
+    # Tensors that the model copied to its target when it was saved. Loading captures them anew, which hides lost ones.
     for name, saved in (data or {}).items():
         if name.endswith("batch_norm_stats"):
             fresh = vars(model)[name]
@@ -147,8 +147,8 @@ def _load_module(path: Path) -> nn.Module:
 
 
 @contextmanager
-def _importing_from_here() -> Iterator[None]:
-    """Classes that a file names are looked for where its user stands, as `python train.py` did."""
+def importing_from_here() -> Iterator[None]:
+    """Import classes that a file names from the current folder too, as `python train.py` does."""
     sys.path.insert(0, os.getcwd())
     try:
         yield

@@ -1,33 +1,32 @@
-"""What is examined: networks as handed over, copies of them in the modes in which they act and learn, and one pass.
+"""The subject of an examination: networks as handed over, copies in the modes in which they act and learn, one pass.
 
 Nothing here changes the networks: passes run in copies, and random numbers come from forks of torch's stream.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import gymnasium as gym
-import numpy as np
-import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 
 from rlnorm.doctor import trace
+from rlnorm.doctor.calls import Call
+from rlnorm.doctor.copies import duplicate, refuse, unwrapped, view
+from rlnorm.doctor.findings import Unmade, said
+from rlnorm.doctor.inputs import given, guesses, met, required
 from rlnorm.doctor.trace import Trace
 from rlnorm.errors import ConfigError
-from rlnorm.nn import Reparametrized
 
-ROWS = 256
-STEPS = 4 * ROWS
-SIDES = (84, 64, 36, 28, 10)
 Pair = tuple[str, str]
+Run = Callable[[nn.Module, int, Sequence[str]], list[Tensor]]
+PAIR = (("online", "target"),)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is examined.
+    """The networks to examine, and how to run them.
 
     what       in words
     root       everything, as handed over; read and never run
@@ -37,7 +36,9 @@ class Subject:
     acts       whether `acting` is known to act in that mode
     pairs      paths of each online network and its target
     trace      one pass through `acting`
-    data       whether that pass saw what the network meets (replay, rollouts), and not noise
+    rows       number of observations in that pass
+    run        a copy of the root, a number of rows, paths of networks in it -> their outputs for the first rows
+    no_data    why that pass saw no observations of an environment (replay, rollouts, inputs); empty where it did
     algorithm  the SB3 algorithm, where there is one
     """
 
@@ -49,12 +50,21 @@ class Subject:
     acts: bool
     pairs: tuple[Pair, ...]
     trace: Trace
-    data: bool
+    rows: int
+    run: Run
+    no_data: str
     algorithm: BaseAlgorithm | None = None
 
-    def norms(self) -> Iterator[tuple[str, nn.Module]]:
-        """Every norm as handed over, with its path."""
-        return trace.norms(self.root)
+    @cached_property
+    def norms(self) -> dict[str, nn.Module]:
+        """Every norm as handed over, by its path: those that a class tells, and those that behave like one."""
+        paths = [*dict(trace.norms(self.root)), *self.trace.norms]
+        return {path: self.root.get_submodule(path) for path in dict.fromkeys(paths)}
+
+    @property
+    def unreached(self) -> tuple[str, ...]:
+        """Paths of norms that the pass did not reach."""
+        return tuple(path for path in self.norms if path not in self.trace.calls)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -72,107 +82,89 @@ def join(*names: str) -> str:
     return ".".join(filter(None, names))
 
 
-def of_module(module: nn.Module, env: gym.Env | None) -> Subject:
+def of_module(module: nn.Module, env: gym.Env | None, inputs: object = None) -> Subject:
     """A network by itself: examined in the mode it is handed over in, as the one that acts."""
-    acting = trace.duplicate(module)
-    data = None if env is None else _rollout(trace.duplicate(module), env)
-    seen = _watched(acting, _guesses(module) if data is None else [data])
+    module = unwrapped(module)
+    refuse(module)
     acts = env is not None or not module.training
-    name = type(module).__name__
-    return Subject(name, module, acting, acting, ("",), acts, (), seen, data is not None)
+    return _of_networks(type(module).__name__, module, ("",), acts, (), env, inputs)
 
 
-def of_pair(online: nn.Module, target: nn.Module, env: gym.Env | None) -> Subject:
+def of_pair(online: nn.Module, target: nn.Module, env: gym.Env | None, inputs: object = None) -> Subject:
     """An online network, which may be in training, and its target.
 
     Raises ConfigError where the two do not hold the same state.
     """
-    one, other = online.state_dict().keys(), target.state_dict().keys()
+    root = nn.ModuleDict({"online": unwrapped(online), "target": unwrapped(target)})
+    refuse(root)
+    one, other = (view(root).get_submodule(name).state_dict().keys() for name in root)
     if one != other:
         apart = sorted(one ^ other)
         raise ConfigError(
             f"online and target network hold different state: {', '.join(apart[:3])} in one of them only."
         )
-    root = nn.ModuleDict({"online": online, "target": target})
-    acting = trace.duplicate(root)
-    data = None if env is None else _rollout(trace.duplicate(online), env)
-    seen = _watched(acting, _guesses(online) if data is None else [data], ("online", "target"))
-    what = f"{type(online).__name__} and its target"
-    pairs = (("online", "target"),)
-    acts = not online.training
-    return Subject(what, root, acting, acting, ("online",), acts, pairs, seen, data is not None)
+    what = f"{type(root['online']).__name__} and its target"
+    return _of_networks(what, root, ("online", "target"), not root["online"].training, PAIR, env, inputs)
 
 
-def _watched(acting: nn.Module, inputs: Sequence[Tensor], parts: Sequence[str] = ("",)) -> Trace:
-    """The first pass that succeeds, or the last that fails, by one of `inputs` through each part."""
-    seen = Trace(error="the shape of its inputs is unknown; give an env")
-    for x in inputs:
-        seen = trace.watch(trace.duplicate(acting), partial(_through, parts, x))
-        if not seen.error:
+def _of_networks(
+    what: str,
+    module: nn.Module,
+    parts: tuple[str, ...],
+    acts: bool,
+    pairs: tuple[Pair, ...],
+    env: gym.Env | None,
+    inputs: object,
+) -> Subject:
+    root = view(module)
+    acting = duplicate(root)
+    first = root.get_submodule(parts[0])
+    calls, no_data = _calls(first, env, inputs)
+    seen, call = Trace(error="the shape of its inputs is unknown"), Call(())
+    for call in calls:
+        now = trace.watch(duplicate(acting), partial(_through, parts, call))
+        # The first failure is that of the likeliest call.
+        seen = now if not now.error or call is calls[0] else seen
+        if not now.error:
             break
-    return seen
+    if seen.error and inputs is None:
+        seen = Trace(error=f"{seen.error}; give inputs={required(first)}")
+    return Subject(
+        what=what,
+        root=root,
+        acting=acting,
+        updating=acting,
+        actors=parts[:1],
+        acts=acts,
+        pairs=pairs,
+        trace=seen,
+        rows=0 if seen.error else call.rows,
+        run=partial(_run, call),
+        no_data=no_data,
+    )
 
 
-def _through(parts: Sequence[str], x: Tensor, root: nn.Module) -> list[Tensor]:
-    return [y for part in parts for y in tensors(root.get_submodule(part)(x))]
+def _calls(network: nn.Module, env: gym.Env | None, inputs: object) -> tuple[Sequence[Call], str]:
+    """Calls that the network may take, and why they hold no observations of an environment; empty where they do."""
+    if inputs is not None:
+        return [given(network, inputs)], ""
+    if env is None:
+        return guesses(network), "no observations: no env and no inputs were given"
+    try:
+        return met(duplicate(network), env), ""
+    except ConfigError:
+        raise
+    except Exception as error:
+        return guesses(network), f"env fails: {said(error)}"
 
 
-def tensors(out: object) -> Iterator[Tensor]:
-    """Every tensor in what a network returned."""
-    if isinstance(out, Tensor):
-        yield out
-    elif isinstance(out, list | tuple):
-        for each in out:
-            yield from tensors(each)
+def _through(parts: Sequence[str], call: Call, root: nn.Module) -> list[Tensor]:
+    return [y for part in parts for y in call.on(root.get_submodule(part))]
 
 
-def _guesses(module: nn.Module) -> list[Tensor]:
-    """Standard normal inputs of the shapes that the first layer may take."""
-    rng = torch.Generator().manual_seed(0)
-    like = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
-
-    def draw(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=rng).to(like)
-
-    for part in module.modules():
-        layer = part.layer if isinstance(part, Reparametrized) else part
-        shape = getattr(layer, "normalized_shape", getattr(layer, "shape", None))
-        if isinstance(layer, nn.Linear):
-            return [draw(ROWS, layer.in_features)]
-        if isinstance(layer, _ConvNd):
-            axes = len(layer.kernel_size)
-            return [draw(16, layer.in_channels, *(side,) * axes) for side in SIDES]
-        if isinstance(shape, tuple) and all(isinstance(side, int) for side in shape):
-            return [draw(ROWS, *shape)]
-        width = getattr(layer, "num_features", getattr(layer, "num_channels", None))
-        if isinstance(width, int):
-            return [draw(ROWS, width), *(draw(16, width, *(28,) * axes) for axes in (1, 2, 3))]
-    return []
-
-
-def _rollout(network: nn.Module, env: gym.Env) -> Tensor:
-    """Observations (ROWS, ...): every other step greedy, where outputs are one per action; the rest random."""
-    like = next((p for p in network.parameters() if p.is_floating_point()), torch.zeros(()))
-
-    def act(observation: np.ndarray) -> object:
-        x = torch.as_tensor(observation[None]).to(like)
-        with torch.no_grad():
-            out = network.eval()(x)
-        greedy = isinstance(out, Tensor) and out.shape == (1, getattr(env.action_space, "n", 0))
-        return int(out.argmax()) if greedy else None
-
-    return torch.as_tensor(np.stack(rollout(env, act))).to(like)
-
-
-def rollout(env: gym.Env, act: Callable[[np.ndarray], object]) -> list[np.ndarray]:
-    """ROWS of the observations from STEPS in `env`, every other action random, as is one for which `act` gives None."""
-    env.action_space.seed(0)
-    observation, _ = env.reset(seed=0)
-    seen: list[np.ndarray] = []
-    for step in range(STEPS):
-        seen.append(np.array(observation))
-        action = act(observation) if step % 2 else None
-        observation, _, terminated, truncated, _ = env.step(env.action_space.sample() if action is None else action)
-        if terminated or truncated:
-            observation, _ = env.reset()
-    return seen[:: STEPS // ROWS]
+def _run(call: Call, root: nn.Module, keep: int, parts: Sequence[str]) -> list[Tensor]:
+    for path, module in root.named_modules():
+        if getattr(module, "batch_first", True) is False:
+            name = type(module).__name__
+            raise Unmade(f"{path or 'the network'} is a {name} with batch_first=False, so the batch may be any axis")
+    return _through(parts, call.first(keep), root)

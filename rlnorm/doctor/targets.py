@@ -1,13 +1,13 @@
-"""Checks of pairs: what of an online network reaches its target, and what must not."""
+"""Checks of pairs: state of an online network that must reach its target, and state that must not."""
 
 import torch
 from torch import Tensor, nn
 
-from rlnorm.doctor import behaviour, trace
+from rlnorm.doctor import behaviour
 from rlnorm.doctor.agents import captured, updates_targets_itself
-from rlnorm.doctor.findings import Found, Threshold
-from rlnorm.doctor.statistics import as_constructed
-from rlnorm.doctor.subject import Subject, join
+from rlnorm.doctor.copies import state
+from rlnorm.doctor.findings import Found, Threshold, Unmade
+from rlnorm.doctor.subject import Subject, join, within
 
 MOVED = Threshold(0.1, "standard deviations of outputs", "one batch of 32 moves running statistics by about 0.02")
 """Between online and target statistics where the parameters are the same."""
@@ -18,47 +18,58 @@ def target_behind(subject: Subject) -> Found:
     for online, target in subject.pairs:
         one, other = subject.root.get_submodule(online), subject.root.get_submodule(target)
         same = all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters()))
-        for path, norm in trace.norms(one):
+        for path, module in one.named_modules():
             twin = other.get_submodule(path)
-            args = subject.trace.inputs.get(join(target, path))
-            for name, buffer in norm.named_buffers(recurse=False):
-                theirs = twin.get_buffer(name)
-                where = join(target, f"{path}.{name}")
-                if theirs.shape != buffer.shape or torch.equal(buffer, theirs):
+            call, kept = subject.trace.calls.get(join(target, path)), state(twin)
+            for name, mine in state(module).items():
+                theirs = kept.get(name, mine)
+                where = join(target, path, name)
+                if theirs.shape != mine.shape or torch.equal(mine, theirs):
                     continue
-                if as_constructed(name, theirs) and not same and _parameters_moved(twin):
-                    moved = _gap(buffer, theirs)
-                    yield where, f"still as constructed, the online one {moved}; gamma and beta have been updated"
-                elif same and args is not None:
-                    apart = behaviour.dependence(twin, args, name, buffer)
+                if behaviour.as_constructed(name, theirs) and not same and _parameters_moved(twin):
+                    apart = (mine - theirs).abs().max().item()
+                    said = f"still as constructed, the online one is up to {apart:.2g} away"
+                    yield where, f"{said}; gamma and beta have been updated"
+                elif same and call is not None:
+                    apart = behaviour.dependence(twin, call, name, mine)
                     if apart > MOVED.value:
-                        said = "all parameters are the online network's, to the bit"
-                        yield where, f"{said}, but this differs: outputs differ by {apart:.2g} standard deviations"
+                        alike = "all parameters are the online network's, to the bit"
+                        yield where, f"{alike}, but this differs: outputs differ by {apart:.2g} standard deviations"
 
 
 def missed_state(subject: Subject) -> Found:
-    """State that learning changes and the target's outputs need, and that no target update copies."""
+    """State that learning changes and the target's outputs need, and that no target update copies.
+
+    Raises Unmade for an algorithm that updates its targets by code of its own.
+    """
     model = subject.algorithm
-    if model is None or not subject.pairs or updates_targets_itself(model):
+    if model is None or not subject.pairs:
         return
+    if updates_targets_itself(model):
+        raise Unmade(f"{type(model).__name__} updates its targets by code of its own")
     copied = captured(model)
     for online, target in subject.pairs:
         one, other = subject.root.get_submodule(online), subject.root.get_submodule(target)
         for path, module in one.named_modules():
-            args = subject.trace.inputs.get(join(online, path))
-            if args is None or not module._buffers:
+            call, mine = subject.trace.calls.get(join(online, path)), state(module)
+            if call is None or not mine:
                 continue
             twin, lost = other.get_submodule(path), list[str]()
-            changed = behaviour.changed(subject.updating.get_submodule(join(online, path)), args)
-            for name in changed:
-                mine, theirs = module.get_buffer(name), twin.get_buffer(name)
-                reached = theirs.data_ptr() in (mine.data_ptr(), copied.get(mine.data_ptr()))
-                needed = mine.is_floating_point() and behaviour.dependence(twin, args, name) > behaviour.ROUNDING
+            theirs = state(twin)
+            with torch.enable_grad():
+                changed = behaviour.changed(subject.updating.get_submodule(join(online, path)), call)
+            # Every update copies the parameters.
+            for name in [name for name in changed if name in theirs and name not in module._parameters]:
+                reached = theirs[name].data_ptr() in (mine[name].data_ptr(), copied.get(mine[name].data_ptr()))
+                needed = mine[name].is_floating_point() and behaviour.dependence(twin, call, name) > behaviour.ROUNDING
                 if needed and not reached:
                     lost.append(name)
             if lost:
-                named = all("running_" in name for name in lost)
-                why = "bound anew since SB3 took hold of what it copies" if named else 'no "running_" in its name'
+                why = "bound anew since SB3 took hold of what it copies"
+                if any("running_" not in name for name in lost):
+                    why = 'no "running_" in its name'
+                elif any(name not in module._buffers for name in lost):
+                    why = "no buffer"
                 moves = ", ".join(f"{name} by {changed[name]:.2g}" for name in lost)
                 yield join(online, path), f"an update changes {moves}; not copied: {why}"
 
@@ -80,20 +91,16 @@ def shared_norm(subject: Subject) -> Found:
     """Norms whose parameters or statistics are the same storage in online network and target."""
     for online, target in subject.pairs:
         theirs = {t.untyped_storage().data_ptr() for t in _state(subject.root.get_submodule(target)) if t.numel()}
-        for path, norm in trace.norms(subject.root.get_submodule(online)):
-            state = [t for t in _state(norm) if t.numel()]
-            shared = sum(t.untyped_storage().data_ptr() in theirs for t in state)
-            if shared:
-                yield join(online, path), f"{shared} of {len(state)} tensors are also in {target}"
+        for path, norm in subject.norms.items():
+            tensors = [t for t in _state(norm) if t.numel()]
+            shared = sum(t.untyped_storage().data_ptr() in theirs for t in tensors)
+            if within(path, (online,)) and shared:
+                yield path, f"{shared} of {len(tensors)} tensors are also in {target}"
 
 
 def _parameters_moved(norm: nn.Module) -> bool:
     weight, bias = getattr(norm, "weight", None), getattr(norm, "bias", None)
     return any(isinstance(p, Tensor) and not bool((p == start).all()) for p, start in ((weight, 1.0), (bias, 0.0)))
-
-
-def _gap(one: Tensor, other: Tensor) -> str:
-    return f"is up to {(one - other).abs().max().item():.2g} away"
 
 
 def _state(module: nn.Module) -> list[Tensor]:

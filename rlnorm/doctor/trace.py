@@ -1,6 +1,5 @@
-"""One pass through a copy of a network, watched: what reaches each norm, from where, and what leaves the network."""
+"""One watched pass through a copy of a network: the calls of its modules, and where its norms stand."""
 
-import copy
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,34 +9,38 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
-from torch.optim import Optimizer
 
-from rlnorm.errors import ConfigError
+from rlnorm.doctor.behaviour import is_norm
+from rlnorm.doctor.calls import Call
+from rlnorm.doctor.copies import duplicate, of_a_library, state
+from rlnorm.doctor.findings import said
 from rlnorm.nn import Moded, Reparametrized
+from rlnorm.probes.nested import copied, tensors
 
-Args = tuple[Any, ...]
 Forward = Callable[[nn.Module], Sequence[Tensor]]
-PRODUCT = re.compile("mm|conv|linear", re.IGNORECASE)
+PRODUCT = re.compile("mm|conv|linear|rnn|lstm|gru", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What one pass showed; modules by their paths.
+    """A record of one pass; modules by their paths.
 
-    inputs   what each norm, and each module with buffers of its own, was called with first
+    calls    first call of each module
+    norms    every norm: those that a class tells, and those that behave like one, as they were at their first call
     biased   norm -> the layer with a bias that stands right before it
     outputs  norms behind which no weight stands any more
     error    why the pass failed; empty where it did not
     """
 
-    inputs: dict[str, Args] = field(default_factory=dict)
+    calls: dict[str, Call] = field(default_factory=dict)
+    norms: dict[str, nn.Module] = field(default_factory=dict)
     biased: dict[str, str] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
     error: str = ""
 
 
 def norms(root: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Every norm in `root` with its path: ours, torch's, and others that look like one.
+    """Every norm in `root` that its class tells, with its path: ours, torch's, and others that look like one.
 
     Others: modules without children whose class is named after a norm or that keep `running_*` buffers.
     """
@@ -54,87 +57,69 @@ def on_weights(path: str, module: nn.Module) -> bool:
     return isinstance(module, Reparametrized) or ".parametrizations." in f".{path}"
 
 
-def duplicate(network: nn.Module) -> nn.Module:
-    """A deep copy without optimizers. Tensors that stand in a graph, which torch does not copy, are cut out of it.
-
-    Raises ConfigError for what cannot be copied.
-    """
-    memo: dict[int, Any] = {}
-    for module in network.modules():
-        for held in _held(module):
-            if isinstance(held, Optimizer):
-                memo[id(held)] = None
-            elif isinstance(held, Tensor) and not held.is_leaf:
-                memo[id(held)] = held.detach().clone()
-    try:
-        return copy.deepcopy(network, memo)
-    except Exception as error:
-        raise ConfigError(f"{type(network).__name__} cannot be copied: {type(error).__name__}: {error}.") from error
-
-
-def _held(module: nn.Module) -> Iterator[object]:
-    """What a module keeps as plain attributes, and the objects in those (a distribution's tensors)."""
-    for value in list(vars(module).values()):
-        yield value
-        if hasattr(value, "__dict__") and not isinstance(value, nn.Module | Tensor | type | Optimizer):
-            for inner in list(vars(value).values()):
-                yield inner
-                if isinstance(inner, torch.distributions.Distribution):
-                    yield from vars(inner).values()
-
-
-def optimizers(network: nn.Module) -> Iterator[tuple[str, Optimizer]]:
-    """Optimizers that modules keep as attributes, with their paths."""
-    for path, module in network.named_modules():
-        for name, value in vars(module).items():
-            if isinstance(value, Optimizer):
-                yield f"{path}.{name}".lstrip("."), value
-
-
 def watch(network: nn.Module, forward: Forward) -> Trace:
-    """Run `forward` over `network`, a copy that may change, and say what was seen up to its end or failure."""
-    found = dict(norms(network))
-    seen = Trace()
+    """Run `forward` over `network`, a copy that may change, and record it up to its end or failure."""
+    named = dict(norms(network))
+    calls: dict[str, Call] = {}
+    copies: dict[str, nn.Module] = {}
     weights: dict[Any, str] = {}
-    leaving: dict[Any, str] = {}
+    leaving: list[tuple[Any, str]] = []
     into: dict[str, Any] = {}
+    watching = True
 
-    def hook(path: str) -> Callable[..., None]:
-        def saw(module: nn.Module, args: Args, out: object) -> None:
-            node = getattr(out, "grad_fn", None)
-            if node is not None and isinstance(module, nn.Linear | _ConvNd | Reparametrized):
-                weights[node] = path
-            if node is not None and path in found and not on_weights(path, module):
-                leaving[node] = path
-                into.setdefault(path, getattr(args[0], "grad_fn", None) if args else None)
-            kept = tuple(arg.detach().clone() if isinstance(arg, Tensor) else arg for arg in args)
-            seen.inputs.setdefault(path, kept)
+    def before(path: str) -> Callable[..., None]:
+        def saw(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            x = next(tensors((args, kwargs)), None)
+            # Copies have these hooks too.
+            if not watching or path in calls or x is None:
+                return
+            calls[path] = Call(copied(args), copied(kwargs))
+            if path in named or _may_be_norm(module):
+                into[path] = x.grad_fn
+                copies[path] = duplicate(module)
 
         return saw
 
-    watched = [
-        (path, module)
-        for path, module in network.named_modules()
-        if path in found or module._buffers or isinstance(module, nn.Linear | _ConvNd | Reparametrized)
-    ]
-    handles = [module.register_forward_hook(hook(path)) for path, module in watched]
-    for parameter in network.parameters():
-        parameter.requires_grad_(parameter.is_floating_point())
+    def after(path: str) -> Callable[..., None]:
+        def saw(module: nn.Module, args: object, out: object) -> None:
+            node = getattr(out, "grad_fn", None)
+            if node is None or not watching:
+                return
+            if isinstance(module, nn.Linear | _ConvNd | Reparametrized):
+                weights[node] = path
+            if path in copies and not on_weights(path, module):
+                leaving.append((node, path))
+
+        return saw
+
+    for path, module in network.named_modules():
+        module.register_forward_pre_hook(before(path), with_kwargs=True)
+        module.register_forward_hook(after(path))
+        for parameter in module.parameters(recurse=False):
+            # The graph goes through frozen layers too. A frozen parameter of a class of one's own may be a statistic.
+            if parameter.is_floating_point() and of_a_library(module):
+                parameter.requires_grad_(True)
     error = ""
     outputs: Sequence[Tensor] = ()
     try:
         with torch.enable_grad():
             outputs = forward(network)
     except Exception as failure:
-        error = f"{type(failure).__name__}: {' '.join(str(failure).split())[:160]}"
+        error = said(failure)
     finally:
-        for handle in handles:
-            handle.remove()
-    biased = {path: weights[node] for path, node in into.items() if node in weights}
-    biased = {path: layer for path, layer in biased.items() if _has_bias(network.get_submodule(layer))}
+        watching = False
+    found = {path: norm for path, norm in copies.items() if path in named or is_norm(norm, calls[path])}
+    before_norm = {path: weights[into[path]] for path in found if into[path] in weights}
+    biased = {path: layer for path, layer in before_norm.items() if _has_bias(network.get_submodule(layer))}
     # A norm by itself is no network with one on its output.
-    last = tuple(_last(outputs, weights, leaving)) if weights else ()
-    return Trace(seen.inputs, biased, last, error)
+    last = _last(outputs, weights, {node: path for node, path in leaving if path in found}) if weights else ()
+    return Trace(calls, found, biased, tuple(last), error)
+
+
+def _may_be_norm(module: nn.Module) -> bool:
+    """Whether only its behaviour can tell: a class of one's own, without children or with state."""
+    leaf = next(module.children(), None) is None
+    return not of_a_library(module) and (leaf or bool(state(module)))
 
 
 def _has_bias(layer: nn.Module) -> bool:
@@ -142,7 +127,7 @@ def _has_bias(layer: nn.Module) -> bool:
 
 
 def _last(outputs: Sequence[Tensor], weights: dict[Any, str], leaving: dict[Any, str]) -> Iterator[str]:
-    """Norms met on the way back from the outputs before any product with weights."""
+    """Norms on the way back from the outputs, up to the first products with weights."""
     open_ = [out.grad_fn for out in outputs]
     met: set[Any] = set()
     while open_:

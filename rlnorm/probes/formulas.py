@@ -13,9 +13,9 @@ from torch import Tensor
 EPS = 1e-5
 """Added to variances that are divided by, as norms do: a unit that never varied does not make a gap infinite."""
 TAU = 0.025
-"""Below this share of its layer's mean activity a unit is dormant."""
+"""Below this fraction of its layer's mean activity a unit is dormant."""
 DELTA = 0.01
-"""Share of the singular values' sum that the effective rank leaves out."""
+"""Fraction of the singular values' sum that the effective rank leaves out."""
 
 
 class Moments(NamedTuple):
@@ -26,7 +26,9 @@ class Moments(NamedTuple):
 
 
 def by_unit(x: Tensor, axis: int) -> Tensor:
-    """x with its units on `axis` -> (n, units)."""
+    """x with its units on `axis` -> (n, units); n numbers are one unit."""
+    if x.ndim == 1:
+        return x.unsqueeze(1)
     return x.movedim(axis, -1).flatten(0, -2)
 
 
@@ -59,12 +61,12 @@ def length(tensors: Iterable[Tensor]) -> Tensor:
 
 
 def dead(h: Tensor) -> Tensor:
-    """Share of units that are zero for all examples, h (n, units) behind a ReLU."""
+    """Fraction of units that are zero for all examples, h (n, units) behind a ReLU."""
     return (h == 0).all(0).to(h.dtype).mean()
 
 
 def dormant(h: Tensor) -> Tensor:
-    """Share of units whose mean |h| is at most TAU times the layer's; all of them where every unit is dead."""
+    """Fraction of units whose mean |h| is at most TAU times the layer's; all of them where every unit is dead."""
     activity = h.abs().mean(0)
     return (activity <= TAU * activity.mean()).to(h.dtype).mean()
 
@@ -82,7 +84,7 @@ def rank(h: Tensor) -> Tensor:
 
 
 def overestimation(q: Tensor, discounted_return: Tensor) -> Tensor:
-    """Mean of q - discounted_return, both (n,): what was expected of some states and what then came."""
+    """Mean of q - discounted_return, both (n,): the expected return of some states less the one that came."""
     return (q - discounted_return).mean()
 
 
@@ -106,7 +108,7 @@ PROBES: Mapping[str, Probe] = {
         "Ioffe 2017, arXiv:1702.03275, sec. 3 (the logarithm of its r)",
     ),
     "mode_gap": Probe(
-        "distance of the output under batch statistics from that under running ones", "share of the latter's length",
+        "distance of the output under batch statistics from that under running ones", "fraction of the latter's length",
         ("norm", "network"), "Ioffe 2017, arXiv:1702.03275, sec. 2",
     ),
     "weight_norm": Probe("length of the weights", "1", ("layer",), "van Laarhoven 2017, arXiv:1706.05350"),
@@ -115,7 +117,7 @@ PROBES: Mapping[str, Probe] = {
         "Ioffe & Szegedy 2015, arXiv:1502.03167, sec. 3.3",
     ),
     "effective_rate": Probe(
-        "effective learning rate: length of an update over that of the weights", "share of the weights' length",
+        "effective learning rate: length of an update over that of the weights", "fraction of the weights' length",
         ("layer",), "van Laarhoven 2017, arXiv:1706.05350; Hoffer et al. 2018, arXiv:1803.01814",
     ),
     "mean_drift": Probe(
@@ -127,19 +129,19 @@ PROBES: Mapping[str, Probe] = {
         ("layer",), _OFFSET,
     ),
     "target_distance": Probe(
-        "distance of the weights from the target network's", "share of the latter's length", ("layer",),
+        "distance of the weights from the target network's", "fraction of the latter's length", ("layer",),
         "Mnih et al. 2015, doi:10.1038/nature14236",
     ),
     "target_q_gap": Probe(
         "distance of the outputs from the target network's, both with running statistics",
-        "share of the latter's length", ("network",), "Mnih et al. 2015, doi:10.1038/nature14236",
+        "fraction of the latter's length", ("network",), "Mnih et al. 2015, doi:10.1038/nature14236",
     ),
     "dead": Probe(
-        "ReLU units that are zero for the whole batch", "share of units", ("activation",),
+        "ReLU units that are zero for the whole batch", "fraction of units", ("activation",),
         "Lu et al. 2019, arXiv:1903.06733",
     ),
     "dormant": Probe(
-        f"units with at most {TAU} of their layer's mean activity", "share of units", ("activation",),
+        f"units with at most {TAU} of their layer's mean activity", "fraction of units", ("activation",),
         "Sokar et al. 2023, arXiv:2302.12902, definition 3.1",
     ),
     "rank": Probe(

@@ -2,12 +2,12 @@ r"""Probes taken on any torch module: with norms of `rlnorm.nn` or torch's, Line
 
 Two passes over one batch: one with running statistics, whatever a model acts with, where activities, inputs and outputs
 are looked at; and, where there are running statistics, one with the batch's own, as in training. In the second every
-norm's share of the new is 1, so that what its running statistics then hold is its own notion of the batch's. Both work
-on copies of the buffers; modes, hooks and torch's random numbers are put back: a model is afterwards what it was, to
-the bit.
+norm's momentum is 1, so that its running statistics then hold its own measure of the batch's. Both passes work on
+copies of the inputs and buffers. Modes, hooks and torch's random numbers are put back: a model is afterwards what it
+was, to the bit.
 
-Measure before the batch is learned from: afterwards running statistics hold a share `momentum` of it, and gaps would be
-smaller by that share, a tenth for batch normalization and a hundredth for batch renormalization.
+Measure before the batch is learned from: afterwards running statistics hold a fraction `momentum` of it, and gaps would
+be smaller by that fraction, a tenth for batch normalization and a hundredth for batch renormalization.
 
 The effective learning rate is the measured |w' - w| / |w| of an update from w to w', of any optimizer. Weights before a
 norm are scale invariant: their gradient at w is that at w/|w| divided by |w|, so a step of gradient descent turns them
@@ -28,13 +28,14 @@ from rlnorm.nn import SELU, Mode, Moded, Reparametrized, set_mode
 from rlnorm.nn.statistics import Averaging
 from rlnorm.probes import formulas
 from rlnorm.probes.formulas import Moments
+from rlnorm.probes.nested import copied, tensors
 
 Tensors = Mapping[str, Tensor]
 Values = dict[str, dict[str, Tensor]]
 """Layer -> probe -> its value, a tensor without dimensions."""
 
 NETWORK = "network"
-"""The layer that what belongs to the whole network is filed under."""
+"""The name under which probes of the whole network are filed."""
 
 WEIGHTED = (nn.Linear, _ConvNd, Reparametrized)
 RECTIFIERS = (nn.ReLU, nn.ReLU6)
@@ -75,15 +76,17 @@ def measure(
     after: Tensors | None = None,
     earlier: Mapping[str, Moments] | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Every probe that what is given suffices for -> layer -> probe -> value. `PROBES` says what they are.
+    """Every probe that the arguments suffice for -> layer -> probe -> value. `PROBES` says what they are.
 
-    inputs     what the network is called with: at least 2 examples where norms take batch statistics
+    inputs     what the network is called with: at least 2 examples where norms take batch statistics. Outputs may be
+               nested in tuples, lists, dicts, dataclasses and distributions
     target     a network of the same architecture
     gradients  of parameters, by name
     after      parameters after the next update, by name
     earlier    moments of the layers' inputs at an earlier time, from `probe`
 
-    Layers have their names in `network.named_modules()`; a layer used several times shows its last use.
+    Layers have their names in `network.named_modules()`; a layer used several times shows its last use. Raises
+    ValueError where the network returns no floating-point tensor.
     """
     targets = None if target is None else State.of(target)
     found = probe(
@@ -117,7 +120,7 @@ def probe(
 
     norms = {n: m for n, m in network.named_modules() if isinstance(m, Averaging) and m.running_mean is not None}
     seen = _Seen(network, norms)
-    output, _ = _run(network, state, inputs, "eval", seen.hooks())
+    outputs, _ = _run(network, state, inputs, "eval", seen.hooks())
     for layer, x in seen.inputs.items():
         if earlier is not None and layer not in norms:
             now, then = x, earlier[layer]
@@ -129,8 +132,8 @@ def probe(
 
     if norms:
         own = _Seen(network, norms)
-        own_output, buffers = _run(network, state, inputs, "train", own.hooks())
-        note("", mode_gap=formulas.distance([own_output], [output]))
+        own_outputs, buffers = _run(network, state, inputs, "train", own.hooks())
+        note("", mode_gap=formulas.distance(own_outputs, outputs))
         for layer in seen.outputs:
             note(layer, mode_gap=formulas.distance([own.outputs[layer]], [seen.outputs[layer]]))
             note(layer, **_gaps(layer, state.buffers, buffers, seen.inputs[layer].var))
@@ -144,7 +147,7 @@ def probe(
         if target is not None:
             note(layer, target_distance=formulas.distance(weights, [target.parameters[name] for name in names]))
     if target is not None:
-        note("", target_q_gap=formulas.distance([output], [_run(network, target, inputs, "eval", {})[0]]))
+        note("", target_q_gap=formulas.distance(outputs, _run(network, target, inputs, "eval", {})[0]))
     return Probed(values, {layer: x for layer, x in seen.inputs.items() if layer not in norms})
 
 
@@ -189,7 +192,11 @@ class _Seen:
         """A forward hook for every module of interest."""
 
         def hook(layer: str, module: nn.Module) -> Callable[..., None]:
-            return lambda _, inputs, output: self._look(layer, module, inputs[0], output)
+            def look(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> None:
+                # Layers may be called by keyword, and what they return may be changed in place afterwards.
+                self._look(layer, module, next(tensors((args, kwargs))), output.clone())
+
+            return look
 
         kinds = (*WEIGHTED, *ACTIVATIONS)
         found = self._network.named_modules()
@@ -213,18 +220,22 @@ def _run(
     inputs: tuple[Any, ...],
     mode: Mode,
     hooks: Mapping[nn.Module, Callable[..., None]],
-) -> tuple[Tensor, Tensors]:
-    """One pass in a mode -> the output (several as one), and the buffers after it, which are copies."""
+) -> tuple[list[Tensor], Tensors]:
+    """One pass in a mode -> every floating-point tensor in its output, and the buffers after it, which are copies."""
     buffers = {name: buffer.clone() for name, buffer in state.buffers.items()}
     devices = {p.device for p in state.parameters.values() if p.is_cuda}
     with torch.random.fork_rng(devices), _posing(network, mode):
-        handles = [module.register_forward_hook(hook) for module, hook in hooks.items()]
+        handles = [module.register_forward_hook(hook, with_kwargs=True) for module, hook in hooks.items()]
         try:
-            output = functional_call(network, (dict(state.parameters), buffers), inputs)
+            # A network may change its inputs in place, and they are needed again.
+            output = functional_call(network, (dict(state.parameters), buffers), copied(inputs))
         finally:
             for handle in handles:
                 handle.remove()
-    return output if isinstance(output, Tensor) else torch.cat([x.flatten(1) for x in output], 1), buffers
+    outputs = [x for x in tensors(output) if x.is_floating_point()]
+    if not outputs:
+        raise ValueError(f"{type(network).__name__} returns no floating-point tensor to measure, got: {output!r:.80}")
+    return outputs, buffers
 
 
 @contextmanager
@@ -232,17 +243,17 @@ def _posing(network: nn.Module, mode: Mode) -> Iterator[None]:
     """Within, norms are in `mode` and take all of a batch for their running statistics; the rest is in eval mode."""
     modes = [(module, module.training) for module in network.modules()]
     own: list[tuple[Moded, Mode]] = [(norm, norm.mode) for norm in network.modules() if isinstance(norm, Moded)]
-    shares = [(norm, norm.__dict__["momentum"]) for norm in network.modules() if isinstance(norm, Averaging)]
+    momenta = [(norm, norm.__dict__["momentum"]) for norm in network.modules() if isinstance(norm, Averaging)]
     try:
         for module, _ in modes:
             module.training = False
-        for norm, _ in shares:
+        for norm, _ in momenta:
             norm.__dict__["momentum"] = 1.0
         set_mode(network, mode)
         yield
     finally:
-        for norm, share in shares:
-            norm.__dict__["momentum"] = share
+        for norm, momentum in momenta:
+            norm.__dict__["momentum"] = momentum
         for module, training in modes:
             module.training = training
         for norm, before in own:

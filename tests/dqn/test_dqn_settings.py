@@ -3,15 +3,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rlnorm.study.adhoc import compare
-from rlnorm.study.assess import units
-from rlnorm.study.store import Store
+import tiny
 
 import rlnorm.dqn
 from rlnorm.dqn import Settings
 from rlnorm.dqn.recipes import RECIPES
 from rlnorm.errors import ConfigError
 from rlnorm.study.plan import Unit, training_unit
+from rlnorm.study.plan.request import compared
+from rlnorm.study.run import Store
 from tests.dqn.watching import rows
 
 FINE: dict[str, Any] = {
@@ -183,8 +183,8 @@ def test_numbers_of_any_library_and_integers_for_floats_are_taken():
 
 
 def test_a_study_takes_an_integer_rate(tmp_path):
-    asked = compare("CartPole-v1", ("none", "layer"), seeds=8, steps=2_000, lr=1)
-    planned = units([asked], Store(tmp_path))
+    asked = compared("CartPole-v1", ["none", "layer"], seeds=8, steps=2_000, lr=1)
+    planned = tiny.units([asked], Store(tmp_path))
     assert [unit.rates for unit in planned] == [(1.0,) * 8] * 2
     assert {type(rate) for unit in planned for rate in unit.rates} == {float}
 

@@ -288,7 +288,7 @@ def test_evaluation_callbacks_and_vectorized_environments_work_as_ever(tmp_path:
 def test_the_doctor_finds_nothing(algorithm, norm):
     report = check(learned(algorithm, norm))
     assert report.findings == (), report
-    assert set(report.unchecked) <= {"statistics-far"}
+    assert set(report.unchecked) <= {"statistics-far"} or not report.norms
 
 
 @pytest.mark.parametrize("observation", [DICT, MINATAR], ids=["dict", "image"])
