@@ -1,7 +1,7 @@
 """The command line: `rlnorm list | show | run | report | board | train | check-norm | check-claim | doctor`.
 
-Exit codes: 0 done; 1 some units failed, a law is broken, or the doctor found a fault; 2 bad input, nothing written; 3 the
-doctor could not examine the model; 130 interrupted, everything finished is kept.
+Exit codes: 0 done; 1 some units failed, a law is broken, or the doctor found a fault; 2 bad input, nothing written;
+3 the doctor could not examine the model; 130 interrupted, everything finished is kept.
 
 Each command imports what it needs: `rlnorm list` and `--help` load neither torch nor stable-baselines3.
 """

@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from rlnorm.study.engines import TRAINING
+from rlnorm.study.claim.engines import TRAINING
 
 from rlnorm.dqn import Settings
 from rlnorm.tasks.environments import EnvironmentFailed, Looped, environment_errors, registration_errors, spaces
