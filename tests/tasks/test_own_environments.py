@@ -9,9 +9,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from rlnorm.study.claim.engines import TRAINING
 
 from rlnorm.dqn import Settings
+from rlnorm.study.claim.engines import TRAINING
 from rlnorm.tasks.environments import EnvironmentFailed, Looped, environment_errors, registration_errors, spaces
 
 MODULE = """import gymnasium as gym
