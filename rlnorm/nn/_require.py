@@ -4,11 +4,15 @@ Classes of errors are torch's: ValueError for arguments and ranks, RuntimeError 
 these NotImplementedError for integers.
 """
 
+from collections.abc import Mapping, Sequence
 from math import isfinite
+from operator import index
+from typing import SupportsIndex
 
 import torch
 from torch import Tensor, nn
-from torch._C._functorch import is_batchedtensor
+
+from rlnorm.nn import _torch
 
 
 def floating(x: Tensor, name: str) -> None:
@@ -51,11 +55,11 @@ def vectors(x: Tensor, width: int, name: str, **named: Tensor | None) -> None:
         alike(x, vector, name, what)
 
 
-def both(running_mean: Tensor | None, running_var: Tensor | None, name: str) -> None:
-    """Refuse one running statistic without the other."""
-    if (running_mean is None) != (running_var is None):
-        missing = "running_mean" if running_mean is None else "running_var"
-        raise ValueError(f"{name} expected running_mean and running_var, both or neither, but got {missing}=None")
+def all_or_none(statistics: Mapping[str, Tensor | None], name: str) -> None:
+    """Refuse some running statistics without the others."""
+    missing = [key for key, value in statistics.items() if value is None]
+    if missing and len(missing) < len(statistics):
+        raise ValueError(f"{name} expected all of {', '.join(statistics)} or none, but got {missing[0]}=None")
 
 
 def autocast(x: Tensor) -> bool:
@@ -64,10 +68,15 @@ def autocast(x: Tensor) -> bool:
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
-def alike(x: Tensor, other: Tensor, name: str, what: str, mixed: bool = True) -> None:
-    """Refuse another device, and another dtype unless, with `mixed`, it is float32 beside a half-precision input."""
+def same_device(x: Tensor, other: Tensor, name: str, what: str) -> None:
+    """Refuse another device."""
     if other.device != x.device:
         raise RuntimeError(f"{name}: input is on {x.device} and {what} on {other.device}; expected one device")
+
+
+def alike(x: Tensor, other: Tensor, name: str, what: str, mixed: bool = True) -> None:
+    """Refuse another device, and another dtype unless, with `mixed`, it is float32 beside a half-precision input."""
+    same_device(x, other, name, what)
     if other.dtype != x.dtype and not (mixed and other.dtype.itemsize == 4 and x.dtype.itemsize == 2):
         raise RuntimeError(f"{name}: input is {x.dtype} and {what} {other.dtype}; expected the same dtype")
 
@@ -80,16 +89,24 @@ def epsilon(eps: float, name: str, *, zero: bool = True) -> float:
     return float(eps)
 
 
-def share(momentum: float | None, name: str) -> None:
-    """Refuse a momentum (share of the new) outside [0, 1]; None is the cumulative average."""
+def momentum(momentum: float | None, name: str) -> None:
+    """Refuse a momentum (weight of the new) outside [0, 1]; None is the cumulative average."""
     if momentum is not None and not 0 <= momentum <= 1:
         raise ValueError(f"{name}: momentum must lie in [0, 1] or be None, but got {momentum}")
 
 
-def width(features: int, name: str, what: str = "num_features") -> None:
-    """Refuse a negative width."""
-    if features < 0:
+def width(features: SupportsIndex, name: str, what: str = "num_features") -> int:
+    """Refuse a negative width; returns an int, which the compiler needs, for any integer."""
+    size = index(features)
+    if size < 0:
         raise ValueError(f"{name}: {what} must be >= 0, but got {features}")
+    return size
+
+
+def shape(sizes: SupportsIndex | Sequence[int], name: str) -> tuple[int, ...]:
+    """The shape that one integer or several give; refuses negative ones."""
+    several = sizes if isinstance(sizes, Sequence) else (sizes,)
+    return tuple(width(size, name, "normalized_shape") for size in several)
 
 
 def several_values(x: Tensor, per_channel: int, name: str) -> None:
@@ -115,12 +132,13 @@ def trailing(x: Tensor, shape: tuple[int, ...], name: str, **named: Tensor | Non
             alike(x, vector, name, what)
 
 
-def own_batch(norm: nn.Module, **new: Tensor) -> None:
+def one_batch(norm: nn.Module, **new: Tensor) -> None:
     """Refuse statistics of several batches for one module's running ones, as `torch.vmap` over inputs makes them."""
     if torch.compiler.is_compiling():
         return
     for what, value in new.items():
-        if is_batchedtensor(value) and not is_batchedtensor(getattr(norm, what)):
+        running = getattr(norm, what)
+        if running is not None and not _torch.vmap_levels(value) <= _torch.vmap_levels(running):
             raise RuntimeError(
                 f"{type(norm).__name__}: {what} of one module cannot follow several batches at once, as under vmap "
                 "over inputs; expected stacked modules, or a mode that does not update ('batch' or 'eval')"

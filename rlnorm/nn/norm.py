@@ -1,4 +1,4 @@
-"""What a norm is to the rest of the house: a name, its modules, and its facts as data.
+"""A norm as the rest of the package sees it: a name, its modules, and its facts as data.
 
 A norm either stands after a Linear or a Conv (`modules`), or re-parametrizes it (`wrap`), or both. A network builder
 needs to know none of that:
@@ -34,9 +34,9 @@ class Identity(nn.Module):
         super().__init__()
         self.width = width
 
-    def forward(self, x):
-        """x -> x."""
-        return x
+    def forward(self, input):
+        """input -> input."""
+        return input
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class Norm:
     modules        number of spatial dimensions (0: after a Linear; 1, 2, 3: after a Conv) -> class, constructible from
                    the width (number of features or channels) alone; empty for a norm that only wraps
     wrap_layer     re-parametrizes a Linear or Conv and returns it; None for a norm that only stands after it
-    invariant_to   what its training output does not change under (up to eps); words of `rlnorm.nn.laws.INVARIANCES`
+    invariant_to   changes of x that leave its training output as it is (up to eps); words of
+                   `rlnorm.nn.laws.INVARIANCES`
     couples_batch  whether, in training, a row's output or gradient depends on the other rows
     constants_in   modes in which backward takes as a constant what depends on the batch or the weights: there it is not
                    the derivative of the pass, on purpose
@@ -117,11 +118,13 @@ def load_norm(path: str | Path) -> Norm:
     return norm
 
 
-def get_norm(name: str, norms: Mapping[str, Norm]) -> Norm:
-    """The norm of that name, or the one in the file of that path (a name that ends in `.py`).
+def get_norm(name: str | None, norms: Mapping[str, Norm]) -> Norm:
+    """The norm of that name, or the one in the file of that path (a name that ends in `.py`); None is "none".
 
     Raises ConfigError, with the nearest name, for one that is neither.
     """
+    if name is None:
+        name = "none"
     if name.endswith(".py"):
         return load_norm(name)
     if name not in norms:

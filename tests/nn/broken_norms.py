@@ -12,7 +12,7 @@ from torch.autograd import Function
 
 from rlnorm.nn import BatchNorm1d, BatchNorm2d, LayerNorm, Norm, WeightNorm
 from rlnorm.nn._autograd import Kernel, join
-from rlnorm.nn._standardize import STANDARDIZED, backward, forward
+from rlnorm.nn._standardize import backward, forward
 from rlnorm.nn.laws import Case, ScaledBackward
 
 
@@ -106,14 +106,14 @@ class BatchIsEval(BatchNorm1d):
 
 
 class Rebinds(BatchNorm1d):
-    def update(self, mean: Tensor, var: Tensor) -> None:
-        self.running_mean = mean
+    def average(self, **new: Tensor) -> None:
+        self.running_mean = new["running_mean"]
 
 
 class CountsEmptyBatches(BatchNorm1d):
-    def forward(self, x: Tensor) -> Tensor:
-        y = super().forward(x)
-        if self.training and not x.numel() and self.running_mean is not None:
+    def forward(self, input: Tensor) -> Tensor:
+        y = super().forward(input)
+        if self.training and not input.numel() and self.running_mean is not None:
             self.running_mean.mul_(0.9)
         return y
 
@@ -135,20 +135,19 @@ class KeptOutsideOfTheState(LayerNorm):
         super().__init__(width)
         self.shift = torch.rand(1).item()
 
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) + self.shift
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input) + self.shift
 
 
 class LosesItsLayout(BatchNorm2d):
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x).contiguous()
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input).contiguous()
 
 
 axes_from_the_front = join(
     Kernel(
         lambda x: forward(x, (0,), 1e-5),
         lambda grads, saved: backward(grads, saved, (0,), 1e-5),
-        save=STANDARDIZED.save,
     )
 )
 

@@ -129,8 +129,8 @@ def test_is_not_folded_through_an_identity_that_is_more(hooked, rng):
 
 
 class Doubled(BatchNorm1d):
-    def forward(self, x):
-        return 2 * super().forward(x)
+    def forward(self, input):
+        return 2 * super().forward(input)
 
 
 class DoubledTorchs(nn.BatchNorm1d):
@@ -156,7 +156,7 @@ def hooked_after() -> nn.Module:
 
 def patched() -> nn.Module:
     norm = BatchNorm1d(3)
-    norm.forward = lambda x: x.square()
+    norm.forward = lambda input: input.square()
     return norm
 
 

@@ -188,6 +188,6 @@ def test_batch_renorm_counts_on_in_half_precision(dtype, rng):
 def test_no_gradient_enters_running_statistics(rng):
     x = torch.randn(5, 4, generator=rng, requires_grad=True)
     norm = BatchNorm1d(4)
-    norm.update(x.mean(0), x.var(0))
+    norm.average(running_mean=x.mean(0), running_var=x.var(0))
     assert not any(buffer.requires_grad for buffer in norm.buffers())
     torch.testing.assert_close(norm.running_mean, 0.1 * x.detach().mean(0))

@@ -73,7 +73,7 @@ def assert_compiled_is_eager(case: Case, modes: Sequence[Mode], backend: str) ->
     All modes in one compilation, of which each costs more than what is in it; each mode with a module and an input.
     """
     eager, traced = ([set_mode(case.module(), mode) for mode in modes] for _ in range(2))
-    torch._dynamo.reset()
+    torch.compiler.reset()
     compiled = torch.compile(_each, fullgraph=True, backend=backend, dynamic=False)
     results = []
     for function, modules in ((_each, eager), (compiled, traced)):
