@@ -1,7 +1,9 @@
-"""What every norm asks of its input and its arguments, checked before any state changes.
+"""Requirements that every norm has of its input and its arguments, checked before any state changes.
 
 Classes of errors are torch's: ValueError for arguments and ranks, RuntimeError for widths, dtypes and devices, and of
 these NotImplementedError for integers.
+
+Sizes are not compared while `torch.jit.trace` records: it would warn of each comparison.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from rlnorm.nn import _torch
+
+
+def sizes_are(sizes: torch.Size, expected: tuple[int, ...]) -> bool:
+    """Whether sizes are the expected ones; while `torch.jit.trace` records, whether there are as many."""
+    return len(sizes) == len(expected) and (_torch.is_tracing() or tuple(sizes) == expected)
 
 
 def floating(x: Tensor, name: str) -> None:
@@ -30,7 +37,7 @@ def rank(x: Tensor, ranks: tuple[int, ...], name: str) -> None:
 
 def channels(x: Tensor, width: int, name: str, error: type[Exception] = RuntimeError) -> None:
     """Refuse an input without `width` channels on its second axis."""
-    if x.ndim < 2 or x.shape[1] != width:
+    if x.ndim < 2 or not sizes_are(x.shape[1:2], (width,)):
         got = x.shape[1] if x.ndim > 1 else "no such axis"
         raise error(f"{name}: expected {width} channels (axis 1), got {got} in {tuple(x.shape)}")
 
@@ -50,7 +57,7 @@ def vectors(x: Tensor, width: int, name: str, **named: Tensor | None) -> None:
     for what, vector in named.items():
         if vector is None:
             continue
-        if vector.numel() != width:
+        if not _torch.is_tracing() and vector.numel() != width:
             raise RuntimeError(f"{name}: {what} should contain {width} elements not {vector.numel()}")
         alike(x, vector, name, what)
 
@@ -111,7 +118,7 @@ def shape(sizes: SupportsIndex | Sequence[int], name: str) -> tuple[int, ...]:
 
 def several_values(x: Tensor, per_channel: int, name: str) -> None:
     """Refuse batch statistics of a single value."""
-    if per_channel == 1:
+    if not _torch.is_tracing() and per_channel == 1:
         raise ValueError(
             f"{name}: expected more than 1 value per channel when training, got input size {tuple(x.shape)}; "
             "use a larger batch, or normalize with running statistics (mode 'eval')"
@@ -123,11 +130,11 @@ def trailing(x: Tensor, shape: tuple[int, ...], name: str, **named: Tensor | Non
     if not shape:
         raise RuntimeError(f"{name} expects normalized_shape to have at least one axis, but got ()")
     floating(x, name)
-    if tuple(x.shape[max(0, x.ndim - len(shape)) :]) != shape:
+    if not sizes_are(x.shape[max(0, x.ndim - len(shape)) :], shape):
         raise RuntimeError(f"{name}: expected input of shape (*, {str(shape)[1:]}, but got {tuple(x.shape)}")
     for what, vector in named.items():
         if vector is not None:
-            if tuple(vector.shape) != shape:
+            if not sizes_are(vector.shape, shape):
                 raise RuntimeError(f"{name}: expected {what} of shape {shape}, but got {tuple(vector.shape)}")
             alike(x, vector, name, what)
 

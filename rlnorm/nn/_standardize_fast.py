@@ -204,7 +204,7 @@ def standardize_affine(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """x -> y = gamma xhat + beta of its shape, mu and var; weight and bias as in `scale_shift`."""
     # The variance of no samples is NaN, which must not reach gamma's gradient through r.
-    if weight is None or bias is None or not x.numel():
+    if weight is None or bias is None or _torch.is_empty(x):
         xhat, mu, var = standardize(x, axes, eps)
         return scale_shift(xhat, weight, bias, axis), mu, var
     gamma, beta = (broadcast_channels(vector, axis).to(x.dtype) for vector in (weight, bias))

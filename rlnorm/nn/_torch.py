@@ -38,6 +38,11 @@ def forward_mode_active() -> bool:
     return forward_ad._current_level >= 0
 
 
+def is_empty(x: Tensor) -> bool:
+    """Whether x has no elements; while `torch.jit.trace` records, which warns of the question, it has some."""
+    return not is_tracing() and not x.numel()
+
+
 def compiles_forward_mode() -> bool:
     """Whether a transform in forward mode is at work, while the compiler traces."""
     levels = _functorch.get_interpreter_stack() or ()

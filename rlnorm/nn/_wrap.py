@@ -36,7 +36,8 @@ class Reparametrized(Moded, ABC):
         require.floating(x, name)
         axis = -1 if isinstance(layer, nn.Linear) else -layer.weight.ndim + 1
         width = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
-        if x.ndim < -axis or x.shape[axis] != width or (axis != -1 and x.ndim > layer.weight.ndim):
+        fits = x.ndim >= -axis and (axis == -1 or x.ndim <= layer.weight.ndim)
+        if not fits or not require.sizes_are(x.shape[axis:][:1], (width,)):
             raise RuntimeError(f"{name}: expected {width} input features on axis {axis}, got shape {tuple(x.shape)}")
         for what, vector in {"weight": layer.weight, "bias": layer.bias}.items():
             if vector is not None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from rlnorm.nn import _require as require
+from rlnorm.nn import _torch
 from rlnorm.nn._affine import AffineNorm, to_compute_dtype
 from rlnorm.nn._standardize_fast import standardize_affine
 from rlnorm.nn.norm import Norm
@@ -32,11 +33,12 @@ def group_norm(
         raise RuntimeError(f"group_norm expected at least 2 axes (N, C, ...), got {tuple(input.shape)}")
     require.floating(input, "group_norm")
     channels = input.shape[1]
-    if num_groups <= 0 or channels % num_groups:
+    if num_groups <= 0 or (not _torch.is_tracing() and channels % num_groups):
         raise RuntimeError(f"group_norm: {channels} channels of input cannot be divided into {num_groups} groups")
     require.vectors(input, channels, "group_norm", weight=weight, bias=bias)
     # As torch: what counts is a group's values over the whole batch.
-    if input.shape[0] * channels // num_groups * input.shape[2:].numel() * (num_groups if input.ndim == 2 else 1) == 1:
+    of_group = input.shape[0] * channels // num_groups * input.shape[2:].numel()
+    if not _torch.is_tracing() and of_group * (num_groups if input.ndim == 2 else 1) == 1:
         raise ValueError(f"group_norm: expected more than 1 value per group, got input size {tuple(input.shape)}")
     groups, ones = (num_groups, channels // num_groups), (1,) * (input.ndim - 2)
     grouped = to_compute_dtype(input).reshape(input.shape[0], *groups, *input.shape[2:])

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from rlnorm.nn import _require as require
+from rlnorm.nn import _torch
 from rlnorm.nn._channels import ChannelNorm
 from rlnorm.nn._standardize_fast import standardize_affine
 from rlnorm.nn.norm import Norm
@@ -31,7 +32,7 @@ def standardize_instance(
 
 def several_pixels(x: Tensor, name: str) -> None:
     """Refuse statistics of a single pixel."""
-    if x.shape[2:].numel() == 1:
+    if not _torch.is_tracing() and x.shape[2:].numel() == 1:
         raise ValueError(f"{name}: expected more than 1 spatial element when training, got input size {tuple(x.shape)}")
 
 

@@ -16,8 +16,10 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from operator import index
 from pathlib import Path
 from types import MappingProxyType
+from typing import SupportsIndex
 
 from torch import nn
 
@@ -30,9 +32,9 @@ Make = Callable[..., nn.Module]
 class Identity(nn.Module):
     """y = x; takes a width and anything else, so that it can stand wherever a norm can."""
 
-    def __init__(self, width: int = 0, **_: object):
+    def __init__(self, width: SupportsIndex = 0, **_: object):
         super().__init__()
-        self.width = width
+        self.width = index(width)
 
     def forward(self, input):
         """input -> input."""

@@ -33,6 +33,7 @@ import torch
 from torch import Tensor
 
 from rlnorm.nn import _require as require
+from rlnorm.nn import _torch
 from rlnorm.nn._affine import AffineNorm, to_compute_dtype
 from rlnorm.nn._averages import before_update, finite, normalize_with_running, update_running
 from rlnorm.nn.modes import Moded
@@ -142,12 +143,13 @@ class RunningNorm(AffineNorm, Moded, ABC):
         if own or moves:
             self.require_several(input)
         # No samples have no statistics: they pass as at inference, and count as no batch.
-        if own and (input.numel() or not self.statistics):
+        empty = _torch.is_empty(input)
+        if own and not (empty and self.statistics):
             y, new = self.normalize_with_batch(x)
         else:
             y = normalize_with_running(x, *self.inference_factors(self.read(x.dtype)), self.weight, self.bias)
-            new = self.batch_statistics(x.detach()) if moves and input.numel() else {}
-        if moves and input.numel():
+            new = self.batch_statistics(x.detach()) if moves and not empty else {}
+        if moves and not empty:
             self.average(**new)
         return y.to(input.dtype)
 

@@ -115,6 +115,22 @@ def second_derivatives_are_right(case: Case) -> None:
         _four_ways(lambda x, m=module, s=state: call(m, s, x).pow(3).sum(), case.input(), g.detach())
 
 
+@law
+def an_output_may_be_overwritten(case: Case) -> None:
+    """In-place operations on what a norm returns, as `ReLU(inplace=True)`, give the gradients of the others."""
+    for mode, module, state in case.functions():
+        names = ["x", *state[0]]
+        slopes = []
+        for in_place in (False, True):
+            function, leaves = _of(names, case, module, state)
+            # The norm's input is no leaf, as behind a layer.
+            y = function(leaves[0] * 1, *leaves[1:])
+            y = y.mul_(2).relu_() if in_place else (y * 2).relu()
+            slopes.append(torch.autograd.grad(y.square().sum(), leaves))
+        for name, got, expected in zip(names, slopes[1], slopes[0], strict=True):
+            close(got, expected, 1e-12, f"mode {mode}: gradient of {name}")
+
+
 @contextmanager
 def _broken_where_torch_says_so(where: str) -> Iterator[None]:
     try:
