@@ -55,7 +55,7 @@ def join(kernel: Kernel) -> Callable[..., Outputs]:
         ctx.set_materialize_grads(False)
 
     class Eager(Function):
-        """Runs outside of `torch.compile` and `torch.func`: keeps what forward computed.
+        """Runs outside of `torch.compile` and `torch.func`: keeps the intermediates of forward.
 
         Of this form torch asks no signature in each call, which takes it longer than a small kernel does.
         """

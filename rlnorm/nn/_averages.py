@@ -10,7 +10,7 @@ from rlnorm.nn._affine import broadcast_channels, multiply_add, scale_shift
 def normalize_with_running(
     x: Tensor, mean: Tensor | None, r: Tensor | None, weight: Tensor | None, bias: Tensor | None
 ) -> Tensor:
-    """gamma (x - mean) r + beta of x's shape (N, C, ...), all else (C,); what is None is left out.
+    """gamma (x - mean) r + beta of x's shape (N, C, ...), all else (C,); None: left out.
 
     Without gradients one multiply-add; with them the mean is taken off first, so that gamma's gradient sums centred
     values and does not cancel.

@@ -66,7 +66,7 @@ class ChannelNorm(RunningNorm):
         return running["running_mean"], (running["running_var"] + self.eps).rsqrt()
 
     def extra_repr(self) -> str:
-        """What the constructor was given."""
+        """The constructor's arguments."""
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
             f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"

@@ -1,4 +1,4 @@
-"""Copies of models, with some modules replaced, and what the tree of modules does not show."""
+"""Copies of models with some modules replaced, and modules that the tree of modules does not show."""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ def held_outside(model: nn.Module) -> set[nn.Module]:
 
 
 def _held(value: object) -> Iterator[object]:
-    """What stands in a value: in its elements, if it is a collection."""
+    """The objects in a value: its elements and theirs, if it is a collection."""
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, list | tuple | set | frozenset):

@@ -22,8 +22,8 @@ Precision. The variance is biased (divided by n). The mean is taken off before s
 mean 1e4 and standard deviation 1 in float32. It is taken off twice: the rounding error of mu is a constant, whose
 square would stand in the variance.
 
-This is the definition, and what runs where a derivative of the backward pass is recorded. A faster form of the same,
-held equal to this one by `tests/nn/test_standardize.py`, is `rlnorm.nn._standardize_fast`.
+This is the definition. It runs where a derivative of the backward pass is recorded; elsewhere a faster form does
+(`rlnorm.nn._standardize_fast`), which `tests/nn/test_standardize.py` holds equal to this one.
 
 Sources: Ioffe & Szegedy 2015, arXiv:1502.03167, sec. 3 (axes = batch); Ba et al. 2016, arXiv:1607.06450, eq. 3
 (axes = features); Ulyanov et al. 2016, arXiv:1607.08022 (axes = pixels); Wu & He 2018, arXiv:1803.08494 (a group).

@@ -150,7 +150,7 @@ class BatchRenorm(RunningNorm):
         return running["running_mean"], running["running_std"].square()
 
     def extra_repr(self) -> str:
-        """What the constructor was given."""
+        """The constructor's arguments."""
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, r_max={self.r_max}, d_max={self.d_max}"
 
 
@@ -190,7 +190,7 @@ def _after_warmup(name: str, r_max: float, d_max: float, **facts: Any) -> Norm:
     return Norm(name, {k: partial(m, **bounds) for k, m in _MODULES.items()}, couples_batch=True, **facts)
 
 
-# The facts are those of warm-up, which is plain batch normalization; of what comes after it there are two regimes.
+# The facts are those of warm-up, which is plain batch normalization. Two regimes come after it.
 NORM = Norm(
     "batch_renorm",
     _MODULES,

@@ -61,13 +61,13 @@ def convert(
     notice  is told each norm of another library, which is left alone; the default is `warnings.warn`
 
     Constructor settings (eps, momentum, affine, groups, ...), parameters, statistics and counters are carried over
-    where both kinds have them in the same shape; so are mode, device, dtype and what is frozen. A norm in two places is
-    one afterwards, and whatever else in the model holds it (a list of layers) holds the new one. Where a class does not
-    say at how many spatial dimensions it stands, the layer before it in the model's own order of modules does.
+    where both kinds have them in the same shape; so are mode, device, dtype and `requires_grad`. A norm in two places
+    is one afterwards, and a list or dict in the model that holds it holds the new one. Where a class does not say at
+    how many spatial dimensions it stands, the layer before it in the model's own order of modules does.
 
     Raises ConfigError for unknown names and norms that wrap a layer; for a norm that has no form for its place, nor the
     mode or the kind of average of the old one; for a norm of which the place cannot be told, where that matters; and
-    for subclasses of the classes sought, torch's SyncBatchNorm among them: whatever they do beyond those would be lost.
+    for subclasses of the classes sought, torch's SyncBatchNorm among them: their additions would be lost.
     """
     known = {**norms, **TORCHS}
     chosen = [(get_norm(source, known), get_norm(target, known)) for source, target in swaps.items()]

@@ -76,7 +76,7 @@ class Dropout(nn.Module):
         return dropout(input, self.p, self.training, generator=self.generator)
 
     def extra_repr(self) -> str:
-        """What the constructor was given."""
+        """The constructor's arguments."""
         return f"p={self.p}"
 
 

@@ -27,7 +27,7 @@ HELD = "something outside of the module tree holds"
 
 
 class Affine(nn.Module):
-    """y = a x + b per channel: what is left of a batch norm that no layer could take up."""
+    """y = a x + b per channel: the rest of a batch norm that no layer could take up."""
 
     def __init__(self, scale: Tensor, shift: Tensor, learns: bool):
         super().__init__()
@@ -93,7 +93,7 @@ def fold(model: nn.Module, notice: Callable[[str], None] | None = None) -> nn.Mo
 class _Folding:
     """One run of `fold`: how often each module occurs, which something else holds, and the sentences for `notice`.
 
-    Modules are replaced and not changed, so that whatever else holds one still computes what it did.
+    Modules are replaced and not changed: another holder of one still computes the same.
     """
 
     uses: Counter[nn.Module]
@@ -126,7 +126,7 @@ class _Folding:
                 name_before, before = name, child
 
     def alone(self, norm: nn.Module, path: str, why: str) -> nn.Module:
-        """What stands for a norm that no layer took up; says so."""
+        """The module in place of a norm that no layer took up; says so."""
         more = _more(norm)
         left = f"as it is: {more}" if more else f"as a multiply-add: {why}"
         self.said.append(f"{describe(path, norm)} is left {left}")
@@ -155,7 +155,7 @@ def _foldable(module: nn.Module) -> bool:
 
 
 def _more(norm: nn.Module) -> str:
-    """What a norm does beyond a multiply-add; empty if nothing."""
+    """The part of a norm that is no multiply-add, in words; empty if there is none."""
     if "forward" in vars(norm) or type(norm).forward not in FORWARDS:
         return "it has a forward of its own"
     return "it has hooks" if _torch.has_hooks(norm) else ""

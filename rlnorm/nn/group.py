@@ -36,7 +36,7 @@ def group_norm(
     if num_groups <= 0 or (not _torch.is_tracing() and channels % num_groups):
         raise RuntimeError(f"group_norm: {channels} channels of input cannot be divided into {num_groups} groups")
     require.vectors(input, channels, "group_norm", weight=weight, bias=bias)
-    # As torch: what counts is a group's values over the whole batch.
+    # As torch, which counts a group's values over the whole batch.
     of_group = input.shape[0] * channels // num_groups * input.shape[2:].numel()
     if not _torch.is_tracing() and of_group * (num_groups if input.ndim == 2 else 1) == 1:
         raise ValueError(f"group_norm: expected more than 1 value per group, got input size {tuple(input.shape)}")
@@ -94,7 +94,7 @@ class GroupNorm(AffineNorm):
         return group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        """What the constructor was given."""
+        """The constructor's arguments."""
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
 
 

@@ -1,4 +1,4 @@
-r"""Layer normalization over channels, pixel by pixel: what Flax's LayerNorm does to an image.
+r"""Layer normalization over channels, pixel by pixel, as Flax's LayerNorm does with an image.
 
     y = gamma xhat + beta,    xhat = (x - mu) (var + eps)^(-1/2),    mu, var over one pixel's channels in one sample
 
@@ -47,7 +47,7 @@ class ChannelLayerNorm(AffineNorm):
         return standardize_affine(x, (axis,), self.eps, self.weight, self.bias, axis)[0].to(input.dtype)
 
     def extra_repr(self) -> str:
-        """What the constructor was given."""
+        """The constructor's arguments."""
         return f"{self.num_channels}, eps={self.eps}"
 
 

@@ -7,8 +7,8 @@
 | `eval`  | running         | untouched          |
 | `track` | running         | updated            |
 
-`train` and `eval` are what `nn.Module.train()` and `.eval()` choose, as everywhere in torch. The other two are what DQN
-needs besides: a pass that must not feed the running statistics, and one that feeds them without using the batch's.
+`nn.Module.train()` and `.eval()` choose `train` and `eval`, as everywhere in torch. DQN needs the other two: a pass
+that must not feed the running statistics, and one that feeds them without using the batch's.
 """
 
 from typing import Literal, TypeVar, get_args

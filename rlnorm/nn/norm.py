@@ -52,8 +52,8 @@ class Norm:
     invariant_to   changes of x that leave its training output as it is (up to eps); words of
                    `rlnorm.nn.laws.INVARIANCES`
     couples_batch  whether, in training, a row's output or gradient depends on the other rows
-    constants_in   modes in which backward takes as a constant what depends on the batch or the weights: there it is not
-                   the derivative of the pass, on purpose
+    constants_in   modes in which backward takes some functions of the batch or the weights as constants: there it is,
+                   on purpose, not the derivative of the pass
     reference      number of spatial dimensions -> torch's class for the same thing, where there is one
     source         the paper
     regimes        the same modules where they behave otherwise (after a warm-up, say), each a norm with the facts that

@@ -100,5 +100,5 @@ class ObservationNorm(Moded):
         return mean, var
 
     def extra_repr(self) -> str:
-        """What the constructor was given."""
+        """The constructor's arguments."""
         return f"{self.shape}, clip={self.clip}, eps={self.eps}"

@@ -1,8 +1,8 @@
-r"""Running statistics: the base of every norm that averages what it saw in training and normalizes with it afterwards.
+r"""Running statistics: the base of every norm that averages statistics in training and normalizes with them later.
 
     running <- (1 - m) running + m new        m: `momentum`, or 1 / (number of batches so far) where that is None
 
-With running statistics a norm is one multiply-add per channel, with c what is taken off and r what is multiplied by:
+With running statistics a norm is one multiply-add per channel, where c is subtracted and r multiplies:
 
     y = gamma (x - c) r + beta = a x + b,    a = gamma r,    b = beta - a c
 
@@ -102,14 +102,14 @@ class RunningNorm(AffineNorm, Moded, ABC):
 
     @abstractmethod
     def inference_factors(self, running: Statistics) -> tuple[Tensor | None, Tensor | None]:
-        """Running statistics by name -> what is taken off x and what is then multiplied by, (C,); None: neither."""
+        """Running statistics by name -> c, subtracted from x, and r, which multiplies that, (C,); None: left out."""
 
     def batch_statistics(self, x: Tensor) -> Statistics:
         """x (N, C, ...) -> its statistics, as `normalize_with_batch` returns them."""
         return self.normalize_with_batch(x)[1]
 
     def moments(self, running: Statistics) -> tuple[Tensor | None, Tensor | None]:
-        """Statistics by name -> the mean and variance per channel that they stand for; None for what is not kept."""
+        """Statistics by name -> the mean and variance per channel that they stand for; None: not kept."""
         return running.get("running_mean"), running.get("running_var")
 
     def require_several(self, x: Tensor) -> None:
@@ -201,5 +201,5 @@ class RunningNorm(AffineNorm, Moded, ABC):
         require.mapped(x, self.ranks, self.num_features, name, weight=self.weight, bias=self.bias, **self.statistics)
 
     def extra_repr(self) -> str:
-        """What the constructor was given."""
+        """The constructor's arguments."""
         return f"{self.num_features}, momentum={self.momentum}, bias={self.bias is not None}"

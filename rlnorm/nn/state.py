@@ -43,7 +43,7 @@ def counter_of(norm: nn.Module) -> Tensor | None:
 
 
 def moments_of(norm: nn.Module, statistics: Mapping[str, Tensor]) -> tuple[Tensor | None, Tensor | None]:
-    """Mean and variance per channel that a norm's statistics stand for; None for what is not kept."""
+    """Mean and variance per channel that a norm's statistics stand for; None: not kept."""
     if isinstance(norm, RunningNorm):
         return norm.moments(dict(statistics))
     return statistics.get("running_mean"), statistics.get("running_var")

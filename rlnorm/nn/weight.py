@@ -90,7 +90,7 @@ class WeightNorm(Reparametrized):
 
 
 def initialize_from_data(model: nn.Module, x: Tensor) -> None:
-    """Initialize every `WeightNorm` in `model` from one batch x, each from what reaches it in that pass."""
+    """Initialize every `WeightNorm` in `model` from one batch x, each from its own inputs in that pass."""
 
     def first(module: nn.Module, args: tuple[Tensor, ...]) -> None:
         if isinstance(module, WeightNorm):

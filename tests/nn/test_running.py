@@ -21,6 +21,7 @@ from rlnorm.nn import (
     set_mode,
     update_bn,
 )
+from rlnorm.nn._channels import ChannelNorm
 from rlnorm.nn.laws import LAWS
 
 OWN = """
@@ -107,7 +108,7 @@ def test_probes_know_a_norm_of_ones_own(own, rng):
     assert found == {"mode_gap": pytest.approx(expected.item())}
 
 
-@pytest.mark.parametrize("cls", [RunningNorm, Reparametrized])
+@pytest.mark.parametrize("cls", [RunningNorm, ChannelNorm, Reparametrized])
 def test_abstract_norms_cannot_be_made(cls):
     with pytest.raises(TypeError, match="abstract"):
         cls(3)

@@ -153,6 +153,24 @@ def test_a_stacked_gamma_stays_with_its_members(members, rng):
         torch.testing.assert_close(a, b)
 
 
+WITHOUT_GAMMA = {
+    "layer": lambda x: functional.layer_norm(x, (6,)),
+    "rms": lambda x: functional.rms_norm(x, (6,)),
+    "batch": lambda x: functional.batch_norm(x, None, None, training=True),
+    "batch with running statistics": lambda x: functional.batch_norm(x, torch.zeros(6), torch.ones(6)),
+    "group": lambda x: functional.group_norm(x, 3),
+    "instance": lambda x: functional.instance_norm(x.reshape(5, 2, 3)).flatten(1),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_GAMMA)
+def test_outputs_without_gamma_may_be_overwritten(name, rng):
+    x = torch.randn(5, 6, generator=rng, requires_grad=True)
+    slopes = [torch.autograd.grad(relu(WITHOUT_GAMMA[name](x * 1)).square().sum(), x)[0] for relu in RELUS]
+    torch.testing.assert_close(*slopes)
+
+
+RELUS = (torch.relu, torch.relu_)
 AXES = {
     "layer": ((5, 6), (-1,), (6,)),
     "layer over two axes": ((5, 2, 6), (-2, -1), (2, 6)),

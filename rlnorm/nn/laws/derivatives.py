@@ -25,7 +25,7 @@ class _Scaled(torch.autograd.Function):
 
 
 class ScaledBackward(nn.Module):
-    """`module` with every gradient scaled by `factor`: what the adjoint law must notice."""
+    """`module` with every gradient scaled by `factor`, which the adjoint law must notice."""
 
     def __init__(self, module: nn.Module, factor: float):
         super().__init__()
@@ -100,7 +100,7 @@ def first_derivatives_are_right(case: Case) -> None:
 def second_derivatives_are_right(case: Case) -> None:
     """gradgradcheck in float64, every mode, x and all parameters, together and each alone; all orders of both modes.
 
-    Together for the mixed derivatives, alone because a backward pass leaves out what nobody asks for.
+    Together for the mixed derivatives, alone because a backward pass skips gradients that are not requested.
     """
     for mode, module, state in case.functions():
         if mode in case.norm.constants_in:
@@ -117,7 +117,7 @@ def second_derivatives_are_right(case: Case) -> None:
 
 @law
 def an_output_may_be_overwritten(case: Case) -> None:
-    """In-place operations on what a norm returns, as `ReLU(inplace=True)`, give the gradients of the others."""
+    """In-place operations on a norm's output, such as `ReLU(inplace=True)`, give the same gradients as others."""
     for mode, module, state in case.functions():
         names = ["x", *state[0]]
         slopes = []

@@ -170,7 +170,7 @@ def an_empty_batch_passes(case: Case) -> None:
 
 @law
 def bad_input_is_refused_before_anything_changes(case: Case) -> None:
-    """Integers, bools, another width or dtype: an error that says what was got, and no state changed."""
+    """Integers, bools, another width or dtype: an error that names the input, and no state changed."""
     if case.norm.name == "none":
         return
     x = case.input()

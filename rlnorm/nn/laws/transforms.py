@@ -103,7 +103,7 @@ def compiled_is_eager(case: Case) -> None:
 def assert_compiled_is_eager(case: Case, modes: Sequence[Mode], backend: str) -> None:
     """Compiled by `backend` ("inductor" is torch's own, "aot_eager" the same without its code generation) and eager.
 
-    All modes in one compilation, of which each costs more than what is in it; each mode with a module and an input.
+    All modes in one compilation, since each costs more than its contents; each mode with a module and an input.
     """
     eager, traced = ([set_mode(case.module(), mode) for mode in modes] for _ in range(2))
     torch.compiler.reset()
