@@ -65,9 +65,9 @@ def convert(
     is one afterwards, and a list or dict in the model that holds it holds the new one. Where a class does not say at
     how many spatial dimensions it stands, the layer before it in the model's own order of modules does.
 
-    Raises ConfigError for unknown names and norms that wrap a layer; for a norm that has no form for its place, nor the
-    mode or the kind of average of the old one; for a norm of which the place cannot be told, where that matters; and
-    for subclasses of the classes sought, torch's SyncBatchNorm among them: their additions would be lost.
+    Raises ConfigError for unknown names and norms that wrap a layer; for a norm with hooks, or whose place cannot be
+    told where that matters; for a target that has no form for the place, nor the mode or the kind of average of the old
+    norm; and for subclasses of the classes sought, torch's SyncBatchNorm among them: their additions would be lost.
     """
     known = {**norms, **TORCHS}
     chosen = [(get_norm(source, known), get_norm(target, known)) for source, target in swaps.items()]
@@ -186,6 +186,8 @@ def _named(cls: type) -> tuple[str, str]:
 
 def _swap(old: nn.Module, target: Norm, forms: Iterable[int], places: Places) -> nn.Module:
     what = " and ".join(path or "the model" for path in places)
+    if _torch.has_hooks(old):
+        raise ConfigError(f"{what} ({type(old).__name__}) has hooks, which norm {target.name!r} would lose.")
     make = _form(old, target, forms, places, what)
     width = _width(old)
     if isinstance(width, tuple) and "normalized_shape" not in inspect.signature(make).parameters:

@@ -3,6 +3,7 @@
 A norm of one's own that derives from `RunningNorm` states them there. Others' norms are known as far as `foreign` goes.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -72,11 +73,15 @@ def inference_terms_of(norm: nn.Module) -> tuple[Tensor, Tensor]:
     return torch.ones_like(some) if scale is None else scale, torch.zeros_like(some) if shift is None else shift
 
 
+NAMED_AFTER_A_NORM = re.compile("norm(?!al(?!i[sz]))", re.IGNORECASE)
+"""Not after a normal distribution."""
+
+
 def foreign(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Norms of other libraries that keep state, by path: named after a norm, with buffers that we cannot read."""
     for path, module in model.named_modules():
         known = isinstance(module, Moded | _torch.NormBase)
-        named = "norm" in type(module).__name__.lower()
+        named = NAMED_AFTER_A_NORM.search(type(module).__name__)
         ours_or_torchs = type(module).__module__.split(".")[0] in ("torch", "rlnorm")
         if named and not known and not ours_or_torchs and next(module.buffers(recurse=False), None) is not None:
             yield path, module

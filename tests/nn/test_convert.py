@@ -304,3 +304,26 @@ def test_a_norm_of_another_library_is_named_as_left_alone(make, library):
 def test_no_norm_means_none():
     assert get_norm(None) is NORMS["none"]
     assert isinstance(convert(mlp(BatchNorm1d(6)), {"batch": None}).get_submodule("1"), Identity)
+
+
+def test_hooks_are_not_lost_in_silence():
+    model = mlp(BatchNorm1d(6))
+    handle = model[1].register_forward_hook(lambda *args: 2 * args[-1])
+    with pytest.raises(ConfigError, match=r"1 \(BatchNorm1d\) has hooks, which norm 'layer' would lose"):
+        convert(model, {"batch": "layer"})
+    handle.remove()
+    assert isinstance(convert(model, {"batch": "layer"}).get_submodule("1"), LayerNorm)
+
+
+class SquashedNormal(nn.Module):
+    """A distribution with state."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("scale", torch.ones(6))
+
+
+def test_a_normal_distribution_is_no_norm_of_another_library():
+    said: list[str] = []
+    convert(nn.Sequential(mlp(BatchNorm1d(6)), SquashedNormal()), {"batch": "none"}, notice=said.append)
+    assert not said

@@ -110,6 +110,17 @@ def test_a_variance_that_holds_the_means_rounding_error_is_noticed():
         assert norm(x.T.contiguous() if isinstance(norm, BatchNorm1d) else x).abs().max() == 0
 
 
+@pytest.mark.parametrize("recorded", [False, True])
+def test_gradients_hold_no_rounding_error_of_the_mean(recorded, rng):
+    g = torch.randn(2, 84, generator=rng)
+    slopes = []
+    for dtype in (torch.float32, torch.float64):
+        x = torch.full((2, 84), 12345.678, requires_grad=True)
+        y = LayerNorm(84).to(dtype)(x.to(dtype))
+        slopes.append(torch.autograd.grad(y, x, g.to(dtype), create_graph=recorded)[0].detach())
+    torch.testing.assert_close(*slopes, rtol=1e-4, atol=1e-3)
+
+
 @pytest.mark.filterwarnings("ignore:.*deprecated")
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_ours_are_traced_without_a_warning(case):
