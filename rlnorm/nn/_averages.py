@@ -29,14 +29,16 @@ def inference_terms(
     mean: Tensor | None, r: Tensor | None, weight: Tensor | None, bias: Tensor | None
 ) -> tuple[Tensor | None, Tensor | None]:
     """(C,) each -> a = gamma r and b = beta - a mean, with which gamma (x - mean) r + beta = a x + b."""
-    like = mean if r is None else r
-    weight, bias = (v if v is None or like is None else v.to(like.dtype) for v in (weight, bias))
-    scale = r if weight is None else weight if r is None else r * weight
+    if r is not None:
+        scale = r if weight is None else r * weight.to(r.dtype)
+    else:
+        scale = weight
     if mean is None:
         return scale, bias
+    shift = None if bias is None else bias.to(mean.dtype)
     if scale is None:
-        return None, -mean if bias is None else bias - mean
-    return scale, torch.addcmul(torch.zeros_like(mean) if bias is None else bias, scale, mean, value=-1)
+        return None, -mean if shift is None else shift - mean
+    return scale, torch.addcmul(torch.zeros_like(mean) if shift is None else shift, scale, mean, value=-1)
 
 
 def update_running(running: Tensor, new: Tensor, momentum: float | Tensor) -> None:

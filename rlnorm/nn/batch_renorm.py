@@ -40,7 +40,7 @@ from torch import Tensor
 
 from rlnorm.nn import _require as require
 from rlnorm.nn._affine import scale_shift
-from rlnorm.nn._averages import channel_axes
+from rlnorm.nn._averages import before_update, channel_axes
 from rlnorm.nn._standardize_fast import standardize
 from rlnorm.nn.norm import Norm
 from rlnorm.nn.running import RunningNorm, Statistics
@@ -117,14 +117,16 @@ class BatchRenorm(RunningNorm):
         r_max = 1 + torch.where(r_fraction > 0, r_fraction * (self.r_max - 1), 0)
         return r_max, torch.where(d_fraction > 0, d_fraction * self.d_max, 0)
 
-    def check_input(self, x: Tensor) -> None:
+    def check_input(self, x: Tensor, kept: Statistics) -> None:
         """As of all norms with running statistics; the number of updates must fit too."""
-        super().check_input(x)
+        super().check_input(x, kept)
         require.alike(x, self.running_updates, type(self).__name__, "running_updates")
 
     def normalize_with_batch(self, x: Tensor) -> tuple[Tensor, Statistics]:
         """x (N, C, ...) -> y of the same shape, and the batch's mean and sigma."""
-        mean, std = self.read(x.dtype).values()
+        # Copies, where this pass updates them afterwards.
+        read = before_update if self.moves else Tensor.detach
+        mean, std = (read(s).to(x.dtype) for s in (self.running_mean, self.running_std))
         xhat, mu, var = standardize(x, channel_axes(x.ndim), self.eps)
         mu, sigma = mu.detach().flatten(), (var.detach() + self.eps).sqrt().flatten()
         r_max, d_max = (bound.to(x.dtype) for bound in self.bounds())

@@ -20,6 +20,7 @@ from rlnorm.nn import _torch
 from rlnorm.nn._channels import ChannelNorm
 from rlnorm.nn._standardize_fast import standardize_affine
 from rlnorm.nn.norm import Norm
+from rlnorm.nn.running import Statistics
 
 
 def standardize_instance(
@@ -60,10 +61,9 @@ class InstanceNorm(ChannelNorm):
 
     standardize = staticmethod(standardize_instance)
 
-    @property
-    def uses_own(self) -> bool:
+    def uses_own(self, kept: Statistics) -> bool:
         """As of all norms with running statistics; also where `track_running_stats` is off, as in torch."""
-        return super().uses_own or not self.track_running_stats
+        return super().uses_own(kept) or not self.track_running_stats
 
     def forward(self, input: Tensor) -> Tensor:
         """input (N, C, ...) or (C, ...) -> same shape. Without running statistics each mode uses the instance's own."""
@@ -71,11 +71,11 @@ class InstanceNorm(ChannelNorm):
             return super().forward(input.unsqueeze(0)).squeeze(0)
         return super().forward(input)
 
-    def check_input(self, x: Tensor) -> None:
+    def check_input(self, x: Tensor, kept: Statistics) -> None:
         """As of all channel norms; another width is a ValueError, as in torch."""
         require.rank(x, self.ranks, type(self).__name__)
         require.channels(x, self.num_features, type(self).__name__, ValueError)
-        super().check_input(x)
+        super().check_input(x, kept)
 
     def values_per_statistic(self, x: Tensor) -> int:
         """Number of pixels."""

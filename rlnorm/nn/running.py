@@ -131,32 +131,28 @@ class RunningNorm(AffineNorm, Moded, ABC):
         """Whether a pass counts a batch and changes the running statistics, as far as there are any."""
         return self.updates_running and self.track_running_stats
 
-    @property
-    def uses_own(self) -> bool:
-        """Whether a pass normalizes with the batch's own statistics: by its mode, or because there are no others."""
-        return self.uses_batch or not self.statistics
+    def uses_own(self, kept: Statistics) -> bool:
+        """Whether a pass normalizes with the batch's own statistics: by its mode, or because none are kept."""
+        return self.uses_batch or not kept
 
     def forward(self, input: Tensor) -> Tensor:
         """input (N, C, ...) -> same shape."""
-        self.check_input(input)
-        x, own, moves = to_compute_dtype(input), self.uses_own, self.moves
+        kept = self.statistics
+        self.check_input(input, kept)
+        x, own, moves = to_compute_dtype(input), self.uses_own(kept), self.moves
         if own or moves:
             self.require_several(input)
         # No samples have no statistics: they pass as at inference, and count as no batch.
         empty = _torch.is_empty(input)
-        if own and not (empty and self.statistics):
+        if own and not (empty and kept):
             y, new = self.normalize_with_batch(x)
         else:
-            y = normalize_with_running(x, *self.inference_factors(self.read(x.dtype)), self.weight, self.bias)
+            running = {name: (before_update(s) if moves else s).to(x.dtype) for name, s in kept.items()}
+            y = normalize_with_running(x, *self.inference_factors(running), self.weight, self.bias)
             new = self.batch_statistics(x.detach()) if moves and not empty else {}
         if moves and not empty:
             self.average(**new)
         return y.to(input.dtype)
-
-    def read(self, dtype: torch.dtype) -> Statistics:
-        """The running statistics in `dtype`, as this pass found them: copies where it updates them afterwards."""
-        moves = self.moves
-        return {name: (before_update(s) if moves else s).to(dtype) for name, s in self.statistics.items()}
 
     def average(self, **new: Tensor) -> None:
         """Count a batch, and let its statistics, (C,) each, enter the running ones of that name in place.
@@ -194,11 +190,12 @@ class RunningNorm(AffineNorm, Moded, ABC):
         self.reset_running_stats()
         super().reset_parameters()
 
-    def check_input(self, x: Tensor) -> None:
+    def check_input(self, x: Tensor, kept: Statistics) -> None:
         """Refuse a wrong rank, width, dtype or device, before any state changes."""
         name = type(self).__name__
-        require.all_or_none({key: getattr(self, key) for key in self.STATISTICS}, name)
-        require.mapped(x, self.ranks, self.num_features, name, weight=self.weight, bias=self.bias, **self.statistics)
+        if kept and len(kept) < len(self.STATISTICS):
+            require.all_or_none({key: kept.get(key) for key in self.STATISTICS}, name)
+        require.mapped(x, self.ranks, self.num_features, name, weight=self.weight, bias=self.bias, **kept)
 
     def extra_repr(self) -> str:
         """The constructor's arguments."""

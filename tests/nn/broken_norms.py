@@ -15,6 +15,7 @@ from rlnorm.nn._autograd import Kernel, join
 from rlnorm.nn._standardize import backward, forward
 from rlnorm.nn._torch import is_tracing
 from rlnorm.nn.laws import Case, ScaledBackward
+from rlnorm.nn.running import Statistics
 
 
 def layer(change: Callable[[Tensor], Tensor]) -> Callable[[int], nn.Module]:
@@ -120,10 +121,10 @@ class CountsEmptyBatches(BatchNorm1d):
 
 
 class UpdatesFirst(BatchNorm1d):
-    def check_input(self, x: Tensor) -> None:
+    def check_input(self, x: Tensor, kept: Statistics) -> None:
         if self.updates_running and self.running_mean is not None:
             self.running_mean.mul_(0.9)
-        super().check_input(x)
+        super().check_input(x, kept)
 
 
 class AnotherEps(LayerNorm):
