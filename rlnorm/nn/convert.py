@@ -1,7 +1,6 @@
 """Norms swapped inside any model, ours for torch's and back, state carried over where it has a meaning."""
 
 import inspect
-import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from rlnorm.errors import ConfigError, raise_if_any
 from rlnorm.nn import _torch
 from rlnorm.nn._copy import duplicate
-from rlnorm.nn._wrap import Reparametrized
+from rlnorm.nn._dimensions import with_dimensions
 from rlnorm.nn.batch_renorm import BatchRenorm
 from rlnorm.nn.group import groups_for
 from rlnorm.nn.modes import Moded
@@ -22,11 +21,6 @@ from rlnorm.nn.state import counter_of, foreign, leave_alone, mode_of, statistic
 
 Places = Mapping[str, int | None]
 """Path in a model -> spatial dimensions there; None where they cannot be told."""
-ELEMENTWISE = (
-    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus,
-    nn.Sigmoid, nn.Tanh, nn.Hardtanh, nn.Hardswish, nn.Identity, nn.Dropout, nn.AlphaDropout,
-)  # fmt: skip
-"""Modules of torch's that leave the number of spatial dimensions as it is, and whose name does not say it."""
 
 
 def _torchs_group(width: int, num_groups: int | None = None, eps: float = 1e-5, affine: bool = True, bias: bool = True):
@@ -99,7 +93,7 @@ def _found(model: nn.Module, chosen: Iterable[tuple[Norm, Norm]]) -> Found:
     """Each norm to be swapped: for what, at which spatial dimensions its class may stand, and where it does."""
     sought = [(_classes(source), target) for source, target in chosen]
     found: dict[nn.Module, tuple[Norm, list[int], dict[str, int | None]]] = {}
-    for path, module, before in _with_dimensions(model, "", None):
+    for path, module, before in with_dimensions(model):
         for classes, target in sought:
             forms = [ndim for ndim, cls in classes.items() if _named(type(module)) == _named(cls)]
             if forms:
@@ -107,54 +101,6 @@ def _found(model: nn.Module, chosen: Iterable[tuple[Norm, Norm]]) -> Found:
                 found.setdefault(module, (target, forms, {}))[2][path] = place
                 break
     return found
-
-
-def _with_dimensions(module: nn.Module, path: str, before: int | None) -> Iterator[tuple[str, nn.Module, int | None]]:
-    """Every module, with the spatial dimensions that the modules before it tell; None where they do not."""
-    yield path, module, before
-    if _dimensions(module, before) is not _BY_CHILDREN:
-        return
-    for name, child in _torch.children(module):
-        yield from _with_dimensions(child, f"{path}.{name}" if path else name, before)
-        before = _after(child, before)
-
-
-_BY_CHILDREN = object()
-
-
-def _after(module: nn.Module, before: int | None) -> int | None:
-    """The spatial dimensions behind a module, given those before it."""
-    own = _dimensions(module, before)
-    if own is not _BY_CHILDREN:
-        assert own is None or isinstance(own, int)
-        return own
-    for _, child in _torch.children(module):
-        before = _after(child, before)
-    return before
-
-
-def _dimensions(module: nn.Module, before: int | None) -> object:
-    """The same for one module alone: a layer or a class of torch's says it, a container leaves it to its children."""
-    layer = module.layer if isinstance(module, Reparametrized) else module
-    if isinstance(layer, nn.Linear):
-        return 0
-    if isinstance(layer, _torch.ConvNd):
-        return len(layer.kernel_size)
-    if isinstance(module, nn.Flatten):
-        return 0 if (module.start_dim, module.end_dim) == (1, -1) else None
-    if isinstance(module, nn.Unflatten):
-        return len(module.unflattened_size) - 1 if module.dim in (1, "1") and before == 0 else None
-    if next(module.children(), None) is not None:
-        return _BY_CHILDREN
-    told = re.search(r"([123])d$", type(module).__name__)
-    if told and not isinstance(module, nn.BatchNorm1d) and type(module).__module__.startswith("torch."):
-        return int(told[1])
-    ours = type(module).__module__.startswith("rlnorm.")
-    return before if isinstance(module, ELEMENTWISE) or _is_norm(module) or ours else None
-
-
-def _is_norm(module: nn.Module) -> bool:
-    return "norm" in type(module).__name__.lower()
 
 
 def _more_than_sought(model: nn.Module, sources: Iterable[Norm], known: Iterable[Norm]) -> Iterator[str]:

@@ -11,6 +11,8 @@ One group is layer normalization of the whole map; one channel per group is inst
 Source: Wu & He 2018, arXiv:1803.08494.
 """
 
+from operator import index
+
 import torch
 from torch import Tensor, nn
 
@@ -72,7 +74,7 @@ class GroupNorm(AffineNorm):
         num_channels = require.width(num_channels, "GroupNorm", "num_channels")
         super().__init__(num_channels, weight=affine, bias=affine and bias, device=device, dtype=dtype)
         self.eps = require.epsilon(eps, "GroupNorm")
-        self.num_groups, self.num_channels, self.affine = int(num_groups), num_channels, affine
+        self.num_groups, self.num_channels, self.affine = index(num_groups), num_channels, affine
 
     @classmethod
     def of_width(
