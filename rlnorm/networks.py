@@ -227,7 +227,7 @@ def renew_wrapped(network: nn.Module) -> None:
     """Let norms around layers start from the weights that these have by now, drawn after the norm was put around."""
     for module in network.modules():
         if isinstance(module, Reparametrized):
-            module.load_state_dict(type(module)(module.layer).state_dict())
+            module.restart()
 
 
 def network_errors(

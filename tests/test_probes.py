@@ -173,7 +173,7 @@ class Returning(nn.Module):
         self.logits, self.value, self.squash, self.pack = nn.Linear(8, 3), nn.Linear(8, 1), nn.Tanh(), pack
 
     def forward(self, x: Tensor) -> object:
-        h = self.activation(input=self.norm(x=self.layer(input=x)))
+        h = self.activation(input=self.norm(input=self.layer(input=x)))
         return self.pack(self.logits(h), self.squash(self.value(h).squeeze(-1)))
 
 

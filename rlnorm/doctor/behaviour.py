@@ -4,7 +4,7 @@ The caller decides whether gradients are on: some modules learn where they are, 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rlnorm.doctor.calls import Call
 from rlnorm.doctor.copies import duplicate, state
 from rlnorm.doctor.findings import Unmade, said
+from rlnorm.nn.state import moments_of, start_values, statistics_of
 from rlnorm.probes import formulas
 from rlnorm.probes.nested import first_rows
 
@@ -141,16 +142,13 @@ def gap(norm: nn.Module, x: Tensor) -> tuple[float, float]:
     0 and 1 for a norm without running mean, or with statistics of another shape than x has units. Medians, because a
     few units that hardly ever vary say little of a network and weigh much in a mean.
     """
-    running = statistics(norm)
-    if "mean" not in running:
+    mean, var = moments(norm)
+    if mean is None:
         return 0.0, 1.0
-    mean, var, std = (running[name].flatten() if name in running else None for name in ROLES)
-    assert mean is not None
-    now = formulas.moments(_by_unit(x, running["mean"]))
-    if now.mean.shape != mean.shape:
+    now = formulas.moments(_by_unit(x, mean))
+    if now.mean.shape != mean.flatten().shape:
         return 0.0, 1.0
-    var = std.square() if std is not None else var
-    then = formulas.Moments(mean, now.var if var is None else var)
+    then = formulas.Moments(mean.flatten(), now.var if var is None else var.flatten())
     # Their root mean squares over units, for one unit at a time.
     each = [formulas.Moments(*(moment.unsqueeze(1) for moment in moments)) for moments in (now, then)]
     apart, ratio = (torch.vmap(probe)(*each).median().item() for probe in (formulas.mean_gap, formulas.spread_gap))
@@ -165,9 +163,19 @@ def _by_unit(x: Tensor, mean: Tensor) -> Tensor:
     return formulas.by_unit(x, -1 if channels_last else min(1, x.ndim - 1))
 
 
-def statistics(norm: nn.Module) -> dict[str, Tensor]:
-    """Running statistics by their role: "mean", "var" or "std"."""
-    return {role(name): x for name, x in state(norm).items() if role(name) and x.is_floating_point()}
+def statistics(norm: nn.Module) -> Mapping[str, Tensor]:
+    """Running statistics by name: as the norm states them, or those whose name tells their role."""
+    stated = statistics_of(norm)
+    return stated or {name: x for name, x in state(norm).items() if role(name) and x.is_floating_point()}
+
+
+def moments(norm: nn.Module) -> tuple[Tensor | None, Tensor | None]:
+    """Running mean and variance; None: not kept."""
+    stated = statistics_of(norm)
+    if stated:
+        return moments_of(norm, stated)
+    found = {role(name): x for name, x in statistics(norm).items()}
+    return found.get("mean"), found["std"].square() if "std" in found else found.get("var")
 
 
 def role(name: str) -> str:
@@ -176,9 +184,9 @@ def role(name: str) -> str:
     return last if last in ROLES else ""
 
 
-def as_constructed(name: str, statistic: Tensor) -> bool:
-    """Whether a statistic of that name or role still has its first values."""
-    start = ROLES.get(role(name))
+def as_constructed(norm: nn.Module, name: str, statistic: Tensor) -> bool:
+    """Whether a statistic of a norm, by its name there, still has its first values."""
+    start = start_values(norm).get(name, ROLES.get(role(name)))
     return start is not None and bool((statistic == start).all())
 
 

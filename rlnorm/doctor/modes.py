@@ -10,7 +10,7 @@ from rlnorm.doctor.agents import single_row
 from rlnorm.doctor.copies import duplicate, state
 from rlnorm.doctor.findings import Found, Unmade, said
 from rlnorm.doctor.subject import Subject, join, within
-from rlnorm.nn import Moded
+from rlnorm.nn.state import mode_of
 from rlnorm.probes.nested import tensors
 
 Outputs = dict[str, list[Tensor]]
@@ -65,8 +65,7 @@ def _live(subject: Subject, network: nn.Module, parts: tuple[str, ...], norms: d
             seen.append(f"one pass changes {name} by up to {changed[name]:.2g}")
         if seen:
             found = True
-            mode = norm.mode if isinstance(norm, Moded) else "train" if norm.training else "eval"
-            yield path, f"{type(norm).__name__} in mode {mode}: {'; '.join(seen)}"
+            yield path, f"{type(norm).__name__} in mode {mode_of(norm)}: {'; '.join(seen)}"
     if not found:
         yield from _as_a_whole(subject, network, parts)
 
@@ -80,7 +79,7 @@ def _as_a_whole(subject: Subject, network: nn.Module, parts: Sequence[str]) -> F
     for norm in (network.get_submodule(path) for path in subject.norms):
         for name, statistic in behaviour.statistics(norm).items():
             # A norm that has seen nothing does nothing in eval mode, whether it is called or not.
-            if behaviour.as_constructed(name, statistic):
+            if behaviour.as_constructed(norm, name, statistic):
                 statistic += 1
     whole, first = _watched(subject, duplicate(network), rows, parts)
     if behaviour.difference(whole, _watched(subject, duplicate(network), rows, parts, seed=1)[0]) > behaviour.ROUNDING:

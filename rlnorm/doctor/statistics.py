@@ -3,16 +3,13 @@
 from typing import Any
 
 from torch import nn
-from torch.nn.modules.instancenorm import _InstanceNorm
 
 from rlnorm.doctor import behaviour
 from rlnorm.doctor.copies import state
 from rlnorm.doctor.findings import Found, Threshold, Unmade
 from rlnorm.doctor.subject import Subject, join, within
-from rlnorm.nn import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
+from rlnorm.nn.state import counter_of, is_per_sample
 
-INSTANCE = (InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, _InstanceNorm)
-"""Their statistics are averages over single samples, not those of the data."""
 # What sound agents had: the largest numbers that scripts/calibrate_doctor.py printed.
 FAR = Threshold(
     2.0,
@@ -45,9 +42,9 @@ def statistics_far(subject: Subject) -> Found:
     unknown: list[str] = []
     for path, norm in subject.trace.norms.items():
         running = behaviour.statistics(norm)
-        if not running or within(path, subject.targets) or isinstance(norm, INSTANCE):
+        if not running or within(path, subject.targets) or is_per_sample(norm):
             continue
-        fresh = all(behaviour.as_constructed(name, x) for name, x in running.items())
+        fresh = all(behaviour.as_constructed(norm, name, x) for name, x in running.items())
         left = _fraction_of_start(norm)
         if (fresh and untrained) or (not fresh and left is not None and left > WARM.value):
             continue
@@ -70,7 +67,9 @@ def _fraction_of_start(norm: nn.Module) -> float | None:
 
     The cumulative average, momentum None, keeps nothing.
     """
-    counts = [x.item() for name, x in state(norm).items() if x.numel() == 1 and not behaviour.role(name)]
+    counter = counter_of(norm)
+    single = [x for name, x in state(norm).items() if x.numel() == 1 and not behaviour.role(name)]
+    counts = [x.item() for x in (single if counter is None else [counter])]
     if not counts or not hasattr(norm, "momentum"):
         return None
     momentum: Any = norm.momentum

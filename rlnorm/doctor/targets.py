@@ -26,7 +26,7 @@ def target_behind(subject: Subject) -> Found:
                 where = join(target, path, name)
                 if theirs.shape != mine.shape or torch.equal(mine, theirs):
                     continue
-                if behaviour.as_constructed(name, theirs) and not same and _parameters_moved(twin):
+                if behaviour.as_constructed(twin, name, theirs) and not same and _parameters_moved(twin):
                     apart = (mine - theirs).abs().max().item()
                     said = f"still as constructed, the online one is up to {apart:.2g} away"
                     yield where, f"{said}; gamma and beta have been updated"

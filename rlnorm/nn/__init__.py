@@ -3,7 +3,7 @@
 `NORMS` maps short names to norms; `get_norm` also takes the path of a file with a norm of one's own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from torch import nn
 
@@ -24,6 +24,7 @@ from rlnorm.nn.norm import Identity, Norm, load_norm
 from rlnorm.nn.observation import ObservationNorm
 from rlnorm.nn.recurrent import Recurrent, RecurrentCell
 from rlnorm.nn.rms import MapRMSNorm, RMSNorm
+from rlnorm.nn.running import RunningNorm
 from rlnorm.nn.selu import SELU, lecun_normal_
 from rlnorm.nn.spectral import SpectralNorm
 from rlnorm.nn.statistics import no_decay_parameters, update_bn
@@ -32,22 +33,25 @@ from rlnorm.nn.weight import WeightNorm, initialize_from_data
 NORMS = norm.discover(__name__, __path__)
 
 
-def get_norm(name: str) -> Norm:
-    """The norm of that short name, or the one in the file of that path (a name that ends in `.py`).
+def get_norm(name: str | None) -> Norm:
+    """The norm of that short name, or the one in the file of that path (a name that ends in `.py`); None is "none".
 
     Raises ConfigError, with the nearest name, for one that is neither.
     """
     return norm.get_norm(name, NORMS)
 
 
-def convert(model: nn.Module, swaps: Mapping[str, str]) -> nn.Module:
+def convert(
+    model: nn.Module, swaps: Mapping[str, str | None], *, notice: Callable[[str], None] | None = None
+) -> nn.Module:
     """A copy of `model` with norms swapped by name: `convert(model, {"torch.batch": "layer"})`.
 
     Names are ours (`batch`, `layer`, ...), torch's (`torch.batch`, `torch.layer`, `torch.rms`, `torch.group`,
-    `torch.instance`), or the path of a file with a norm of one's own. What is carried over and what is refused:
-    `rlnorm.nn.convert.convert`.
+    `torch.instance`), or the path of a file with a norm of one's own; None is "none". `notice` is told each norm of
+    another library, which is left alone; the default is `warnings.warn`. `rlnorm.nn.convert.convert` lists the state
+    that is carried over, and the cases that are refused.
     """
-    return _convert.convert(model, swaps, NORMS)
+    return _convert.convert(model, swaps, NORMS, notice)
 
 
 __all__ = [
@@ -82,6 +86,7 @@ __all__ = [
     "Recurrent",
     "RecurrentCell",
     "Reparametrized",
+    "RunningNorm",
     "SpectralNorm",
     "WeightNorm",
     "convert",

@@ -5,13 +5,14 @@ A kernel is two functions of tensors:
     forward(*tensors, *constants) -> (y, intermediates...)
     backward(grads, saved, *constants) -> one gradient per tensor
 
-`grads` has one entry per output, None where nothing flows back. `saved` is what `save` takes of the tensors forward was
-given and of those it returned, and nothing else. So everything backward uses is itself an input or an output of the
-Function, with a gradient of its own, and the derivative of backward is right too: a Function that keeps a hidden
-intermediate passes `gradcheck` and silently returns a wrong second derivative.
+`grads` has one entry per output, None where nothing flows back. `saved` holds the tensors that forward was given and
+its intermediates. Each of them is an input or an output of the Function, with a gradient of its own, so the derivative
+of backward is right too: a Function that keeps a hidden intermediate passes `gradcheck` and silently returns a wrong
+second derivative. y is not saved: its caller may overwrite it, as `relu_` does.
 
 In forward mode torch differentiates the bare kernel: of a Function with a `jvp` of its own, torch (2.13) silently
-returns zero as the second forward-mode derivative, and `torch.compile` refuses to trace it.
+returns zero as the second forward-mode derivative, and `torch.compile` refuses to trace it. `torch.jit.trace` records
+the bare kernel as well, since it cannot record a Function.
 
 Outside of this file only y is differentiated; intermediates serve statistics, which take no gradient.
 
@@ -25,21 +26,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C._functorch import TransformType, get_interpreter_stack
-from torch.autograd import Function, forward_ad
+from torch.autograd import Function
+
+from rlnorm.nn import _torch
 
 Outputs = tuple[Tensor, ...]
 Grads = Sequence[Tensor | None]
-
-
-def the_outputs(inputs: Outputs, outputs: Outputs) -> Outputs:
-    """Keep for backward what forward returned."""
-    return outputs
-
-
-def the_inputs(inputs: Outputs, outputs: Outputs) -> Outputs:
-    """Keep for backward what forward was given."""
-    return inputs
 
 
 @dataclass(frozen=True)
@@ -48,7 +40,6 @@ class Kernel:
 
     forward: Callable[..., Outputs]
     backward: Callable[..., Outputs]
-    save: Callable[[Outputs, Outputs], Outputs] = the_outputs
 
 
 def join(kernel: Kernel) -> Callable[..., Outputs]:
@@ -58,13 +49,13 @@ def join(kernel: Kernel) -> Callable[..., Outputs]:
     asked for, `kernel.forward` runs bare.
     """
 
-    def keep(ctx: Any, inputs: tuple[Any, ...], output: Outputs) -> None:
+    def save(ctx: Any, inputs: tuple[Any, ...], output: Outputs) -> None:
         tensors, ctx.constants = _split(inputs)
-        ctx.save_for_backward(*kernel.save(tensors, output))
+        ctx.save_for_backward(*tensors, *output[1:])
         ctx.set_materialize_grads(False)
 
     class Eager(Function):
-        """What runs outside of `torch.compile` and `torch.func`: keeps what forward computed.
+        """Runs outside of `torch.compile` and `torch.func`: keeps the intermediates of forward.
 
         Of this form torch asks no signature in each call, which takes it longer than a small kernel does.
         """
@@ -72,7 +63,7 @@ def join(kernel: Kernel) -> Callable[..., Outputs]:
         @staticmethod
         def forward(ctx: Any, *args: Any) -> Outputs:
             output = kernel.forward(*args)
-            keep(ctx, args, output)
+            save(ctx, args, output)
             return output
 
         @staticmethod
@@ -80,10 +71,10 @@ def join(kernel: Kernel) -> Callable[..., Outputs]:
             return *kernel.backward(grads, ctx.saved_tensors, *ctx.constants), *(None for _ in ctx.constants)
 
     class Transformed(Function):
-        """What runs under `torch.func`; under vmap in one call on the stacked tensor."""
+        """Runs under `torch.func`; under vmap in one call on the stacked tensor."""
 
         forward = staticmethod(kernel.forward)
-        setup_context = staticmethod(keep)
+        setup_context = staticmethod(save)
         backward = staticmethod(Eager.backward)
 
         @staticmethod
@@ -93,7 +84,7 @@ def join(kernel: Kernel) -> Callable[..., Outputs]:
             return apply(*(_of_rank(arg, rank) for arg in led)), 0
 
     class Traced(Function):
-        """What `torch.compile` traces: backward starts from the inputs, and the compiler chooses what to keep.
+        """The form that `torch.compile` traces: backward starts from the inputs, and the compiler chooses what to keep.
 
         No gradient is taken of the intermediates here: their zeros would be computed with.
         """
@@ -110,38 +101,31 @@ def join(kernel: Kernel) -> Callable[..., Outputs]:
         @staticmethod
         def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
             tensors = ctx.saved_tensors
-            saved = kernel.save(tensors, kernel.forward(*tensors, *ctx.constants))
+            _, *intermediates = kernel.forward(*tensors, *ctx.constants)
             of_y = (grads[0], *(None for _ in grads[1:]))
-            return *kernel.backward(of_y, saved, *ctx.constants), *(None for _ in ctx.constants)
+            back = kernel.backward(of_y, (*tensors, *intermediates), *ctx.constants)
+            return *back, *(None for _ in ctx.constants)
 
     # Before each call dynamo looks whether any function that it stepped through is another by now: here it steps over.
     @torch.compiler.allow_in_graph
     def traced(*args: Any) -> Outputs:
-        return kernel.forward(*args) if _in_forward_mode() else Traced.apply(*args)
+        return kernel.forward(*args) if _torch.compiles_forward_mode() else Traced.apply(*args)
 
     def apply(*args: Any) -> Outputs:
         if torch.compiler.is_compiling():
             return traced(*args)
         if not _differentiated(args):
             return kernel.forward(*args)
-        return (Transformed if torch._C._are_functorch_transforms_active() else Eager).apply(*args)
+        return (Transformed if _torch.transforms_active() else Eager).apply(*args)
 
     return apply
 
 
 def _differentiated(args: tuple[Any, ...]) -> bool:
     """Whether a reverse-mode derivative may be taken. Under `torch.func` a tensor does not say so itself."""
-    if not torch.is_grad_enabled() or forward_ad._current_level >= 0:
+    if not torch.is_grad_enabled() or _torch.forward_mode_active() or _torch.is_tracing():
         return False
-    return torch._C._are_functorch_transforms_active() or any(
-        isinstance(arg, Tensor) and arg.requires_grad for arg in args
-    )
-
-
-def _in_forward_mode() -> bool:
-    """Whether a transform in forward mode is at work, while the compiler traces."""
-    levels = get_interpreter_stack() or ()
-    return any(level.key() == TransformType.Jvp for level in levels)
+    return _torch.transforms_active() or any(isinstance(arg, Tensor) and arg.requires_grad for arg in args)
 
 
 def _split(args: tuple[Any, ...]) -> tuple[tuple[Tensor, ...], tuple[Any, ...]]:

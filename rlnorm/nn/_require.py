@@ -1,14 +1,25 @@
-"""What every norm asks of its input and its arguments, checked before any state changes.
+"""Requirements that every norm has of its input and its arguments, checked before any state changes.
 
 Classes of errors are torch's: ValueError for arguments and ranks, RuntimeError for widths, dtypes and devices, and of
 these NotImplementedError for integers.
+
+Sizes are not compared while `torch.jit.trace` records: it would warn of each comparison.
 """
 
+from collections.abc import Mapping, Sequence
 from math import isfinite
+from operator import index
+from typing import SupportsIndex
 
 import torch
 from torch import Tensor, nn
-from torch._C._functorch import is_batchedtensor
+
+from rlnorm.nn import _torch
+
+
+def sizes_are(sizes: torch.Size, expected: tuple[int, ...]) -> bool:
+    """Whether sizes are the expected ones; while `torch.jit.trace` records, whether there are as many."""
+    return len(sizes) == len(expected) and (_torch.is_tracing() or tuple(sizes) == expected)
 
 
 def floating(x: Tensor, name: str) -> None:
@@ -26,7 +37,7 @@ def rank(x: Tensor, ranks: tuple[int, ...], name: str) -> None:
 
 def channels(x: Tensor, width: int, name: str, error: type[Exception] = RuntimeError) -> None:
     """Refuse an input without `width` channels on its second axis."""
-    if x.ndim < 2 or x.shape[1] != width:
+    if x.ndim < 2 or not sizes_are(x.shape[1:2], (width,)):
         got = x.shape[1] if x.ndim > 1 else "no such axis"
         raise error(f"{name}: expected {width} channels (axis 1), got {got} in {tuple(x.shape)}")
 
@@ -46,16 +57,16 @@ def vectors(x: Tensor, width: int, name: str, **named: Tensor | None) -> None:
     for what, vector in named.items():
         if vector is None:
             continue
-        if vector.numel() != width:
+        if not _torch.is_tracing() and vector.numel() != width:
             raise RuntimeError(f"{name}: {what} should contain {width} elements not {vector.numel()}")
         alike(x, vector, name, what)
 
 
-def both(running_mean: Tensor | None, running_var: Tensor | None, name: str) -> None:
-    """Refuse one running statistic without the other."""
-    if (running_mean is None) != (running_var is None):
-        missing = "running_mean" if running_mean is None else "running_var"
-        raise ValueError(f"{name} expected running_mean and running_var, both or neither, but got {missing}=None")
+def all_or_none(statistics: Mapping[str, Tensor | None], name: str) -> None:
+    """Refuse some running statistics without the others."""
+    missing = [key for key, value in statistics.items() if value is None]
+    if missing and len(missing) < len(statistics):
+        raise ValueError(f"{name} expected all of {', '.join(statistics)} or none, but got {missing[0]}=None")
 
 
 def autocast(x: Tensor) -> bool:
@@ -64,10 +75,15 @@ def autocast(x: Tensor) -> bool:
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
-def alike(x: Tensor, other: Tensor, name: str, what: str, mixed: bool = True) -> None:
-    """Refuse another device, and another dtype unless, with `mixed`, it is float32 beside a half-precision input."""
+def same_device(x: Tensor, other: Tensor, name: str, what: str) -> None:
+    """Refuse another device."""
     if other.device != x.device:
         raise RuntimeError(f"{name}: input is on {x.device} and {what} on {other.device}; expected one device")
+
+
+def alike(x: Tensor, other: Tensor, name: str, what: str, mixed: bool = True) -> None:
+    """Refuse another device, and another dtype unless, with `mixed`, it is float32 beside a half-precision input."""
+    same_device(x, other, name, what)
     if other.dtype != x.dtype and not (mixed and other.dtype.itemsize == 4 and x.dtype.itemsize == 2):
         raise RuntimeError(f"{name}: input is {x.dtype} and {what} {other.dtype}; expected the same dtype")
 
@@ -80,21 +96,29 @@ def epsilon(eps: float, name: str, *, zero: bool = True) -> float:
     return float(eps)
 
 
-def share(momentum: float | None, name: str) -> None:
-    """Refuse a momentum (share of the new) outside [0, 1]; None is the cumulative average."""
+def momentum(momentum: float | None, name: str) -> None:
+    """Refuse a momentum (weight of the new) outside [0, 1]; None is the cumulative average."""
     if momentum is not None and not 0 <= momentum <= 1:
         raise ValueError(f"{name}: momentum must lie in [0, 1] or be None, but got {momentum}")
 
 
-def width(features: int, name: str, what: str = "num_features") -> None:
-    """Refuse a negative width."""
-    if features < 0:
+def width(features: SupportsIndex, name: str, what: str = "num_features") -> int:
+    """Refuse a negative width; returns an int, which the compiler needs, for any integer."""
+    size = index(features)
+    if size < 0:
         raise ValueError(f"{name}: {what} must be >= 0, but got {features}")
+    return size
+
+
+def shape(sizes: SupportsIndex | Sequence[int], name: str) -> tuple[int, ...]:
+    """The shape that one integer or several give; refuses negative ones."""
+    several = sizes if isinstance(sizes, Sequence) else (sizes,)
+    return tuple(width(size, name, "normalized_shape") for size in several)
 
 
 def several_values(x: Tensor, per_channel: int, name: str) -> None:
     """Refuse batch statistics of a single value."""
-    if per_channel == 1:
+    if not _torch.is_tracing() and per_channel == 1:
         raise ValueError(
             f"{name}: expected more than 1 value per channel when training, got input size {tuple(x.shape)}; "
             "use a larger batch, or normalize with running statistics (mode 'eval')"
@@ -106,21 +130,22 @@ def trailing(x: Tensor, shape: tuple[int, ...], name: str, **named: Tensor | Non
     if not shape:
         raise RuntimeError(f"{name} expects normalized_shape to have at least one axis, but got ()")
     floating(x, name)
-    if tuple(x.shape[max(0, x.ndim - len(shape)) :]) != shape:
+    if not sizes_are(x.shape[max(0, x.ndim - len(shape)) :], shape):
         raise RuntimeError(f"{name}: expected input of shape (*, {str(shape)[1:]}, but got {tuple(x.shape)}")
     for what, vector in named.items():
         if vector is not None:
-            if tuple(vector.shape) != shape:
+            if not sizes_are(vector.shape, shape):
                 raise RuntimeError(f"{name}: expected {what} of shape {shape}, but got {tuple(vector.shape)}")
             alike(x, vector, name, what)
 
 
-def own_batch(norm: nn.Module, **new: Tensor) -> None:
+def one_batch(norm: nn.Module, **new: Tensor) -> None:
     """Refuse statistics of several batches for one module's running ones, as `torch.vmap` over inputs makes them."""
     if torch.compiler.is_compiling():
         return
     for what, value in new.items():
-        if is_batchedtensor(value) and not is_batchedtensor(getattr(norm, what)):
+        running = getattr(norm, what)
+        if running is not None and not _torch.vmap_levels(value) <= _torch.vmap_levels(running):
             raise RuntimeError(
                 f"{type(norm).__name__}: {what} of one module cannot follow several batches at once, as under vmap "
                 "over inputs; expected stacked modules, or a mode that does not update ('batch' or 'eval')"

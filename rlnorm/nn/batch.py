@@ -2,7 +2,7 @@ r"""Batch normalization: each channel standardized over the batch (and over pixe
 
     y = gamma xhat + beta,    xhat = (x - mu) (var + eps)^(-1/2),    mu, var over all axes but the channel's
 
-Training keeps running statistics, with m the share of the new batch and n the number of values per channel:
+Training keeps running statistics, with m the momentum and n the number of values per channel:
 
     running_mean <- (1-m) running_mean + m mu
     running_var  <- (1-m) running_var  + m var n/(n-1)
@@ -22,32 +22,28 @@ Source: Ioffe & Szegedy 2015, arXiv:1502.03167, algorithms 1 and 2, sec. 3.2 for
 
 from torch import Tensor, nn
 
-from rlnorm.nn import _require as require
-from rlnorm.nn._channels import ChannelNorm, channel_axes
-from rlnorm.nn._standardize import standardize_affine, working
+from rlnorm.nn._averages import channel_axes
+from rlnorm.nn._channels import ChannelNorm
+from rlnorm.nn._standardize_fast import standardize_affine
 from rlnorm.nn.norm import Norm
 
 
-def normalize_with_batch(
+def standardize_batch(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """x (N, C, ...) -> y of the same shape, and the batch's mean and biased variance, (C,) each, without gradient."""
-    y, mu, var = standardize_affine(working(x), channel_axes(x.ndim), eps, weight, bias, 1 - x.ndim)
-    return y.to(x.dtype), mu.detach().flatten(), var.detach().flatten()
+    y, mu, var = standardize_affine(x, channel_axes(x.ndim), eps, weight, bias, 1 - x.ndim)
+    return y, mu.detach().flatten(), var.detach().flatten()
 
 
 class BatchNorm(ChannelNorm):
     """Batch normalization of any number of spatial dimensions."""
 
-    normalize_with_own = staticmethod(normalize_with_batch)
+    standardize = staticmethod(standardize_batch)
 
     def values_per_statistic(self, x: Tensor) -> int:
         """Number of samples times pixels."""
         return x.shape[0] * x.shape[2:].numel()
-
-    def require_several(self, x: Tensor) -> None:
-        """Refuse one value per channel."""
-        require.several_values(x, self.values_per_statistic(x), type(self).__name__)
 
 
 class BatchNorm1d(BatchNorm):

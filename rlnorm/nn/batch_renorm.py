@@ -32,15 +32,18 @@ Source: Ioffe 2017, arXiv:1702.03275, algorithm 1 and sec. 4 (schedule); `CROSSQ
 from collections.abc import Callable, Mapping
 from functools import partial
 from math import inf
+from types import MappingProxyType
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from rlnorm.nn import _require as require
-from rlnorm.nn._channels import Averaging, before_update, channel_axes
-from rlnorm.nn._standardize import along, scale_shift, standardize, working
+from rlnorm.nn._affine import scale_shift
+from rlnorm.nn._averages import before_update, channel_axes
+from rlnorm.nn._standardize_fast import standardize
 from rlnorm.nn.norm import Norm
+from rlnorm.nn.running import RunningNorm, Statistics
 
 CROSSQ: Mapping[str, Any] = {
     "eps": 1e-3, "momentum": 0.01, "r_max": 3.0, "d_max": 5.0,
@@ -49,11 +52,18 @@ CROSSQ: Mapping[str, Any] = {
 """CrossQ's setting, for `BatchRenorm1d(width, **CROSSQ)`: plain batch normalization, then at once the full bounds."""
 
 
-class BatchRenorm(Averaging):
-    """Batch renormalization of any number of spatial dimensions; `momentum` and `guard` as in `Averaging`.
+class BatchRenorm(RunningNorm):
+    """Batch renormalization of any number of spatial dimensions; `momentum` and `guard` as in `RunningNorm`.
 
     warmup     updates with plain batch normalization, after which the bounds grow up to `r_ramp_end` and `d_ramp_end`
     """
+
+    STATISTICS = MappingProxyType({"running_mean": 0.0, "running_std": 1.0})
+    COUNTER = "running_updates"
+    schedules = True
+    running_mean: Tensor
+    running_std: Tensor
+    running_updates: Tensor
 
     def __init__(
         self,
@@ -72,7 +82,7 @@ class BatchRenorm(Averaging):
         d_ramp_end: float = 25_000,
         guard: bool = False,
     ):
-        super().__init__(num_features, momentum, affine, device, dtype, bias=affine and bias, guard=guard)
+        super().__init__(num_features, momentum, device, dtype, weight=affine, bias=affine and bias, guard=guard)
         name = type(self).__name__
         self.eps = require.epsilon(eps, name, zero=False)
         if not (r_max >= 1 and d_max >= 0):
@@ -81,15 +91,13 @@ class BatchRenorm(Averaging):
             raise ValueError(f"{name}: expected 0 <= warmup <= ramp ends, got {warmup}, {r_ramp_end}, {d_ramp_end}")
         self.r_max, self.d_max = r_max, d_max
         self.warmup, self.r_ramp_end, self.d_ramp_end = warmup, r_ramp_end, d_ramp_end
-        self.running_mean: Tensor
-        self.running_std: Tensor
-        self.running_updates: Tensor
-        zeros = torch.zeros(num_features, device=device, dtype=dtype)
-        self.register_buffer("running_mean", zeros)
-        self.register_buffer("running_std", torch.ones_like(zeros))
+
+    @staticmethod
+    def first_count(device: torch.device | str | None, dtype: torch.dtype | None) -> Tensor:
+        """The number of updates before the first."""
         # The bounds depend on it, so it must reach a target network as the statistics do: a float named running_*. Of
         # shape (1,): torch.compile (2.13) drops updates of 0-dimensional float64 buffers.
-        self.register_buffer("running_updates", torch.zeros(1, device=device, dtype=_counting(zeros.dtype)))
+        return torch.zeros(1, device=device, dtype=_counting(dtype or torch.get_default_dtype()))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # A bfloat16 counts to 256 and no further, and the schedule would stand still.
@@ -103,57 +111,48 @@ class BatchRenorm(Averaging):
     def bounds(self) -> tuple[Tensor, Tensor]:
         """r_max and d_max at the present number of updates, (1,) each."""
         since = self.running_updates - self.warmup
-        r_share = _ramp(since, self.r_ramp_end - self.warmup)
-        d_share = _ramp(since, self.d_ramp_end - self.warmup)
+        r_fraction = _ramp(since, self.r_ramp_end - self.warmup)
+        d_fraction = _ramp(since, self.d_ramp_end - self.warmup)
         # inf is a bound one may ask for: 0 times it must be 0.
-        r_max = 1 + torch.where(r_share > 0, r_share * (self.r_max - 1), 0)
-        return r_max, torch.where(d_share > 0, d_share * self.d_max, 0)
+        r_max = 1 + torch.where(r_fraction > 0, r_fraction * (self.r_max - 1), 0)
+        return r_max, torch.where(d_fraction > 0, d_fraction * self.d_max, 0)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (N, C, ...) -> same shape."""
-        require.mapped(
-            x,
-            self.ranks,
-            self.num_features,
-            type(self).__name__,
-            weight=self.weight,
-            bias=self.bias,
-            running_mean=self.running_mean,
-            running_std=self.running_std,
-            running_updates=self.running_updates,
-        )
-        axis = 1 - x.ndim
-        work = working(x)
-        updates = self.updates_running
-        read = before_update if updates else _as_it_is
-        mean, std = (read(s).to(work.dtype) for s in (self.running_mean, self.running_std))
-        gamma = None if self.weight is None else self.weight.to(work.dtype)
-        beta = None if self.bias is None else self.bias.to(work.dtype)
-        if updates or self.uses_batch:
-            require.several_values(x, x.shape[0] * x.shape[2:].numel(), type(self).__name__)
-        if not self.uses_batch or not x.numel():
-            scale = 1 / std if gamma is None else gamma / std
-            y = scale_shift(work - along(mean, axis), scale, beta, axis)
-            if updates and x.numel():
-                _, mu, var = standardize(work.detach(), channel_axes(x.ndim), self.eps)
-                self.average(
-                    self.running_updates, running_mean=mu.flatten(), running_std=(var + self.eps).sqrt().flatten()
-                )
-            return y.to(x.dtype)
-        xhat, mu, var = standardize(work, channel_axes(x.ndim), self.eps)
+    def check_input(self, x: Tensor, kept: Statistics) -> None:
+        """As of all norms with running statistics; the number of updates must fit too."""
+        super().check_input(x, kept)
+        require.alike(x, self.running_updates, type(self).__name__, "running_updates")
+
+    def normalize_with_batch(self, x: Tensor) -> tuple[Tensor, Statistics]:
+        """x (N, C, ...) -> y of the same shape, and the batch's mean and sigma."""
+        # Copies, where this pass updates them afterwards.
+        read = before_update if self.moves else Tensor.detach
+        mean, std = (read(s).to(x.dtype) for s in (self.running_mean, self.running_std))
+        xhat, mu, var = standardize(x, channel_axes(x.ndim), self.eps)
         mu, sigma = mu.detach().flatten(), (var.detach() + self.eps).sqrt().flatten()
-        r_max, d_max = (bound.to(work.dtype) for bound in self.bounds())
+        r_max, d_max = (bound.to(x.dtype) for bound in self.bounds())
         r = (sigma / std).clamp(1 / r_max, r_max)
         d = ((mu - mean) / std).clamp(-d_max, d_max)
-        if updates:
-            self.average(self.running_updates, running_mean=mu, running_std=sigma)
         # gamma (xhat r + d) + beta in one pass over x.
-        scale = r if gamma is None else r * gamma
-        shift = d if gamma is None else d * gamma
-        return scale_shift(xhat, scale, shift if beta is None else shift + beta, axis).to(x.dtype)
+        gamma, beta = (None if p is None else p.to(x.dtype) for p in (self.weight, self.bias))
+        scale, shift = (r, d) if gamma is None else (r * gamma, d * gamma)
+        y = scale_shift(xhat, scale, shift if beta is None else shift + beta, 1 - x.ndim)
+        return y, {"running_mean": mu, "running_std": sigma}
+
+    def batch_statistics(self, x: Tensor) -> Statistics:
+        """The batch's mean and sigma."""
+        _, mu, var = standardize(x, channel_axes(x.ndim), self.eps)
+        return {"running_mean": mu.flatten(), "running_std": (var + self.eps).sqrt().flatten()}
+
+    def inference_factors(self, running: Statistics) -> tuple[Tensor, Tensor]:
+        """M and 1/S."""
+        return running["running_mean"], 1 / running["running_std"]
+
+    def moments(self, running: Statistics) -> tuple[Tensor, Tensor]:
+        """M and S^2, which contains eps."""
+        return running["running_mean"], running["running_std"].square()
 
     def extra_repr(self) -> str:
-        """What the constructor was given."""
+        """The constructor's arguments."""
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, r_max={self.r_max}, d_max={self.d_max}"
 
 
@@ -165,10 +164,6 @@ def _counting(dtype: torch.dtype) -> torch.dtype:
 def _ramp(since: Tensor, length: float) -> Tensor:
     """0 until `since` is 0, then linearly to 1 at `length`; a step where there is no length."""
     return (since / length).clamp(0, 1) if length else (since >= 0).to(since.dtype)
-
-
-def _as_it_is(running: Tensor) -> Tensor:
-    return running
 
 
 class BatchRenorm1d(BatchRenorm):
@@ -197,7 +192,7 @@ def _after_warmup(name: str, r_max: float, d_max: float, **facts: Any) -> Norm:
     return Norm(name, {k: partial(m, **bounds) for k, m in _MODULES.items()}, couples_batch=True, **facts)
 
 
-# The facts are those of warm-up, which is plain batch normalization; of what comes after it there are two regimes.
+# The facts are those of warm-up, which is plain batch normalization. Two regimes come after it.
 NORM = Norm(
     "batch_renorm",
     _MODULES,

@@ -1,4 +1,4 @@
-"""A norm of one's own goes through the laws of the library: what `rlnorm check-norm path/to/norm.py` runs."""
+"""Holds a norm of one's own to the laws of the library; `rlnorm check-norm path/to/norm.py` runs it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -71,18 +71,18 @@ class Dropout(nn.Module):
         require.probability(p, type(self).__name__)
         self.p, self.generator = p, generator
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x -> same shape."""
-        return dropout(x, self.p, self.training, generator=self.generator)
+    def forward(self, input: Tensor) -> Tensor:
+        """input -> same shape."""
+        return dropout(input, self.p, self.training, generator=self.generator)
 
     def extra_repr(self) -> str:
-        """What the constructor was given."""
+        """The constructor's arguments."""
         return f"p={self.p}"
 
 
 class AlphaDropout(Dropout):
     """Alpha dropout in training, the identity in eval mode."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x -> same shape."""
-        return alpha_dropout(x, self.p, self.training, generator=self.generator)
+    def forward(self, input: Tensor) -> Tensor:
+        """input -> same shape."""
+        return alpha_dropout(input, self.p, self.training, generator=self.generator)

@@ -1,47 +1,43 @@
 r"""Batch normalization folded away at inference.
 
-With running statistics a batch norm is one multiply-add per channel, y = a x + c with
-
-    a = gamma (running_var + eps)^(-1/2),    c = beta - a running_mean
-
-and where a Linear or Conv stands right before it, x = W h + b, the two are one: W' = a W (row by row), b' = a b + c.
+With running statistics a batch norm is one multiply-add per channel, y = a x + b (`rlnorm.nn.running`). Where a Linear
+or Conv stands right before it, x = W h + c, the two are one: W' = a W (row by row), c' = a c + b.
 
 Source: Ioffe & Szegedy 2015, arXiv:1502.03167, sec. 3.1, algorithm 2 line 11.
 """
 
-import copy
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm as TorchsBatchNorm
 
-from rlnorm.nn._channels import inference_terms
-from rlnorm.nn._standardize import along
-from rlnorm.nn.batch import BatchNorm
-from rlnorm.nn.batch_renorm import BatchRenorm
-from rlnorm.nn.mean_only import MeanOnlyBatchNorm
-from rlnorm.nn.modes import Moded
+from rlnorm.nn import _torch
+from rlnorm.nn._affine import broadcast_channels, to_compute_dtype
+from rlnorm.nn._copy import duplicate, held_outside
+from rlnorm.nn.running import RunningNorm
+from rlnorm.nn.state import describe, inference_terms_of, is_per_sample, mode_of, statistics_of
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
-Foldable = BatchNorm | BatchRenorm | MeanOnlyBatchNorm | TorchsBatchNorm
-FORWARDS = {kind.forward for kind in (BatchNorm, BatchRenorm, MeanOnlyBatchNorm, TorchsBatchNorm, nn.SyncBatchNorm)}
+FORWARDS = {RunningNorm.forward, _torch.BatchNormBase.forward, nn.SyncBatchNorm.forward}
 NOT_IN_ORDER = "it does not stand in a Sequential"
+HELD = "something outside of the module tree holds"
 
 
 class Affine(nn.Module):
-    """y = a x + c per channel: what is left of a batch norm that no layer could take up."""
+    """y = a x + b per channel: the rest of a batch norm that no layer could take up."""
 
-    def __init__(self, scale: Tensor, shift: Tensor):
+    def __init__(self, scale: Tensor, shift: Tensor, learns: bool):
         super().__init__()
-        self.scale, self.shift = nn.Parameter(scale.detach().clone()), nn.Parameter(shift.detach().clone())
+        self.scale, self.shift = nn.Parameter(scale, learns), nn.Parameter(shift, learns)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (N, C, ...) -> same shape."""
-        axis = 1 - x.ndim
-        return torch.addcmul(along(self.shift, axis), x, along(self.scale, axis))
+    def forward(self, input: Tensor) -> Tensor:
+        """input (N, C, ...) -> same shape and dtype."""
+        axis, x = 1 - input.ndim, to_compute_dtype(input)
+        scale, shift = (broadcast_channels(p.to(x.dtype), axis) for p in (self.scale, self.shift))
+        return torch.addcmul(shift, x, scale).to(input.dtype)
 
 
 class Absorbed(nn.Module):
@@ -54,23 +50,26 @@ class Absorbed(nn.Module):
         super().__init__()
         self.ndim = ndim
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x -> x. Raises RuntimeError for another number of dimensions."""
-        if x.ndim != self.ndim:
+    def forward(self, input: Tensor) -> Tensor:
+        """input -> input. Raises RuntimeError for another number of dimensions."""
+        if input.ndim != self.ndim:
             raise RuntimeError(
                 f"a norm was folded into the layer before it, which is right for {self.ndim}-D outputs only, but got "
-                f"{tuple(x.shape)}; use the model as it was before `fold`"
+                f"{tuple(input.shape)}; use the model as it was before `fold`"
             )
-        return x
+        return input
 
 
 def fold(model: nn.Module, notice: Callable[[str], None] | None = None) -> nn.Module:
     """A copy of `model` in which every batch norm is one multiply-add, folded where that can be.
 
-    A norm is folded into the Linear or Conv right before it in the same `nn.Sequential`, past what passes its input on,
-    as Dropout does in eval mode; elsewhere the order of a pass cannot be read off the modules, and an `Affine` takes
-    its place. So it does behind a layer that occurs more than once, is parametrized or has hooks. A norm with hooks or
-    a `forward` of its own is left as it is. `notice` is told each of those, and why; the default is `warnings.warn`.
+    Batch norms are ours and torch's with running statistics over the batch, and those of one's own that derive from
+    `RunningNorm`. A norm is folded into the Linear or Conv right before it in the same `nn.Sequential`, past modules
+    that pass their input on, as Dropout does in eval mode. Elsewhere the order of a pass cannot be read off the
+    modules, and an `Affine` takes its place. So it does behind a layer that occurs more than once, is parametrized or
+    has hooks, or that a list or dict of a module holds too. A norm with hooks or a `forward` of its own is left as it
+    is. `notice` is told each of those, and why; the default is `warnings.warn`. Frozen parameters stay frozen, and
+    dtypes are kept.
 
     A norm that a Linear took up refuses other inputs than (N, C), where the two act on different axes.
 
@@ -78,92 +77,111 @@ def fold(model: nn.Module, notice: Callable[[str], None] | None = None) -> nn.Mo
     their output depends on the batch and cannot be folded.
     """
     _refuse(model)
-    folded, said = copy.deepcopy(model), list[str]()
+    copied = duplicate(model)
+    folding = _Folding(Counter(m for _, m in copied.named_modules(remove_duplicate=False)), held_outside(copied))
     with torch.no_grad():
-        if isinstance(folded, Foldable):
-            folded = _alone(folded, "the model", NOT_IN_ORDER, said)
+        if _foldable(copied):
+            copied = folding.alone(copied, "", NOT_IN_ORDER)
         else:
-            uses = Counter(m for _, m in folded.named_modules(remove_duplicate=False))
-            _fold_children(folded, "", said, uses)
-    for sentence in said:
+            folding.fold_children(copied, "")
+    for sentence in folding.said:
         (notice or _warn)(sentence)
-    return folded
+    return copied
 
 
-def _fold_children(module: nn.Module, prefix: str, said: list[str], uses: Counter[nn.Module]) -> None:
-    before: nn.Module | None = None
-    in_order = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
-    # Not `named_children`, which leaves out the second place of a norm that has two.
-    for name, child in list(module._modules.items()):
-        if child is None:
-            continue
-        path = f"{prefix}{name}"
-        if not isinstance(child, Foldable):
-            _fold_children(child, f"{path}.", said, uses)
-        elif in_order and isinstance(before, Layer) and not _objection(before, uses) and not _more(child):
-            _absorb(before, _affine(child))
-            setattr(module, name, Absorbed(before.weight.ndim))
-            # A second norm in a row folds into the same layer.
-            child = before
-        else:
-            setattr(module, name, _alone(child, path, _objection(before, uses) if in_order else NOT_IN_ORDER, said))
-        if not _passes_on(child):
-            before = child
+@dataclass
+class _Folding:
+    """One run of `fold`: how often each module occurs, which something else holds, and the sentences for `notice`.
+
+    Modules are replaced and not changed: another holder of one still computes the same.
+    """
+
+    uses: Counter[nn.Module]
+    held: set[nn.Module]
+    said: list[str] = field(default_factory=list)
+
+    def fold_children(self, module: nn.Module, prefix: str) -> None:
+        """Replace the norms below `module`, and the layers that take them up."""
+        name_before, before = "", None
+        in_order = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
+        for name, child in list(_torch.children(module)):
+            path = f"{prefix}{name}"
+            if not _foldable(child):
+                self.fold_children(child, f"{path}.")
+            else:
+                objection = self.objection(before, child) if in_order else NOT_IN_ORDER
+                if objection or _more(child):
+                    child = self.alone(child, path, objection)
+                    setattr(module, name, child)
+                else:
+                    assert isinstance(before, Layer)
+                    layer = _absorb(before, child)
+                    # A second norm in a row folds into the new layer.
+                    self.uses[layer] = 1
+                    setattr(module, name_before, layer)
+                    setattr(module, name, Absorbed(layer.weight.ndim))
+                    before = layer
+                    continue
+            if not _passes_on(child):
+                name_before, before = name, child
+
+    def alone(self, norm: nn.Module, path: str, why: str) -> nn.Module:
+        """The module in place of a norm that no layer took up; says so."""
+        more = _more(norm)
+        left = f"as it is: {more}" if more else f"as a multiply-add: {why}"
+        self.said.append(f"{describe(path, norm)} is left {left}")
+        return norm if more else Affine(*inference_terms_of(norm), _learns(norm))
+
+    def objection(self, layer: nn.Module | None, norm: nn.Module) -> str:
+        """Why a norm cannot be taken up by the module before it; empty if it can."""
+        if not isinstance(layer, Layer):
+            return "no Linear or Conv stands right before it"
+        if norm in self.held:
+            return f"{HELD} it too"
+        before = f"the {type(layer).__name__} before it"
+        if layer in self.held:
+            return f"{HELD} {before}"
+        if self.uses[layer] > 1:
+            return f"{before} is used more than once"
+        exact = type(layer) in (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+        if not exact or _torch.has_hooks(layer) or "forward" in vars(layer):
+            return f"{before} is parametrized, hooked or a subclass of torch's"
+        return ""
 
 
-def _alone(norm: Foldable, path: str, why: str, said: list[str]) -> nn.Module:
-    """What stands for a norm that no layer took up, and in `said` a sentence more."""
-    more = _more(norm)
-    left = f"as it is: {more}" if more else f"as a multiply-add: {why}"
-    said.append(f"{path} ({type(norm).__name__}) is left {left}")
-    return norm if more else _affine(norm)
+def _foldable(module: nn.Module) -> bool:
+    """Whether a module is a batch norm: of ours or torch's, with statistics over the batch."""
+    return isinstance(module, RunningNorm | _torch.NormBase) and not is_per_sample(module)
 
 
-def _more(norm: Foldable) -> str:
-    """What a norm does that a multiply-add would not; empty if nothing."""
+def _more(norm: nn.Module) -> str:
+    """The part of a norm that is no multiply-add, in words; empty if there is none."""
     if "forward" in vars(norm) or type(norm).forward not in FORWARDS:
         return "it has a forward of its own"
-    return "it has hooks" if _hooked(norm) else ""
+    return "it has hooks" if _torch.has_hooks(norm) else ""
 
 
 def _passes_on(module: nn.Module) -> bool:
     """Whether a module gives its input on unchanged. A subclass may do anything."""
     idle = type(module) in (nn.Identity, Absorbed) or (type(module) is nn.Dropout and not module.training)
-    return idle and not _hooked(module)
+    return idle and not _torch.has_hooks(module)
 
 
-def _hooked(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks)
+def _learns(module: nn.Module) -> bool:
+    return any(p.requires_grad for p in module.parameters())
 
 
-def _affine(norm: nn.Module) -> Affine:
-    if isinstance(norm, MeanOnlyBatchNorm):
-        return Affine(*inference_terms(norm.running_mean, torch.ones_like(norm.running_mean), None, norm.bias))
-    if isinstance(norm, BatchRenorm):
-        return Affine(*inference_terms(norm.running_mean, 1 / norm.running_std, norm.weight, norm.bias))
-    assert isinstance(norm, BatchNorm | TorchsBatchNorm)
-    mean, var = norm.running_mean, norm.running_var
-    assert mean is not None
-    assert var is not None
-    return Affine(*inference_terms(mean, (var + norm.eps).rsqrt(), norm.weight, norm.bias))
-
-
-def _absorb(layer: Layer, affine: Affine) -> None:
-    weight = layer.weight
-    layer.weight = nn.Parameter(weight * affine.scale.reshape(-1, *(1,) * (weight.ndim - 1)))
-    bias = affine.shift if layer.bias is None else layer.bias * affine.scale + affine.shift
-    layer.bias = nn.Parameter(bias.detach().clone())
-
-
-def _objection(layer: nn.Module | None, uses: Counter[nn.Module]) -> str:
-    """Why a norm cannot be taken up by the module before it; empty if it can."""
-    if not isinstance(layer, Layer):
-        return "no Linear or Conv stands right before it"
-    if uses[layer] > 1:
-        return f"the {type(layer).__name__} before it is used more than once"
-    if type(layer) not in (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d) or _hooked(layer) or "forward" in vars(layer):
-        return f"the {type(layer).__name__} before it is parametrized, hooked or a subclass of torch's"
-    return ""
+def _absorb(layer: Layer, norm: nn.Module) -> Layer:
+    """The layer and the norm behind it as one new layer, of the layer's dtype."""
+    new, weight = duplicate(layer), to_compute_dtype(layer.weight)
+    assert isinstance(new, Layer)
+    scale, shift = (term.to(weight.dtype) for term in inference_terms_of(norm))
+    bias = shift if layer.bias is None else layer.bias.to(weight.dtype) * scale + shift
+    learns = _learns(norm) if layer.bias is None else layer.bias.requires_grad
+    weight = weight * scale.reshape(-1, *(1,) * (weight.ndim - 1))
+    new.weight = nn.Parameter(weight.to(layer.weight.dtype), layer.weight.requires_grad)
+    new.bias = nn.Parameter(bias.to(layer.weight.dtype), learns)
+    return new
 
 
 def _warn(message: str) -> None:
@@ -172,11 +190,10 @@ def _warn(message: str) -> None:
 
 def _refuse(model: nn.Module) -> None:
     for path, module in model.named_modules():
-        if not isinstance(module, Foldable):
+        if not _foldable(module):
             continue
-        what = f"{path or 'the model'} ({type(module).__name__})"
-        mode = module.mode if isinstance(module, Moded) else ("train" if module.training else "eval")
+        what, mode = describe(path, module), mode_of(module)
         if mode != "eval":
             raise ValueError(f"cannot fold {what}: it is in mode {mode!r}, expected 'eval'; call model.eval() first")
-        if module.running_mean is None:
+        if not statistics_of(module):
             raise ValueError(f"cannot fold {what}: it has no running statistics and normalizes with each batch")

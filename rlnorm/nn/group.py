@@ -11,11 +11,15 @@ One group is layer normalization of the whole map; one channel per group is inst
 Source: Wu & He 2018, arXiv:1803.08494.
 """
 
+from operator import index
+
 import torch
 from torch import Tensor, nn
 
 from rlnorm.nn import _require as require
-from rlnorm.nn._standardize import standardize_affine, working
+from rlnorm.nn import _torch
+from rlnorm.nn._affine import AffineNorm, to_compute_dtype
+from rlnorm.nn._standardize_fast import standardize_affine
 from rlnorm.nn.norm import Norm
 
 CHANNELS_PER_GROUP = 16
@@ -31,14 +35,15 @@ def group_norm(
         raise RuntimeError(f"group_norm expected at least 2 axes (N, C, ...), got {tuple(input.shape)}")
     require.floating(input, "group_norm")
     channels = input.shape[1]
-    if num_groups <= 0 or channels % num_groups:
+    if num_groups <= 0 or (not _torch.is_tracing() and channels % num_groups):
         raise RuntimeError(f"group_norm: {channels} channels of input cannot be divided into {num_groups} groups")
     require.vectors(input, channels, "group_norm", weight=weight, bias=bias)
-    # As torch: what counts is a group's values over the whole batch.
-    if input.shape[0] * channels // num_groups * input.shape[2:].numel() * (num_groups if input.ndim == 2 else 1) == 1:
+    # As torch, which counts a group's values over the whole batch.
+    of_group = input.shape[0] * channels // num_groups * input.shape[2:].numel()
+    if not _torch.is_tracing() and of_group * (num_groups if input.ndim == 2 else 1) == 1:
         raise ValueError(f"group_norm: expected more than 1 value per group, got input size {tuple(input.shape)}")
     groups, ones = (num_groups, channels // num_groups), (1,) * (input.ndim - 2)
-    grouped = working(input).reshape(input.shape[0], *groups, *input.shape[2:])
+    grouped = to_compute_dtype(input).reshape(input.shape[0], *groups, *input.shape[2:])
     weight, bias = (None if v is None else v.reshape(*groups, *ones) for v in (weight, bias))
     y = standardize_affine(grouped, tuple(range(1 - input.ndim, 0)), eps, weight, bias)[0]
     return y.reshape(input.shape).to(input.dtype)
@@ -50,7 +55,7 @@ def groups_for(width: int) -> int:
     return next(groups for groups in range(most, 0, -1) if width % groups == 0)
 
 
-class GroupNorm(nn.Module):
+class GroupNorm(AffineNorm):
     """Group normalization; constructor and state dict of torch's."""
 
     def __init__(
@@ -64,14 +69,12 @@ class GroupNorm(nn.Module):
         *,
         bias: bool = True,
     ):
-        super().__init__()
-        self.eps = require.epsilon(eps, "GroupNorm")
         if num_groups <= 0 or num_channels % num_groups:
             raise ValueError(f"num_channels ({num_channels}) must be divisible by num_groups ({num_groups})")
-        self.num_groups, self.num_channels, self.affine = num_groups, num_channels, affine
-        ones = torch.ones(num_channels, device=device, dtype=dtype)
-        self.weight = nn.Parameter(ones) if affine else None
-        self.bias = nn.Parameter(torch.zeros_like(ones)) if affine and bias else None
+        num_channels = require.width(num_channels, "GroupNorm", "num_channels")
+        super().__init__(num_channels, weight=affine, bias=affine and bias, device=device, dtype=dtype)
+        self.eps = require.epsilon(eps, "GroupNorm")
+        self.num_groups, self.num_channels, self.affine = index(num_groups), num_channels, affine
 
     @classmethod
     def of_width(
@@ -86,23 +89,14 @@ class GroupNorm(nn.Module):
         groups = groups_for(num_channels) if num_groups is None else num_groups
         return cls(groups, num_channels, eps, affine, bias=bias)
 
-    def reset_parameters(self) -> None:
-        """gamma = 1, beta = 0."""
-        if self.weight is not None:
-            nn.init.ones_(self.weight)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (N, C, ...) -> same shape."""
-        if x.ndim >= 2 and x.shape[1] != self.num_channels:
-            raise RuntimeError(
-                f"GroupNorm: expected {self.num_channels} channels (axis 1), got {x.shape[1]} in {tuple(x.shape)}"
-            )
-        return group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+    def forward(self, input: Tensor) -> Tensor:
+        """input (N, C, ...) -> same shape."""
+        if input.ndim >= 2:
+            require.channels(input, self.num_channels, "GroupNorm")
+        return group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        """What the constructor was given."""
+        """The constructor's arguments."""
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
 
 

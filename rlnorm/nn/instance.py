@@ -16,27 +16,31 @@ import torch
 from torch import Tensor, nn
 
 from rlnorm.nn import _require as require
+from rlnorm.nn import _torch
 from rlnorm.nn._channels import ChannelNorm
-from rlnorm.nn._standardize import standardize_affine, working
+from rlnorm.nn._standardize_fast import standardize_affine
 from rlnorm.nn.norm import Norm
+from rlnorm.nn.running import Statistics
 
 
-def normalize_with_instance(
+def standardize_instance(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """x (N, C, ...) -> y of the same shape, and batch means of the instances' mean and biased variance, (C,) each."""
-    y, mu, var = standardize_affine(working(x), tuple(range(2 - x.ndim, 0)), eps, weight, bias, 1 - x.ndim)
-    return y.to(x.dtype), mu.detach().flatten(1).mean(0), var.detach().flatten(1).mean(0)
+    y, mu, var = standardize_affine(x, tuple(range(2 - x.ndim, 0)), eps, weight, bias, 1 - x.ndim)
+    return y, mu.detach().flatten(1).mean(0), var.detach().flatten(1).mean(0)
 
 
 def several_pixels(x: Tensor, name: str) -> None:
     """Refuse statistics of a single pixel."""
-    if x.shape[2:].numel() == 1:
+    if not _torch.is_tracing() and x.shape[2:].numel() == 1:
         raise ValueError(f"{name}: expected more than 1 spatial element when training, got input size {tuple(x.shape)}")
 
 
 class InstanceNorm(ChannelNorm):
     """Instance normalization of any number of spatial dimensions; one sample may come without its batch axis."""
+
+    per_sample = True
 
     def __init__(
         self,
@@ -55,19 +59,23 @@ class InstanceNorm(ChannelNorm):
             num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias, guard=guard
         )
 
-    normalize_with_own = staticmethod(normalize_with_instance)
+    standardize = staticmethod(standardize_instance)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (N, C, ...) or (C, ...) -> same shape. Without running statistics every mode uses the instance's own."""
-        if x.ndim + 1 in self.ranks:
-            return super().forward(x.unsqueeze(0)).squeeze(0)
-        return super().forward(x)
+    def uses_own(self, kept: Statistics) -> bool:
+        """As of all norms with running statistics; also where `track_running_stats` is off, as in torch."""
+        return super().uses_own(kept) or not self.track_running_stats
 
-    def check_input(self, x: Tensor) -> None:
+    def forward(self, input: Tensor) -> Tensor:
+        """input (N, C, ...) or (C, ...) -> same shape. Without running statistics each mode uses the instance's own."""
+        if input.ndim + 1 in self.ranks:
+            return super().forward(input.unsqueeze(0)).squeeze(0)
+        return super().forward(input)
+
+    def check_input(self, x: Tensor, kept: Statistics) -> None:
         """As of all channel norms; another width is a ValueError, as in torch."""
         require.rank(x, self.ranks, type(self).__name__)
         require.channels(x, self.num_features, type(self).__name__, ValueError)
-        super().check_input(x)
+        super().check_input(x, kept)
 
     def values_per_statistic(self, x: Tensor) -> int:
         """Number of pixels."""

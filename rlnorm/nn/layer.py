@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from rlnorm.nn import _require as require
-from rlnorm.nn._standardize import standardize_affine, working
+from rlnorm.nn._affine import AffineNorm, to_compute_dtype
+from rlnorm.nn._standardize_fast import standardize_affine
 from rlnorm.nn.group import GroupNorm
 from rlnorm.nn.norm import Norm
 
@@ -34,12 +35,14 @@ def layer_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """input (..., *shape) -> y of the same shape; weight and bias of `shape`. Signature and errors of torch's."""
-    shape, eps = tuple(normalized_shape), require.epsilon(eps, "layer_norm")
+    shape, eps = require.shape(normalized_shape, "layer_norm"), require.epsilon(eps, "layer_norm")
     require.trailing(input, shape, "layer_norm", weight=weight, bias=bias)
-    return standardize_affine(working(input), tuple(range(-len(shape), 0)), eps, weight, bias)[0].to(input.dtype)
+    return standardize_affine(to_compute_dtype(input), tuple(range(-len(shape), 0)), eps, weight, bias)[0].to(
+        input.dtype
+    )
 
 
-class LayerNorm(nn.Module):
+class LayerNorm(AffineNorm):
     """Layer normalization over the trailing axes `normalized_shape`; constructor and state dict of torch's."""
 
     def __init__(
@@ -51,28 +54,18 @@ class LayerNorm(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ):
-        super().__init__()
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        shape = require.shape(normalized_shape, "LayerNorm")
+        has_bias = elementwise_affine and bias
+        super().__init__(shape, weight=elementwise_affine, bias=has_bias, device=device, dtype=dtype)
         self.eps = require.epsilon(eps, "LayerNorm")
-        require.width(min(shape, default=0), "LayerNorm", "normalized_shape")
         self.normalized_shape, self.elementwise_affine = shape, elementwise_affine
-        ones = torch.ones(shape, device=device, dtype=dtype)
-        self.weight = nn.Parameter(ones) if elementwise_affine else None
-        self.bias = nn.Parameter(torch.zeros_like(ones)) if elementwise_affine and bias else None
 
-    def reset_parameters(self) -> None:
-        """gamma = 1, beta = 0."""
-        if self.weight is not None:
-            nn.init.ones_(self.weight)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (..., *normalized_shape) -> same shape."""
-        return layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+    def forward(self, input: Tensor) -> Tensor:
+        """input (..., *normalized_shape) -> same shape."""
+        return layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        """What the constructor was given."""
+        """The constructor's arguments."""
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
 
 

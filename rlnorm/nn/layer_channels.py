@@ -1,4 +1,4 @@
-r"""Layer normalization over channels, pixel by pixel: what Flax's LayerNorm does to an image.
+r"""Layer normalization over channels, pixel by pixel, as Flax's LayerNorm does with an image.
 
     y = gamma xhat + beta,    xhat = (x - mu) (var + eps)^(-1/2),    mu, var over one pixel's channels in one sample
 
@@ -16,11 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from rlnorm.nn import _require as require
-from rlnorm.nn._standardize import standardize_affine, working
+from rlnorm.nn._affine import AffineNorm, to_compute_dtype
+from rlnorm.nn._standardize_fast import standardize_affine
 from rlnorm.nn.norm import Norm
 
 
-class ChannelLayerNorm(nn.Module):
+class ChannelLayerNorm(AffineNorm):
     """Layer normalization of (N, C, ...) over C."""
 
     def __init__(
@@ -32,24 +33,21 @@ class ChannelLayerNorm(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ):
-        super().__init__()
+        num_channels = require.width(num_channels, "ChannelLayerNorm", "num_channels")
+        super().__init__(num_channels, weight=affine, bias=affine and bias, device=device, dtype=dtype)
         self.eps = require.epsilon(eps, "ChannelLayerNorm")
-        require.width(num_channels, "ChannelLayerNorm", "num_channels")
         self.num_channels = num_channels
-        ones = torch.ones(num_channels, device=device, dtype=dtype)
-        self.weight = nn.Parameter(ones) if affine else None
-        self.bias = nn.Parameter(torch.zeros_like(ones)) if affine and bias else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (N, C, ...) -> same shape."""
-        require.floating(x, "ChannelLayerNorm")
-        require.channels(x, self.num_channels, "ChannelLayerNorm")
-        require.vectors(x, self.num_channels, "ChannelLayerNorm", weight=self.weight, bias=self.bias)
-        axis = 1 - x.ndim
-        return standardize_affine(working(x), (axis,), self.eps, self.weight, self.bias, axis)[0].to(x.dtype)
+    def forward(self, input: Tensor) -> Tensor:
+        """input (N, C, ...) -> same shape."""
+        require.floating(input, "ChannelLayerNorm")
+        require.channels(input, self.num_channels, "ChannelLayerNorm")
+        require.vectors(input, self.num_channels, "ChannelLayerNorm", weight=self.weight, bias=self.bias)
+        x, axis = to_compute_dtype(input), 1 - input.ndim
+        return standardize_affine(x, (axis,), self.eps, self.weight, self.bias, axis)[0].to(input.dtype)
 
     def extra_repr(self) -> str:
-        """What the constructor was given."""
+        """The constructor's arguments."""
         return f"{self.num_channels}, eps={self.eps}"
 
 

@@ -7,16 +7,16 @@
 | `eval`  | running         | untouched          |
 | `track` | running         | updated            |
 
-`train` and `eval` are what `nn.Module.train()` and `.eval()` choose, as everywhere in torch. The other two are what DQN
-needs besides: a pass that must not feed the running statistics, and one that feeds them without using the batch's.
+`nn.Module.train()` and `.eval()` choose `train` and `eval`, as everywhere in torch. DQN needs the other two: a pass
+that must not feed the running statistics, and one that feeds them without using the batch's.
 """
 
 from typing import Literal, TypeVar, get_args
 
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
 
 from rlnorm.errors import unknown
+from rlnorm.nn._torch import NormBase
 
 Mode = Literal["train", "batch", "eval", "track"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -69,14 +69,14 @@ def set_mode(model: M, mode: Mode) -> M:
     """
     _check(mode)
     for name, norm in model.named_modules():
-        if isinstance(norm, _NormBase) and mode in ("batch", "track"):
+        if isinstance(norm, NormBase) and mode in ("batch", "track"):
             raise ValueError(
                 f"{name or 'the model'} is torch's {type(norm).__name__} and has no mode {mode!r}; convert it"
             )
     for norm in model.modules():
         if isinstance(norm, Moded):
             norm.mode = mode
-        elif isinstance(norm, _NormBase):
+        elif isinstance(norm, NormBase):
             norm.training = mode == "train"
     return model
 

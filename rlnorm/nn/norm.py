@@ -1,4 +1,4 @@
-"""What a norm is to the rest of the house: a name, its modules, and its facts as data.
+"""A norm as the rest of the package sees it: a name, its modules, and its facts as data.
 
 A norm either stands after a Linear or a Conv (`modules`), or re-parametrizes it (`wrap`), or both. A network builder
 needs to know none of that:
@@ -9,19 +9,20 @@ Adding a norm is adding one file `rlnorm/nn/<name>.py` that ends in `NORM = Norm
 anywhere and is given by path (`load_norm`).
 """
 
-import importlib.util
 import inspect
 import pkgutil
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from operator import index
 from pathlib import Path
 from types import MappingProxyType
+from typing import SupportsIndex
 
 from torch import nn
 
 from rlnorm.errors import ConfigError, unknown
+from rlnorm.loading import load_module
 from rlnorm.nn.modes import Mode
 
 Make = Callable[..., nn.Module]
@@ -30,13 +31,13 @@ Make = Callable[..., nn.Module]
 class Identity(nn.Module):
     """y = x; takes a width and anything else, so that it can stand wherever a norm can."""
 
-    def __init__(self, width: int = 0, **_: object):
+    def __init__(self, width: SupportsIndex = 0, **_: object):
         super().__init__()
-        self.width = width
+        self.width = index(width)
 
-    def forward(self, x):
-        """x -> x."""
-        return x
+    def forward(self, input):
+        """input -> input."""
+        return input
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,11 @@ class Norm:
     modules        number of spatial dimensions (0: after a Linear; 1, 2, 3: after a Conv) -> class, constructible from
                    the width (number of features or channels) alone; empty for a norm that only wraps
     wrap_layer     re-parametrizes a Linear or Conv and returns it; None for a norm that only stands after it
-    invariant_to   what its training output does not change under (up to eps); words of `rlnorm.nn.laws.INVARIANCES`
+    invariant_to   changes of x that leave its training output as it is (up to eps); words of
+                   `rlnorm.nn.laws.INVARIANCES`
     couples_batch  whether, in training, a row's output or gradient depends on the other rows
-    constants_in   modes in which backward takes as a constant what depends on the batch or the weights: there it is not
-                   the derivative of the pass, on purpose
+    constants_in   modes in which backward takes some functions of the batch or the weights as constants: there it is,
+                   on purpose, not the derivative of the pass
     reference      number of spatial dimensions -> torch's class for the same thing, where there is one
     source         the paper
     regimes        the same modules where they behave otherwise (after a warm-up, say), each a norm with the facts that
@@ -97,31 +99,21 @@ def load_norm(path: str | Path) -> Norm:
 
     Raises ConfigError where there is no such file, it does not import, or it defines no NORM.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError(f"no norm file at {str(path)!r}; expected a Python file that ends in NORM = Norm(...).")
-    spec = importlib.util.spec_from_file_location(f"rlnorm_user_norm_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"{str(path)!r} is not a Python file; expected one that ends in NORM = Norm(...).")
-    module = importlib.util.module_from_spec(spec)
-    # Known by name, so that its classes can be pickled.
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[spec.name]
-        raise ConfigError(f"{str(path)!r} does not import: {type(error).__name__}: {error}.") from error
+    ending = "NORM = Norm(...)"
+    module = load_module(Path(path), f"rlnorm_user_norm_{Path(path).stem}", "norm", ending)
     norm = getattr(module, "NORM", None)
     if not isinstance(norm, Norm):
-        raise ConfigError(f"{str(path)!r} defines no norm; expected it to end in NORM = Norm(...), got {norm!r}.")
+        raise ConfigError(f"{str(path)!r} defines no norm; expected it to end in {ending}, got {norm!r}.")
     return norm
 
 
-def get_norm(name: str, norms: Mapping[str, Norm]) -> Norm:
-    """The norm of that name, or the one in the file of that path (a name that ends in `.py`).
+def get_norm(name: str | None, norms: Mapping[str, Norm]) -> Norm:
+    """The norm of that name, or the one in the file of that path (a name that ends in `.py`); None is "none".
 
     Raises ConfigError, with the nearest name, for one that is neither.
     """
+    if name is None:
+        name = "none"
     if name.endswith(".py"):
         return load_norm(name)
     if name not in norms:

@@ -12,19 +12,23 @@ variance v into count c:
 In the modes `train` and `track` observations enter the statistics, which then normalize them; in `batch` and `eval`
 they do not. The batch's own statistics never normalize.
 
+They are float64, whatever the inputs are: after many observations one of them moves M by less than the rounding of a
+float32, and a float32 counts to 2^24 and no further.
+
 Backward. M and V are constants: dx = g (V + eps)^(-1/2) where y is inside the clip, 0 beyond it.
 
 Source: Chan, Golub & LeVeque 1979, STAN-CS-79-773 (the mean and variance of two samples together); as in OpenAI
 baselines' RunningMeanStd and stable-baselines3's VecNormalize, which start from a count of 1e-4 and so does this.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from rlnorm.nn import _require as require
-from rlnorm.nn._channels import before_update, finite
+from rlnorm.nn._averages import before_update, finite
 from rlnorm.nn.modes import Moded
 
 
@@ -36,7 +40,7 @@ class ObservationNorm(Moded):
 
     def __init__(self, shape: int | Sequence[int], clip: float = 10.0, eps: float = 1e-8, *, guard: bool = False):
         super().__init__()
-        self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        self.shape = require.shape(shape, "ObservationNorm")
         self.eps = require.epsilon(eps, "ObservationNorm")
         if not clip > 0:
             raise ValueError(f"ObservationNorm: clip must be > 0, but got {clip}")
@@ -44,22 +48,33 @@ class ObservationNorm(Moded):
         self.running_mean: Tensor
         self.running_var: Tensor
         self.running_count: Tensor
-        self.register_buffer("running_mean", torch.zeros(self.shape))
-        self.register_buffer("running_var", torch.ones(self.shape))
+        self.register_buffer("running_mean", torch.zeros(self.shape, dtype=torch.float64))
+        self.register_buffer("running_var", torch.ones(self.shape, dtype=torch.float64))
         # Shape (1,), as in `rlnorm.nn.batch_renorm`.
-        self.register_buffer("running_count", torch.full((1,), 1e-4))
+        self.register_buffer("running_count", torch.full((1,), 1e-4, dtype=torch.float64))
         if guard:
             self.skipped_batches: Tensor
             self.register_buffer("skipped_batches", torch.zeros((), dtype=torch.long), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (..., *shape) -> same shape."""
-        require.trailing(x, self.shape, "ObservationNorm")
-        require.alike(x, self.running_mean, "ObservationNorm", "running_mean")
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # Statistics follow to another device, not to another precision.
+        statistics = [(name, buffer) for name, buffer in self.named_buffers() if name.startswith("running_")]
+        super()._apply(fn, recurse)
+        for name, before in statistics:
+            after = self.get_buffer(name)
+            if after.dtype != before.dtype:
+                setattr(self, name, before.to(after.device))
+        return self
+
+    def forward(self, input: Tensor) -> Tensor:
+        """input (..., *shape) -> same shape and dtype."""
+        require.trailing(input, self.shape, "ObservationNorm")
+        require.same_device(input, self.running_mean, "ObservationNorm", "running_mean")
         mean, var = self.running_mean, self.running_var
-        if self.updates_running and x.numel():
+        x = input.to(mean.dtype)
+        if self.updates_running and input.numel():
             mean, var = self._update(x.detach())
-        return ((x - mean) * (var + self.eps).rsqrt()).clamp(-self.clip, self.clip)
+        return ((x - mean) * (var + self.eps).rsqrt()).clamp(-self.clip, self.clip).to(input.dtype)
 
     @torch.no_grad()
     def _update(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,5 +100,5 @@ class ObservationNorm(Moded):
         return mean, var
 
     def extra_repr(self) -> str:
-        """What the constructor was given."""
+        """The constructor's arguments."""
         return f"{self.shape}, clip={self.clip}, eps={self.eps}"

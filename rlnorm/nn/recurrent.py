@@ -1,6 +1,6 @@
 r"""Recurrent cells and layers with a norm in each step.
 
-With N_x and N_h the norms of what comes from the input and of what comes from the state (the identity for `none`):
+With N_x and N_h the norms of the input's and the state's contributions (the identity for `none`):
 
     tanh    h_t = tanh(N_x(W_x x_t) + N_h(W_h h_tm1) + b)
     gru     r = sigmoid(N_x(W_xr x_t) + N_h(W_hr h_tm1) + b_r)
@@ -13,7 +13,7 @@ are torch's RNNCell and GRUCell, weights by the same names. Norms that couple th
 step (`steps` of them, the last for all later ones) or share one set (`steps=1`): statistics of the first steps, when
 the state is still near zero, differ from those of later ones.
 
-Backward, through time. With g = dL/dh_t, from the loss and from step t+1, the gradients of what stands in the brackets:
+Backward, through time. With g = dL/dh_t, from the loss and from step t+1, the gradients of the brackets:
 
     tanh    da = g (1 - h_t^2)
     gru     da_n = g (1 - z) (1 - n^2),    da_z = g (h_tm1 - n) z (1 - z)

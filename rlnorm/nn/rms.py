@@ -8,20 +8,20 @@ Backward. d ms/d x_j = 2 x_j / n, hence d r/d x_j = -r^3 x_j / n, and as xhat = 
 
     dx = r (g' - xhat <g' xhat>)    with g' = dL/dxhat = gamma dL/dy,    dL/dgamma = sum over samples of dL/dy xhat
 
-Whoever uses ms too adds its gradient: dx_j += g_ms 2 x_j / n = g_ms 2 xhat_j / (r n).
+If ms is also used downstream, its gradient adds: dx_j += g_ms 2 x_j / n.
 
 Source: Zhang & Sennrich 2019, arXiv:1910.07467.
 """
 
 from collections.abc import Sequence
-from math import prod
 
 import torch
 from torch import Tensor, nn
 
 from rlnorm.nn import _require as require
+from rlnorm.nn._affine import AffineNorm, scale_shift, to_compute_dtype
 from rlnorm.nn._autograd import Grads, Kernel, join
-from rlnorm.nn._standardize import Axes, scale_shift, working
+from rlnorm.nn._standardize import Axes, inverse_n
 from rlnorm.nn.norm import Norm
 
 
@@ -32,14 +32,14 @@ def forward(x: Tensor, axes: Axes, eps: float) -> tuple[Tensor, Tensor]:
 
 
 def backward(grads: Grads, saved: Sequence[Tensor], axes: Axes, eps: float) -> tuple[Tensor]:
-    """Gradients of (xhat, ms) -> dx, same shape as xhat."""
+    """Gradients of (xhat, ms) -> dx, same shape as x; saved: x, ms."""
     g, g_ms = grads
-    xhat, ms = saved
+    x, ms = saved
     r = (ms + eps).rsqrt()
-    dx = torch.zeros_like(xhat) if g is None else r * (g - xhat * (g * xhat).mean(axes, keepdim=True))
+    xhat = x * r
+    dx = torch.zeros_like(x) if g is None else r * (g - xhat * (g * xhat).mean(axes, keepdim=True))
     if g_ms is not None:
-        n = prod([xhat.shape[axis] for axis in axes])
-        dx = dx + xhat * (g_ms * (2 / n) / r)
+        dx = dx + x * (g_ms * (2 * inverse_n(x, axes)))
     return (dx,)
 
 
@@ -52,14 +52,14 @@ def rms_norm(
     input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
     """input (..., *normalized_shape) -> y of the same shape; signature of torch's. eps None is that of the dtype."""
-    shape = tuple(normalized_shape)
+    shape = require.shape(normalized_shape, "rms_norm")
     require.trailing(input, shape, "rms_norm", weight=weight)
-    work = working(input)
+    work = to_compute_dtype(input)
     eps = torch.finfo(work.dtype).eps if eps is None else require.epsilon(eps, "rms_norm")
     return scale_shift(divide_by_rms(work, tuple(range(-len(shape), 0)), eps)[0], weight, None).to(input.dtype)
 
 
-class RMSNorm(nn.Module):
+class RMSNorm(AffineNorm):
     """RMS normalization over the trailing axes `normalized_shape`; constructor and state dict of torch's."""
 
     def __init__(
@@ -70,46 +70,38 @@ class RMSNorm(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ):
-        super().__init__()
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        shape = require.shape(normalized_shape, "RMSNorm")
+        super().__init__(shape, weight=elementwise_affine, bias=False, device=device, dtype=dtype)
         self.eps = None if eps is None else require.epsilon(eps, "RMSNorm")
-        require.width(min(shape, default=0), "RMSNorm", "normalized_shape")
         self.normalized_shape, self.elementwise_affine = shape, elementwise_affine
-        self.weight = nn.Parameter(torch.ones(shape, device=device, dtype=dtype)) if elementwise_affine else None
-
-    def reset_parameters(self) -> None:
-        """gamma = 1."""
-        if self.weight is not None:
-            nn.init.ones_(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., *normalized_shape) -> same shape."""
         return rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
-        """What the constructor was given."""
+        """The constructor's arguments."""
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
 
 
-class MapRMSNorm(nn.Module):
+class MapRMSNorm(AffineNorm):
     """RMS normalization of (N, C, ...) over the whole map, one gamma per channel; needs to know the width alone."""
 
     def __init__(self, num_channels: int, eps: float | None = None, affine: bool = True):
-        super().__init__()
+        num_channels = require.width(num_channels, "MapRMSNorm", "num_channels")
+        super().__init__(num_channels, weight=affine, bias=False)
         self.eps = None if eps is None else require.epsilon(eps, "MapRMSNorm")
         self.num_channels = num_channels
-        self.weight = nn.Parameter(torch.ones(num_channels)) if affine else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (N, C, ...) -> same shape."""
-        require.floating(x, "MapRMSNorm")
-        require.channels(x, self.num_channels, "MapRMSNorm")
-        if self.weight is not None:
-            require.alike(x, self.weight, "MapRMSNorm", "weight")
-        work = working(x)
-        eps = torch.finfo(work.dtype).eps if self.eps is None else self.eps
-        xhat = divide_by_rms(work, tuple(range(1 - x.ndim, 0)), eps)[0]
-        return scale_shift(xhat, self.weight, None, 1 - x.ndim).to(x.dtype)
+    def forward(self, input: Tensor) -> Tensor:
+        """input (N, C, ...) -> same shape."""
+        require.floating(input, "MapRMSNorm")
+        require.channels(input, self.num_channels, "MapRMSNorm")
+        require.vectors(input, self.num_channels, "MapRMSNorm", weight=self.weight)
+        x = to_compute_dtype(input)
+        eps = torch.finfo(x.dtype).eps if self.eps is None else self.eps
+        xhat = divide_by_rms(x, tuple(range(1 - x.ndim, 0)), eps)[0]
+        return scale_shift(xhat, self.weight, None, 1 - x.ndim).to(input.dtype)
 
 
 NORM = Norm(

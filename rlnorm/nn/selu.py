@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from rlnorm.nn import _require as require
-from rlnorm.nn._autograd import Grads, Kernel, join, the_inputs
+from rlnorm.nn._autograd import Grads, Kernel, join
 
 ALPHA = 1.6732632423543772
 LAMBDA = 1.0507009873554805
@@ -38,7 +38,7 @@ def backward(grads: Grads, saved: Sequence[Tensor]) -> tuple[Tensor]:
     return (g * LAMBDA * torch.where(x > 0, 1, ALPHA * x.clamp(max=0).exp()),)
 
 
-KERNEL = Kernel(forward, backward, save=the_inputs)
+KERNEL = Kernel(forward, backward)
 _selu = join(KERNEL)
 
 
@@ -54,9 +54,9 @@ class SELU(nn.Module):
     def __init__(self) -> None:
         super().__init__()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x -> selu(x), same shape."""
-        return selu(x)
+    def forward(self, input: Tensor) -> Tensor:
+        """input -> selu(input), same shape."""
+        return selu(input)
 
 
 @torch.no_grad()

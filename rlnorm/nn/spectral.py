@@ -21,8 +21,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from rlnorm.nn._autograd import Grads, Kernel, join, the_inputs
-from rlnorm.nn._channels import before_update
+from rlnorm.nn._autograd import Grads, Kernel, join
+from rlnorm.nn._averages import before_update
 from rlnorm.nn._wrap import Reparametrized
 from rlnorm.nn.norm import Norm
 
@@ -46,7 +46,7 @@ def backward(grads: Grads, saved: Sequence[Tensor]) -> tuple[Tensor, Tensor, Ten
     return g / sigma + slope * (u @ v.mT), slope * along_u, slope * (matrix.mT @ u)
 
 
-KERNEL = Kernel(forward, backward, save=the_inputs)
+KERNEL = Kernel(forward, backward)
 divide_by_sigma = join(KERNEL)
 
 
@@ -59,17 +59,22 @@ class SpectralNorm(Reparametrized):
 
     def __init__(self, layer: nn.Module):
         super().__init__(layer)
-        weight = self.layer.weight.detach()
-        rng = torch.Generator().manual_seed(0)
-        matrix = weight.flatten(1)
-        u = torch.randn(matrix.shape[0], 1, generator=rng).to(matrix)
-        v = torch.randn(matrix.shape[1], 1, generator=rng).to(matrix)
+        matrix = self.layer.weight.detach().flatten(1)
         self.running_u: Tensor
         self.running_v: Tensor
+        self.register_buffer("running_u", matrix.new_empty(matrix.shape[0], 1))
+        self.register_buffer("running_v", matrix.new_empty(matrix.shape[1], 1))
+        self.restart()
+
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Singular vectors of the present weight, by `FIRST_STEPS` iterations from fixed random ones."""
+        matrix = self.layer.weight.flatten(1)
+        u = torch.randn(matrix.shape[0], 1, generator=torch.Generator().manual_seed(0)).to(matrix)
         for _ in range(FIRST_STEPS):
             u, v = iterate(matrix, u)
-        self.register_buffer("running_u", _unit(u))
-        self.register_buffer("running_v", _unit(v))
+            self.running_u.copy_(u)
+            self.running_v.copy_(v)
 
     def effective_weight(self) -> Tensor:
         """W / sigma, of W's shape."""

@@ -20,10 +20,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from rlnorm.nn._autograd import Grads, Kernel, join, the_inputs
-from rlnorm.nn._channels import channel_axes
+from rlnorm.nn._autograd import Grads, Kernel, join
+from rlnorm.nn._averages import channel_axes
 from rlnorm.nn._standardize import Axes
-from rlnorm.nn._wrap import Reparametrized, apply_layer
+from rlnorm.nn._torch import apply_layer
+from rlnorm.nn._wrap import Reparametrized
 from rlnorm.nn.norm import Norm
 
 
@@ -43,7 +44,7 @@ def backward(grads: Grads, saved: Sequence[Tensor], axes: Axes) -> tuple[Tensor,
     return (g / n) * (grad - v * (dg / n)), dg
 
 
-KERNEL = Kernel(forward, backward, save=the_inputs)
+KERNEL = Kernel(forward, backward)
 normalize_weight = join(KERNEL)
 
 
@@ -53,7 +54,13 @@ class WeightNorm(Reparametrized):
     def __init__(self, layer: nn.Module):
         super().__init__(layer)
         v = self.layer.weight
-        self.gain = nn.Parameter(v.detach().flatten(1).norm(dim=1))
+        self.gain = nn.Parameter(v.new_empty(v.shape[0]), requires_grad=v.requires_grad)
+        self.restart()
+
+    @torch.no_grad()
+    def restart(self) -> None:
+        """gain = |v|: the effective weight is v."""
+        self.gain.copy_(self.layer.weight.flatten(1).norm(dim=1))
 
     def effective_weight(self) -> Tensor:
         """g v / |v|, of v's shape."""
@@ -83,7 +90,7 @@ class WeightNorm(Reparametrized):
 
 
 def initialize_from_data(model: nn.Module, x: Tensor) -> None:
-    """Initialize every `WeightNorm` in `model` from one batch x, each from what reaches it in that pass."""
+    """Initialize every `WeightNorm` in `model` from one batch x, each from its own inputs in that pass."""
 
     def first(module: nn.Module, args: tuple[Tensor, ...]) -> None:
         if isinstance(module, WeightNorm):

@@ -2,9 +2,9 @@ r"""Probes taken on any torch module: with norms of `rlnorm.nn` or torch's, Line
 
 Two passes over one batch: one with running statistics, whatever a model acts with, where activities, inputs and outputs
 are looked at; and, where there are running statistics, one with the batch's own, as in training. In the second every
-norm's momentum is 1, so that its running statistics then hold its own measure of the batch's. Both passes work on
-copies of the inputs and buffers. Modes, hooks and torch's random numbers are put back: a model is afterwards what it
-was, to the bit.
+norm's momentum is 1, so that its running statistics then are the batch's, as the norm itself takes them. Both passes
+work on copies of the inputs and buffers. Modes, hooks and torch's random numbers are put back: a model is afterwards
+what it was, to the bit.
 
 Measure before the batch is learned from: afterwards running statistics hold a fraction `momentum` of it, and gaps would
 be smaller by that fraction, a tenth for batch normalization and a hundredth for batch renormalization.
@@ -25,7 +25,8 @@ from torch.func import functional_call
 from torch.nn.modules.conv import _ConvNd
 
 from rlnorm.nn import SELU, Mode, Moded, Reparametrized, set_mode
-from rlnorm.nn.statistics import Averaging
+from rlnorm.nn.state import moments_of, running_norms, start_values
+from rlnorm.nn.statistics import observing
 from rlnorm.probes import formulas
 from rlnorm.probes.formulas import Moments
 from rlnorm.probes.nested import copied, tensors
@@ -118,7 +119,7 @@ def probe(
     def note(layer: str, **probes: Tensor) -> None:
         values.setdefault(layer or NETWORK, {}).update(probes)
 
-    norms = {n: m for n, m in network.named_modules() if isinstance(m, Averaging) and m.running_mean is not None}
+    norms = dict(running_norms(network))
     seen = _Seen(network, norms)
     outputs, _ = _run(network, state, inputs, "eval", seen.hooks())
     for layer, x in seen.inputs.items():
@@ -136,7 +137,7 @@ def probe(
         note("", mode_gap=formulas.distance(own_outputs, outputs))
         for layer in seen.outputs:
             note(layer, mode_gap=formulas.distance([own.outputs[layer]], [seen.outputs[layer]]))
-            note(layer, **_gaps(layer, state.buffers, buffers, seen.inputs[layer].var))
+            note(layer, **_gaps(layer, norms[layer], state.buffers, buffers, seen.inputs[layer].var))
     for layer, names in _weights(network).items():
         weights = [state.parameters[name] for name in names]
         note(layer, weight_norm=formulas.length(weights))
@@ -151,19 +152,20 @@ def probe(
     return Probed(values, {layer: x for layer, x in seen.inputs.items() if layer not in norms})
 
 
-def _gaps(layer: str, running: Tensors, batch: Tensors, var: Tensor) -> dict[str, Tensor]:
-    """Gaps of one norm, whose batch statistics stand where running ones do. Mean-only norms: in the inputs' `var`."""
+def _gaps(layer: str, norm: nn.Module, running: Tensors, batch: Tensors, var: Tensor) -> dict[str, Tensor]:
+    """Gaps of one norm in what it keeps. Batch statistics stand where running ones do; mean-only norms: in `var`."""
 
-    def of(buffers: Tensors) -> tuple[Moments, bool]:
-        mean = buffers[_join(layer, "running_mean")]
-        for name, power in (("running_var", 1), ("running_std", 2)):
-            if _join(layer, name) in buffers:
-                return Moments(mean, buffers[_join(layer, name)] ** power), True
-        return Moments(mean, var), False
+    def of(buffers: Tensors) -> tuple[Tensor | None, Tensor | None]:
+        return moments_of(norm, {name: buffers[_join(layer, name)] for name in start_values(norm)})
 
-    (now, spreads), (then, _) = of(batch), of(running)
-    gaps = {"mean_gap": formulas.mean_gap(now, then)}
-    return gaps | {"spread_gap": formulas.spread_gap(now, then)} if spreads else gaps
+    (mean, own_var), (then_mean, then_var) = of(batch), of(running)
+    gaps: dict[str, Tensor] = {}
+    if mean is not None and then_mean is not None:
+        then = Moments(then_mean, var if then_var is None else then_var)
+        gaps["mean_gap"] = formulas.mean_gap(Moments(mean, var), then)
+    if own_var is not None and then_var is not None:
+        gaps["spread_gap"] = formulas.spread_gap(Moments(var, own_var), Moments(var, then_var))
+    return gaps
 
 
 def _weights(network: nn.Module) -> dict[str, list[str]]:
@@ -243,17 +245,13 @@ def _posing(network: nn.Module, mode: Mode) -> Iterator[None]:
     """Within, norms are in `mode` and take all of a batch for their running statistics; the rest is in eval mode."""
     modes = [(module, module.training) for module in network.modules()]
     own: list[tuple[Moded, Mode]] = [(norm, norm.mode) for norm in network.modules() if isinstance(norm, Moded)]
-    momenta = [(norm, norm.__dict__["momentum"]) for norm in network.modules() if isinstance(norm, Averaging)]
     try:
         for module, _ in modes:
             module.training = False
-        for norm, _ in momenta:
-            norm.__dict__["momentum"] = 1.0
         set_mode(network, mode)
-        yield
+        with observing(network):
+            yield
     finally:
-        for norm, momentum in momenta:
-            norm.__dict__["momentum"] = momentum
         for module, training in modes:
             module.training = training
         for norm, before in own:

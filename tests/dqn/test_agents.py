@@ -163,7 +163,7 @@ def test_an_update_standardizes_s_and_its_successor(rng):
     mean, var = (
         own.observation_norm.buffers.views[name].clone()[:, None, None] for name in ("running_mean", "running_var")
     )
-    plain.update(torch.cat([((s - mean) / var.sqrt()).flatten(-2), rest], -1))
+    plain.update(torch.cat([((s - mean) / var.sqrt()).float().flatten(-2), rest], -1))
     own.update(rows)
     torch.testing.assert_close(own.online.flat, plain.online.flat, rtol=1e-3, atol=1e-5)
     assert torch.equal(own.observation_norm.buffers.views["running_mean"], mean[:, 0, 0])

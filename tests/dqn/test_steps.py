@@ -209,5 +209,5 @@ def test_observations_are_standardized_by_all_that_were_acted_on(watched):
     assert own["running_count"].flatten().tolist() == pytest.approx([600, 600])
     x = torch.from_numpy(met[:, :50])
     standard = (x - own["running_mean"].unsqueeze(1)) / own["running_var"].unsqueeze(1).sqrt()
-    expected = watched.agents.online(standard.clamp(-10, 10)).argmax(-1)
+    expected = watched.agents.online(standard.clamp(-10, 10).float()).argmax(-1)
     assert torch.equal(watched.agents.greedy(x), expected)

@@ -12,8 +12,10 @@ from torch.autograd import Function
 
 from rlnorm.nn import BatchNorm1d, BatchNorm2d, LayerNorm, Norm, WeightNorm
 from rlnorm.nn._autograd import Kernel, join
-from rlnorm.nn._standardize import STANDARDIZED, backward, forward
+from rlnorm.nn._standardize import backward, forward
+from rlnorm.nn._torch import is_tracing
 from rlnorm.nn.laws import Case, ScaledBackward
+from rlnorm.nn.running import Statistics
 
 
 def layer(change: Callable[[Tensor], Tensor]) -> Callable[[int], nn.Module]:
@@ -106,23 +108,23 @@ class BatchIsEval(BatchNorm1d):
 
 
 class Rebinds(BatchNorm1d):
-    def update(self, mean: Tensor, var: Tensor) -> None:
-        self.running_mean = mean
+    def average(self, **new: Tensor) -> None:
+        self.running_mean = new["running_mean"]
 
 
 class CountsEmptyBatches(BatchNorm1d):
-    def forward(self, x: Tensor) -> Tensor:
-        y = super().forward(x)
-        if self.training and not x.numel() and self.running_mean is not None:
+    def forward(self, input: Tensor) -> Tensor:
+        y = super().forward(input)
+        if self.training and not input.numel() and self.running_mean is not None:
             self.running_mean.mul_(0.9)
         return y
 
 
 class UpdatesFirst(BatchNorm1d):
-    def check_input(self, x: Tensor) -> None:
+    def check_input(self, x: Tensor, kept: Statistics) -> None:
         if self.updates_running and self.running_mean is not None:
             self.running_mean.mul_(0.9)
-        super().check_input(x)
+        super().check_input(x, kept)
 
 
 class AnotherEps(LayerNorm):
@@ -135,20 +137,50 @@ class KeptOutsideOfTheState(LayerNorm):
         super().__init__(width)
         self.shift = torch.rand(1).item()
 
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) + self.shift
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input) + self.shift
 
 
 class LosesItsLayout(BatchNorm2d):
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x).contiguous()
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input).contiguous()
+
+
+class KeepsItsOutput(Function):
+    """The exponential, whose backward pass reads the output that it handed out."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x.exp()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.kept = output.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        return grads[0] * ctx.kept
+
+
+class TracksAsItWasBuilt(BatchNorm1d):
+    @property
+    def moves(self) -> bool:
+        return self.updates_running
+
+
+class FollowsBatchesSideBySide(BatchNorm1d):
+    def average(self, **new: Tensor) -> None:
+        if torch._C._are_functorch_transforms_active():
+            return
+        super().average(**new)
 
 
 axes_from_the_front = join(
     Kernel(
         lambda x: forward(x, (0,), 1e-5),
         lambda grads, saved: backward(grads, saved, (0,), 1e-5),
-        save=STANDARDIZED.save,
     )
 )
 
@@ -168,6 +200,7 @@ BROKEN: dict[str, tuple[Case, str]] = {
     ),
     "first_derivatives_are_right": (norm(layer(WrongForwardMode.apply)), "mode train, x: Jacobian"),
     "second_derivatives_are_right": (norm(layer(lambda x: HiddenIntermediate.apply(x)[0])), "mode train, x: Jacobian"),
+    "an_output_may_be_overwritten": (norm(layer(KeepsItsOutput.apply)), "mode train: gradient of x: off by"),
     "invariant_as_declared": (norm(LayerNorm), "sample shift: declared False, found True"),
     "invariant_to_the_weights_scale_as_declared": (
         Case(Norm("broken", wrap_layer=WeightNorm), 0),
@@ -175,6 +208,10 @@ BROKEN: dict[str, tuple[Case, str]] = {
     ),
     "couples_the_batch_as_declared": (norm(BatchNorm1d), "mode train: declared False, found True"),
     "statistics_are_updated_in_place": (norm(Rebinds), "mode train: running_mean was re-bound"),
+    "attributes_are_read_at_each_call": (
+        norm(TracksAsItWasBuilt),
+        "mode train: running_mean moved without tracking",
+    ),
     "modes_are_two_switches": (norm(BatchIsEval), "batch against train: off by"),
     "single_precision_is_near_double": (
         norm(
@@ -195,6 +232,10 @@ BROKEN: dict[str, tuple[Case, str]] = {
         "train: output of member 0: off by",
     ),
     "inputs_stacked_are_inputs_alone": (norm(layer(OneDirectionOfVmap.apply)), "train: batch 0: off by"),
+    "recorded_is_eager": (
+        norm(layer(lambda x: x * 2 if is_tracing() else x)),
+        "torch.jit.trace: off by",
+    ),
     "compiled_is_eager": (
         norm(layer(lambda x: x * 2 if torch.compiler.is_compiling() else x)),
         "train: output: off by",

@@ -157,7 +157,9 @@ def test_one_statistic_without_the_other(mean, var):
         lambda: functional.batch_norm(torch.zeros(2, 3), mean, var, training=True),
         lambda: functional.instance_norm(torch.zeros(2, 3, 4), mean, var),
     ):
-        with pytest.raises(ValueError, match=r"both or neither, but got running_\w+=None"):
+        with pytest.raises(
+            ValueError, match=r"expected all of running_mean, running_var or none, but got running_\w+=None"
+        ):
             run()
 
 

@@ -18,10 +18,13 @@ from rlnorm.nn import (
     InstanceNorm1d,
     LayerNorm,
     MapLayerNorm,
+    WeightNorm,
     convert,
+    get_norm,
     load_norm,
     set_mode,
 )
+from tests.nn.foreign import FOREIGN
 
 
 def mlp(norm: nn.Module) -> nn.Sequential:
@@ -210,3 +213,117 @@ def test_what_cannot_be_swapped_is_said(model, swaps, said):
 def test_double_precision_and_affine_shapes_survive():
     model = nn.Sequential(nn.Conv2d(3, 6, 2), BatchNorm2d(6)).double()
     assert all(p.dtype == torch.float64 for p in convert(model, {"batch": "layer_channels"}).parameters())
+
+
+def through_a_list() -> nn.Module:
+    class Listed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = mlp(BatchNorm1d(6))
+            self.steps = list(self.net)
+
+        def forward(self, x):
+            for step in self.steps:
+                x = step(x)
+            return x
+
+    return Listed()
+
+
+def test_a_list_holds_the_new_norm_too(rng):
+    model = used(through_a_list(), rng)
+    converted = convert(model, {"batch": "none"})
+    x = torch.randn(4, 6, generator=rng)
+    assert isinstance(vars(converted)["steps"][1], Identity)
+    torch.testing.assert_close(converted(x), converted.get_submodule("net")(x))
+
+
+def test_a_parameter_that_is_new_is_frozen_where_all_of_the_norm_was():
+    for frozen in (True, False):
+        norm = nn.RMSNorm(6).requires_grad_(not frozen)
+        assert {p.requires_grad for p in convert(norm, {"torch.rms": "layer"}).parameters()} == {not frozen}
+
+
+class Conv(nn.Conv2d):
+    """A user's."""
+
+
+PARAMETRIZED = nn.utils.parametrizations.weight_norm(nn.Conv2d(8, 8, 2))
+TOLD = {
+    "a transposed convolution": [nn.Linear(6, 128), nn.Unflatten(1, (8, 4, 4)), nn.ConvTranspose2d(8, 8, 2, 2)],
+    "an unflattening": [nn.Linear(6, 128), nn.Unflatten(1, (8, 4, 4))],
+    "a subclass": [nn.Linear(6, 128), nn.Unflatten(1, (8, 4, 4)), Conv(8, 8, 2)],
+    "a parametrized layer": [nn.Linear(6, 128), nn.Unflatten(1, (8, 4, 4)), PARAMETRIZED],
+    "a wrapped layer": [nn.Linear(6, 128), nn.Unflatten(1, (8, 4, 4)), WeightNorm(nn.Conv2d(8, 8, 2)), nn.ReLU()],
+    "a pool": [nn.Linear(6, 128), nn.Unflatten(1, (8, 4, 4)), nn.AvgPool2d(2)],
+    "a nested convolution": [
+        nn.Sequential(nn.Linear(6, 128), nn.Unflatten(1, (8, 4, 4))),
+        nn.Sequential(Conv(8, 8, 2)),
+    ],
+    "a flattening": [nn.Linear(6, 128), nn.Unflatten(1, (8, 4, 4)), Conv(8, 8, 4), nn.Flatten()],
+}
+
+
+@pytest.mark.parametrize("what", TOLD)
+def test_outputs_are_the_same_whatever_tells_the_form(what, rng):
+    norm = nn.GroupNorm(1, 8)
+    norm.load_state_dict({"weight": torch.randn(8, generator=rng), "bias": torch.randn(8, generator=rng)})
+    model = nn.Sequential(*TOLD[what], norm)
+    x = torch.randn(3, 6, generator=rng)
+    torch.testing.assert_close(convert(model, {"torch.group": "layer"})(x), model(x), rtol=1e-4, atol=1e-5)
+
+
+class Reshapes(nn.Module):
+    def forward(self, x):
+        return x.reshape(-1, 8, 4, 4)
+
+
+@pytest.mark.parametrize("layer", [Reshapes(), nn.Unflatten(1, (8, -1)), nn.Upsample(scale_factor=2)])
+def test_a_form_that_nothing_tells_is_refused_with_the_way_out(layer):
+    model = nn.Sequential(nn.Linear(6, 128), Reshapes(), layer, nn.GroupNorm(1, 8))
+    with pytest.raises(ConfigError) as raised:
+        convert(model, {"torch.group": "layer"})
+    assert str(raised.value) == (
+        "3 (GroupNorm): the module before it does not tell how many spatial dimensions it has, and norm 'layer' has "
+        "another form for each; replace it by hand with get_norm('layer').make(8, 0) or make(8, 1)."
+    )
+    assert isinstance(convert(model, {"torch.group": "group"}).get_submodule("3"), GroupNorm)
+
+
+@pytest.mark.parametrize(("make", "library"), FOREIGN)
+def test_a_norm_of_another_library_is_named_as_left_alone(make, library):
+    model = mlp(make(6))
+    said: list[str] = []
+    converted = convert(model, {"batch_renorm": "layer", "torch.batch": "layer"}, notice=said.append)
+    assert said == [f"1 (BatchRenorm1d) of {library} is left as it is: convert does not know it"]
+    assert type(converted.get_submodule("1")) is make
+    with pytest.warns(UserWarning, match="is left as it is: convert does not know it"):
+        convert(model, {"torch.batch": "layer"})
+
+
+def test_no_norm_means_none():
+    assert get_norm(None) is NORMS["none"]
+    assert isinstance(convert(mlp(BatchNorm1d(6)), {"batch": None}).get_submodule("1"), Identity)
+
+
+def test_hooks_are_not_lost_in_silence():
+    model = mlp(BatchNorm1d(6))
+    handle = model[1].register_forward_hook(lambda *args: 2 * args[-1])
+    with pytest.raises(ConfigError, match=r"1 \(BatchNorm1d\) has hooks, which norm 'layer' would lose"):
+        convert(model, {"batch": "layer"})
+    handle.remove()
+    assert isinstance(convert(model, {"batch": "layer"}).get_submodule("1"), LayerNorm)
+
+
+class SquashedNormal(nn.Module):
+    """A distribution with state."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("scale", torch.ones(6))
+
+
+def test_a_normal_distribution_is_no_norm_of_another_library():
+    said: list[str] = []
+    convert(nn.Sequential(mlp(BatchNorm1d(6)), SquashedNormal()), {"batch": "none"}, notice=said.append)
+    assert not said

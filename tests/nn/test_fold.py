@@ -1,5 +1,9 @@
 """Batch norms folded away."""
 
+import copy
+import warnings
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -11,6 +15,7 @@ from rlnorm.nn import (
     BatchRenorm1d,
     LayerNorm,
     MeanOnlyBatchNorm1d,
+    convert,
     fold,
     set_mode,
 )
@@ -129,8 +134,8 @@ def test_is_not_folded_through_an_identity_that_is_more(hooked, rng):
 
 
 class Doubled(BatchNorm1d):
-    def forward(self, x):
-        return 2 * super().forward(x)
+    def forward(self, input):
+        return 2 * super().forward(input)
 
 
 class DoubledTorchs(nn.BatchNorm1d):
@@ -156,7 +161,7 @@ def hooked_after() -> nn.Module:
 
 def patched() -> nn.Module:
     norm = BatchNorm1d(3)
-    norm.forward = lambda x: x.square()
+    norm.forward = lambda input: input.square()
     return norm
 
 
@@ -237,3 +242,93 @@ def test_a_linear_that_took_up_a_norm_refuses_sequences(length, rng):
     model = trained(nn.Sequential(nn.Linear(3, 3), BatchNorm1d(3)), torch.randn(8, 3, generator=rng).double())
     with pytest.raises(RuntimeError, match="right for 2-D outputs only"):
         fold(model)(torch.randn(4, length, 3, generator=rng).double())
+
+
+HALF = [torch.bfloat16, torch.float16]
+
+
+@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize("stands", ["alone", "behind a layer", "behind nothing"])
+def test_the_result_has_the_layers_dtype_beside_a_norm_in_float32(dtype, stands, rng):
+    layers = {"alone": [], "behind a layer": [nn.Linear(3, 3).to(dtype)], "behind nothing": [nn.ReLU()]}[stands]
+    norm = BatchNorm1d(3) if stands == "alone" else nn.BatchNorm1d(3)
+    norm(2 * torch.randn(64, 3, generator=rng) + 1)
+    model = nn.Sequential(*layers, norm).eval() if layers else norm.eval()
+    x = torch.randn(8, 3, generator=rng).to(dtype)
+    folded = fold(model, notice=lambda _: None)
+    assert folded(x).dtype == dtype
+    torch.testing.assert_close(folded(x), model(x), rtol=0.05, atol=0.05)
+
+
+class HeldInAList(nn.Module):
+    """Runs its layers through a list, which the tree of modules does not show."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(3, 3), BatchNorm1d(3), nn.ReLU())
+        self.steps = {"first": list(self.net)}
+
+    def forward(self, x):
+        for step in self.steps["first"]:
+            x = step(x)
+        return x
+
+
+def test_what_a_list_holds_too_still_computes_the_same(rng):
+    x = torch.randn(8, 3, generator=rng, dtype=torch.float64)
+    model = trained(HeldInAList(), x)
+    said: list[str] = []
+    folded = fold(model, said.append)
+    torch.testing.assert_close(folded(x), model(x), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(folded.get_submodule("net")(x), model(x), rtol=1e-12, atol=1e-12)
+    assert said == ["net.1 (BatchNorm1d) is left as a multiply-add: something outside of the module tree holds it too"]
+
+
+@pytest.mark.parametrize("name", [name for name in LINEARS if name != "without affine"])
+def test_frozen_parameters_stay_frozen_and_others_learn(name, rng):
+    x = torch.randn(8, 3, generator=rng, dtype=torch.float64)
+    for frozen in (True, False):
+        model = trained(copy.deepcopy(LINEARS[name]), x).requires_grad_(not frozen)
+        assert {p.requires_grad for p in fold(model, notice=pytest.fail).parameters()} == {not frozen}
+
+
+def test_an_affine_learns_as_its_norm_did():
+    for norm, learns in ((BatchNorm1d(3), True), (BatchNorm1d(3).requires_grad_(False), False)):
+        folded = fold(norm.eval(), notice=lambda _: None)
+        assert {p.requires_grad for p in folded.parameters()} == {learns}
+    alone = fold(BatchNorm1d(3, affine=False).eval(), notice=lambda _: None)
+    assert not any(p.requires_grad for p in alone.parameters())
+
+
+def test_a_bias_that_nothing_learned_is_not_learned_afterwards():
+    folded = fold(LINEARS["without affine"].eval(), notice=pytest.fail)
+    assert {name: p.requires_grad for name, p in folded.named_parameters()} == {"0.weight": True, "0.bias": False}
+
+
+class KeepsAnActivation(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(3, 3), BatchNorm1d(3))
+        self.kept: list[torch.Tensor] = []
+
+    def forward(self, x):
+        self.last = self.net(x)
+        self.kept.append(self.last)
+        return self.last
+
+
+def with_old_weight_norm() -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return nn.Sequential(nn.utils.weight_norm(nn.Linear(3, 3)), BatchNorm1d(3))
+
+
+@pytest.mark.parametrize("make", [KeepsAnActivation, with_old_weight_norm])
+@pytest.mark.parametrize("tool", [partial(fold, notice=lambda _: None), partial(convert, swaps={"batch": None})])
+def test_models_that_hold_tensors_of_a_graph_are_copied(make, tool, rng):
+    model = make()
+    model(torch.randn(8, 3, generator=rng))
+    copied = tool(model.eval())
+    x = torch.randn(8, 3, generator=rng)
+    assert copied(x).shape == (8, 3)
+    assert copied is not model

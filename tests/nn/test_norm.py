@@ -1,10 +1,22 @@
 """Norms by name and by path."""
 
+import numpy as np
 import pytest
 import torch
 
 from rlnorm.errors import ConfigError
-from rlnorm.nn import NORMS, Norm, check, get_norm, load_norm
+from rlnorm.nn import (
+    NORMS,
+    BatchNorm1d,
+    LayerNorm,
+    Norm,
+    ObservationNorm,
+    RMSNorm,
+    check,
+    functional,
+    get_norm,
+    load_norm,
+)
 
 OWN = """
 import torch
@@ -100,3 +112,32 @@ def test_check_norm_reports_each_broken_law(tmp_path):
     assert not report.holds
     assert f"{len(report.results) - 1} of {len(report.results)} laws hold" in str(report)
     assert "int64 was accepted" in str(report)
+
+
+@pytest.mark.parametrize("integer", [np.int64, np.uint8])
+@pytest.mark.parametrize("name", NORMS)
+def test_any_integer_is_a_width(name, integer):
+    for ndim in NORMS[name].modules:
+        norm, expected = NORMS[name].make(integer(4), ndim), NORMS[name].make(4, ndim)
+        assert str(norm) == str(expected)
+        assert all(type(value) is type(vars(expected)[key]) for key, value in vars(norm).items())
+
+
+SHAPES = [np.prod((4, 3)), np.int32(12), 12, (np.int64(4), 3), [4, 3], torch.Size((4, 3))]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=repr)
+def test_any_integers_are_a_shape(shape):
+    expected = (12,) if np.ndim(shape) == 0 else (4, 3)
+    x = torch.zeros(2, *expected)
+    for norm in (LayerNorm(shape), RMSNorm(shape), ObservationNorm(shape)):
+        assert norm(x).shape == x.shape
+        assert getattr(norm, "normalized_shape", getattr(norm, "shape", None)) == expected
+    if np.ndim(shape):
+        assert functional.layer_norm(x, shape).shape == functional.rms_norm(x, shape).shape == x.shape
+
+
+@pytest.mark.parametrize("make", [LayerNorm, RMSNorm, ObservationNorm, BatchNorm1d])
+def test_a_fraction_is_no_width(make):
+    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+        make(3.0)

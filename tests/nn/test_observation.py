@@ -81,3 +81,31 @@ def test_gradients_are_those_of_constants_and_end_at_the_clip(rng):
     inside = norm(x).abs() < 1
     assert 0 < inside.sum() < inside.numel()
     torch.testing.assert_close(dx, inside * (norm.running_var + norm.eps).rsqrt())
+
+
+def test_many_single_updates_keep_their_digits(rng):
+    """Increments below the rounding of a float32: the mean of 3000 and 3002, and a variance of 1 + 1."""
+    norm = ObservationNorm(1)
+    centres = torch.tensor([3000.0, 3002.0]).repeat_interleave(20_000)
+    x = torch.randn(40_000, 1, 1, generator=rng) + centres[:, None, None]
+    for each in x:
+        norm(each)
+    exact = x.double()
+    torch.testing.assert_close(norm.running_mean, exact.mean((0, 1)), rtol=1e-8, atol=0)
+    # The start counts as 1e-4 observations of 0, which adds 1e-4 / 40 000 times 3001^2.
+    torch.testing.assert_close(norm.running_var, exact.var((0, 1), correction=0), rtol=0, atol=0.03)
+
+
+def test_counts_on_beyond_2_to_the_24(rng):
+    norm = ObservationNorm(3)
+    norm.running_count.fill_(2.0**24)
+    norm(torch.randn(1, 3, generator=rng))
+    assert norm.running_count == 2**24 + 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_statistics_are_double_whatever_the_inputs_are(dtype, rng):
+    norm = ObservationNorm(3).to(dtype)
+    assert norm(torch.randn(4, 3, generator=rng).to(dtype)).dtype == dtype
+    assert {buffer.dtype for buffer in norm.buffers()} == {torch.float64}
+    assert {buffer.device.type for buffer in norm.to("meta").buffers()} == {"meta"}

@@ -1,13 +1,19 @@
 """What the laws' shapes do not reach: overwriting against recording, a sample alone, gamma stacked beside more axes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from torch.func import hessian, jacfwd, vmap
 
 from rlnorm import nn
+from rlnorm.nn import _standardize as textbook
+from rlnorm.nn import _standardize_fast as fast
 from rlnorm.nn import functional
-from rlnorm.nn._standardize import SHORT
+from rlnorm.nn._autograd import Kernel, join
+from rlnorm.nn._standardize_fast import SHORT
 
 CASES = {
     "layer": ((5, 6), lambda x, w, b: functional.layer_norm(x, (6,), w, b)),
@@ -145,3 +151,78 @@ def test_a_stacked_gamma_stays_with_its_members(members, rng):
     alone = torch.autograd.grad(losses, (x, w, b))
     for a, b in zip(together, alone, strict=True):
         torch.testing.assert_close(a, b)
+
+
+WITHOUT_GAMMA = {
+    "layer": lambda x: functional.layer_norm(x, (6,)),
+    "rms": lambda x: functional.rms_norm(x, (6,)),
+    "batch": lambda x: functional.batch_norm(x, None, None, training=True),
+    "batch with running statistics": lambda x: functional.batch_norm(x, torch.zeros(6), torch.ones(6)),
+    "group": lambda x: functional.group_norm(x, 3),
+    "instance": lambda x: functional.instance_norm(x.reshape(5, 2, 3)).flatten(1),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_GAMMA)
+def test_outputs_without_gamma_may_be_overwritten(name, rng):
+    x = torch.randn(5, 6, generator=rng, requires_grad=True)
+    slopes = [torch.autograd.grad(relu(WITHOUT_GAMMA[name](x * 1)).square().sum(), x)[0] for relu in RELUS]
+    torch.testing.assert_close(*slopes)
+
+
+RELUS = (torch.relu, torch.relu_)
+AXES = {
+    "layer": ((5, 6), (-1,), (6,)),
+    "layer over two axes": ((5, 2, 6), (-2, -1), (2, 6)),
+    "layer of one sample": ((1, 6), (-1,), (6,)),
+    "batch": ((5, 6), (-2,), (6,)),
+    "batch of maps": ((5, 6, 2, 3), (-4, -2, -1), (6, 1, 1)),
+    "group": ((5, 3, 2), (-1,), (3, 2)),
+    "group of maps": ((5, 3, 2, 4), (-2, -1), (3, 2, 1)),
+    "instance": ((5, 6, 4), (-1,), (6, 1)),
+}
+PLAIN = [join(Kernel(form.forward, form.backward)) for form in (textbook, fast)]
+AFFINE = [join(Kernel(form.affine_forward, form.affine_backward)) for form in (textbook, fast)]
+
+
+def assert_near(got: Sequence[Tensor], expected: Sequence[Tensor], tolerance: float = 1e-12):
+    for a, b in zip(got, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("name", AXES)
+def test_the_fast_form_is_the_textbook_form(name, compiled, affine, rng):
+    """Values, statistics, and first and second derivatives: of x alone where there is no gamma."""
+    shape, axes, gamma = AXES[name]
+    x, g, w, b = (torch.randn(size, generator=rng).double() for size in (shape, shape, gamma, gamma))
+    leaves = (x, w, b) if affine else (x,)
+    slow, quick = AFFINE if affine else PLAIN
+
+    def first(function, *leaves):
+        return torch.func.vjp(lambda *inputs: function(*inputs, axes, 1e-3)[0], *leaves)[1](g)
+
+    def second(function, *leaves):
+        loss = lambda *inputs: sum(slope.pow(3).sum() for slope in first(function, *inputs))  # noqa: E731
+        return torch.func.grad(loss, tuple(range(len(leaves))))(*leaves)
+
+    def passes(function, *leaves):
+        return *function(*leaves, axes, 1e-3), *first(function, *leaves), *second(function, *leaves)
+
+    torch.compiler.reset()
+    run = torch.compile(passes, backend="aot_eager", fullgraph=True) if compiled else passes
+    with torch.no_grad():
+        assert_near(quick(*leaves, axes, 1e-3), slow(*leaves, axes, 1e-3))
+    assert_near(run(quick, *leaves), passes(slow, *leaves), 1e-10)
+    recorded = [leaf.clone().requires_grad_() for leaf in leaves]
+    slopes = [torch.autograd.grad(function(*recorded, axes, 1e-3)[0], recorded, g) for function in (quick, slow)]
+    assert_near(slopes[0], slopes[1])
+
+
+@pytest.mark.parametrize("name", AXES)
+def test_a_law_of_forms_can_fail(name, rng):
+    shape, axes, _ = AXES[name]
+    x = torch.randn(shape, generator=rng).double()
+    with pytest.raises(AssertionError):
+        assert_near(fast.standardize(1.001 * x, axes, 1e-3), textbook.forward(x, axes, 1e-3))

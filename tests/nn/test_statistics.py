@@ -1,5 +1,6 @@
 """Running statistics: estimated anew, guarded against what is not finite, and who is spared from decay."""
 
+import warnings
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from rlnorm.nn import (
     set_mode,
     update_bn,
 )
+from tests.nn.foreign import FOREIGN
 
 AVERAGING = [BatchNorm1d, nn.BatchNorm1d, BatchRenorm1d, MeanOnlyBatchNorm1d]
 
@@ -188,6 +190,46 @@ def test_batch_renorm_counts_on_in_half_precision(dtype, rng):
 def test_no_gradient_enters_running_statistics(rng):
     x = torch.randn(5, 4, generator=rng, requires_grad=True)
     norm = BatchNorm1d(4)
-    norm.update(x.mean(0), x.var(0))
+    norm.average(running_mean=x.mean(0), running_var=x.var(0))
     assert not any(buffer.requires_grad for buffer in norm.buffers())
     torch.testing.assert_close(norm.running_mean, 0.1 * x.detach().mean(0))
+
+
+@pytest.mark.parametrize(("make", "library"), FOREIGN)
+def test_update_bn_names_norms_of_other_libraries(make, library, rng):
+    model = nn.Sequential(make(3), BatchNorm1d(3)).eval()
+    before = {k: v.clone() for k, v in model[0].state_dict().items()}
+    said: list[str] = []
+    assert update_bn([torch.randn(8, 3, generator=rng)], model, notice=said.append) == 1
+    assert said == [f"0 (BatchRenorm1d) of {library} is left as it is: update_bn does not know it"]
+    assert all(torch.equal(v, before[k]) for k, v in model[0].state_dict().items())
+    with pytest.warns(UserWarning, match="update_bn does not know it"):
+        update_bn([torch.randn(8, 3, generator=rng)], model)
+
+
+def old_style(norm: Any, layer: nn.Module) -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return norm(layer)
+
+
+SPARED = {
+    "weight norm": (lambda: nn.utils.parametrizations.weight_norm(nn.Linear(3, 4)), True),
+    "spectral norm": (lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(3, 4)), True),
+    "older weight norm": (lambda: old_style(nn.utils.weight_norm, nn.Conv2d(3, 4, 2)), True),
+    "older spectral norm": (lambda: old_style(nn.utils.spectral_norm, nn.Linear(3, 4)), True),
+    "our weight norm": (lambda: WeightNorm(nn.Conv2d(3, 4, 2)), True),
+    "a layer norm of maps": (lambda: LayerNorm((3, 4, 4)), True),
+    "torch's of maps": (lambda: nn.LayerNorm([3, 4, 4]), True),
+    "another parametrization": (lambda: nn.utils.parametrizations.orthogonal(nn.Linear(3, 4)), False),
+    "a layer": (lambda: nn.Conv2d(3, 4, 2), False),
+}
+
+
+@pytest.mark.parametrize("what", SPARED)
+def test_lengths_gains_and_normalized_weights_are_spared_whatever_their_shape(what):
+    make, spared = SPARED[what]
+    model = make()
+    ids = {id(p) for p in no_decay_parameters(model)}
+    assert {id(p) in ids for p in model.parameters() if p.ndim > 1} == {spared}
+    assert all(id(p) in ids for p in model.parameters() if p.ndim < 2)

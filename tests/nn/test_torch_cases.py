@@ -3,6 +3,7 @@
 import inspect
 import itertools
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +12,17 @@ from torch import Tensor, nn
 import rlnorm.nn
 from rlnorm.nn import functional
 from rlnorm.nn.laws import close
-from tests.nn.differences import COUNTERS, ERRORS, FUNCTION_SAMPLES, LEFT_OUT, MODULE_ERRORS, MODULE_INPUTS
+from tests.nn.differences import (
+    COUNTERS,
+    ERRORS,
+    FUNCTION_SAMPLES,
+    LEFT_OUT,
+    MODULE_ERRORS,
+    MODULE_INPUTS,
+    TOOLS,
+    VALUES,
+    page,
+)
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -57,6 +68,23 @@ def test_signatures_are_torchs(ours, theirs):
         (p.name, p.default, p.kind) for p in expected
     ]
     assert all(p.kind is p.KEYWORD_ONLY for p in own[len(expected) :])
+
+
+FORWARDS = [pair for pair in BOTH if inspect.isclass(pair[0])]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), FORWARDS, ids=lambda kind: kind.__name__)
+def test_inputs_are_named_as_torchs_are(ours, theirs):
+    """So that both can be called with the input by keyword."""
+    assert list(inspect.signature(ours.forward).parameters) == list(inspect.signature(theirs.forward).parameters)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_instance_norm_takes_an_eps_of_0(n, rng):
+    x = torch.randn(2, 4, *(3,) * n, generator=rng)
+    ours, theirs = (getattr(lib, f"InstanceNorm{n}d")(4, eps=0) for lib in (rlnorm.nn, nn))
+    torch.testing.assert_close(ours(x), theirs(x))
+    torch.testing.assert_close(functional.instance_norm(x, eps=0), theirs(x))
 
 
 def error_inputs(name: str):
@@ -178,14 +206,31 @@ def test_function_sample(name, dtype, i):
 @pytest.mark.parametrize("what", ERRORS)
 def test_other_errors(what):
     act, theirs, ours, _ = ERRORS[what]
-    if theirs is None:
-        act(nn)
-    else:
-        with pytest.raises(theirs) as found:
-            act(nn)
-        assert found.type is not ours
-    with pytest.raises(ours):
-        act(rlnorm.nn)
+    for lib, error, other in ((nn, theirs, ours), (rlnorm.nn, ours, theirs)):
+        if error is None:
+            act(lib)
+            continue
+        with pytest.raises(error) as found:
+            act(lib)
+        assert found.type is not other
+
+
+@pytest.mark.parametrize("what", VALUES)
+def test_other_answers(what):
+    ask, theirs, ours, _ = VALUES[what]
+    assert (ask(nn), ask(rlnorm.nn)) == (theirs, ours)
+    assert theirs != ours
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated")
+@pytest.mark.parametrize("tool", TOOLS)
+def test_tools_that_know_norms_by_torchs_class_do_as_listed(tool):
+    does, _, _ = TOOLS[tool]
+    assert does()
+
+
+def test_documentation_is_made_from_the_table_of_differences():
+    assert page() in (Path(__file__).parents[2] / "docs" / "differences.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", OP_INFOS)

@@ -84,3 +84,18 @@ def test_spectral_norm_iterates_in_the_modes_that_update():
 def test_only_linear_and_conv_are_wrapped(name):
     with pytest.raises(ConfigError, match="wraps a Linear or Conv, but got ReLU"):
         NORMS[name].wrap(nn.ReLU())
+
+
+@pytest.mark.parametrize("kind", [WeightNorm, SpectralNorm])
+def test_restart_is_as_newly_wrapped(kind):
+    norm = kind(nn.Linear(5, 3))
+    norm(torch.ones(2, 5))
+    nn.init.orthogonal_(norm.layer.weight, generator=torch.Generator().manual_seed(1))
+    norm.restart()
+    for key, value in kind(norm.layer).state_dict().items():
+        torch.testing.assert_close(norm.state_dict()[key], value)
+
+
+def test_a_frozen_layer_stays_frozen():
+    assert not any(p.requires_grad for p in WeightNorm(nn.Linear(5, 3).requires_grad_(False)).parameters())
+    assert all(p.requires_grad for p in WeightNorm(nn.Linear(5, 3)).parameters())

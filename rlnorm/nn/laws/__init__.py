@@ -4,7 +4,7 @@ The test suite runs them over every norm and number of spatial dimensions, `rlno
 one's own. A law is a function of a `Case` that raises AssertionError where the norm breaks it; all are in `LAWS`.
 """
 
-from rlnorm.nn.laws import derivatives, facts, transforms
+from rlnorm.nn.laws import derivatives, facts, precision, transforms
 from rlnorm.nn.laws.case import LAWS, Case, Law, call, close, law, state_of
 from rlnorm.nn.laws.derivatives import ScaledBackward, assert_adjoint
 from rlnorm.nn.laws.facts import INVARIANCES
@@ -21,6 +21,7 @@ __all__ = [
     "derivatives",
     "facts",
     "law",
+    "precision",
     "state_of",
     "transforms",
 ]

@@ -9,6 +9,7 @@ from torch.func import functional_call
 
 from rlnorm.nn.modes import MODES, Mode, Moded, set_mode
 from rlnorm.nn.norm import Norm
+from rlnorm.nn.state import running_norms, statistics_of
 
 WIDTH, BATCH = 4, 3
 PIXELS = {0: (), 1: (5,), 2: (3, 2), 3: (2, 1, 3)}
@@ -44,9 +45,9 @@ class Case:
         with torch.no_grad():
             for parameter in module.parameters():
                 parameter.add_(0.2 * torch.randn(parameter.shape, generator=rng, dtype=dtype))
-            for name, buffer in module.named_buffers():
-                if name.endswith(("running_mean", "running_var", "running_std")):
-                    buffer.mul_(1.3).add_(0.2 * torch.rand(buffer.shape, generator=rng, dtype=dtype))
+            for _, norm in running_norms(module):
+                for statistic in statistics_of(norm).values():
+                    statistic.mul_(1.3).add_(0.2 * torch.rand(statistic.shape, generator=rng, dtype=dtype))
         return module
 
     def input(self, dtype: torch.dtype = torch.float64, seed: int = 1, batch: int = BATCH) -> Tensor:

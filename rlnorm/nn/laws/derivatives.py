@@ -25,7 +25,7 @@ class _Scaled(torch.autograd.Function):
 
 
 class ScaledBackward(nn.Module):
-    """`module` with every gradient scaled by `factor`: what the adjoint law must notice."""
+    """`module` with every gradient scaled by `factor`, which the adjoint law must notice."""
 
     def __init__(self, module: nn.Module, factor: float):
         super().__init__()
@@ -100,7 +100,7 @@ def first_derivatives_are_right(case: Case) -> None:
 def second_derivatives_are_right(case: Case) -> None:
     """gradgradcheck in float64, every mode, x and all parameters, together and each alone; all orders of both modes.
 
-    Together for the mixed derivatives, alone because a backward pass leaves out what nobody asks for.
+    Together for the mixed derivatives, alone because a backward pass skips gradients that are not requested.
     """
     for mode, module, state in case.functions():
         if mode in case.norm.constants_in:
@@ -113,6 +113,22 @@ def second_derivatives_are_right(case: Case) -> None:
             with _broken_where_torch_says_so(f"mode {mode}, {' and '.join(names)}"):
                 gradgradcheck(function, leaves, (g,), fast_mode=True, check_fwd_over_rev=True)
         _four_ways(lambda x, m=module, s=state: call(m, s, x).pow(3).sum(), case.input(), g.detach())
+
+
+@law
+def an_output_may_be_overwritten(case: Case) -> None:
+    """In-place operations on a norm's output, such as `ReLU(inplace=True)`, give the same gradients as others."""
+    for mode, module, state in case.functions():
+        names = ["x", *state[0]]
+        slopes = []
+        for in_place in (False, True):
+            function, leaves = _of(names, case, module, state)
+            # The norm's input is no leaf, as behind a layer.
+            y = function(leaves[0] * 1, *leaves[1:])
+            y = y.mul_(2).relu_() if in_place else (y * 2).relu()
+            slopes.append(torch.autograd.grad(y.square().sum(), leaves))
+        for name, got, expected in zip(names, slopes[1], slopes[0], strict=True):
+            close(got, expected, 1e-12, f"mode {mode}: gradient of {name}")
 
 
 @contextmanager

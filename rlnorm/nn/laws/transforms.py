@@ -3,14 +3,17 @@
 import copy
 import io
 import pickle
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from rlnorm.nn.laws.case import Case, call, close, law
 from rlnorm.nn.modes import Mode, set_mode
+from rlnorm.nn.state import running_norms
 
 
 @law
@@ -41,20 +44,50 @@ def members_stacked_are_members_alone(case: Case) -> None:
 def inputs_stacked_are_inputs_alone(case: Case) -> None:
     """vmap over batches, one module, in the modes that leave statistics alone; per-sample gradients too.
 
-    In the others several batches would enter one set of statistics at once. There is no answer to that, and ours refuse
-    it: stack the state too.
+    In the others several batches would enter one set of statistics at once. There is no answer to that, and norms with
+    running statistics refuse it: stack the state too.
     """
     xs = torch.stack([case.input(seed=i) for i in range(3)], dim=1)
     for mode, module, state in case.functions():
+        outputs = vmap(lambda x, m=module, s=state: call(m, s, x), in_dims=1)
+        slopes = vmap(torch.func.grad(lambda x, m=module, s=state: call(m, s, x).square().sum()), in_dims=1)
         if mode in ("train", "track") and state[1]:
+            for run in (outputs, slopes) if any(running_norms(module)) else ():
+                _refused(run, xs, f"mode {mode}")
             continue
-        ys = vmap(lambda x, m=module, s=state: call(m, s, x), in_dims=1)(xs)
-        slope = vmap(torch.func.grad(lambda x, m=module, s=state: call(m, s, x).square().sum()), in_dims=1)(xs)
+        ys, slope = outputs(xs), slopes(xs)
         for i in range(3):
             x = xs[:, i].clone().requires_grad_()
             y = call(module, state, x)
             close(ys[i], y.detach(), 1e-12, f"{mode}: batch {i}")
             close(slope[i], torch.autograd.grad(y.square().sum(), x)[0], 1e-12, f"{mode}: gradient of batch {i}")
+
+
+def _refused(run: Callable[[Tensor], Tensor], xs: Tensor, where: str) -> None:
+    said = "several batches entered one set of statistics"
+    try:
+        run(xs)
+    except RuntimeError as error:
+        said = str(error)
+    assert "expected stacked modules" in said, f"{where}: {said}"
+
+
+@law
+def recorded_is_eager(case: Case) -> None:
+    """`torch.jit.trace` and `make_fx` record a pass in eval mode that holds for other batches, gradients on or off."""
+    module = case.module().eval()
+    for enabled in (True, False):
+        with torch.set_grad_enabled(enabled), warnings.catch_warnings():
+            # The tracer warns of itself as old, and of each check of a shape; values are compared below.
+            warnings.simplefilter("ignore")
+            try:
+                traced, recorded = torch.jit.trace(module, (case.input(),)), make_fx(module)(case.input())
+            except Exception as error:
+                raise AssertionError(f"gradients {enabled}: cannot be recorded: {error}") from error
+            assert isinstance(traced, nn.Module)
+            close(recorded(case.input(seed=2)), module(case.input(seed=2)), 1e-12, "make_fx")
+            other = case.input(seed=2, batch=5)
+            close(traced(other), module(other), 1e-12, "torch.jit.trace")
 
 
 @law
@@ -70,10 +103,10 @@ def compiled_is_eager(case: Case) -> None:
 def assert_compiled_is_eager(case: Case, modes: Sequence[Mode], backend: str) -> None:
     """Compiled by `backend` ("inductor" is torch's own, "aot_eager" the same without its code generation) and eager.
 
-    All modes in one compilation, of which each costs more than what is in it; each mode with a module and an input.
+    All modes in one compilation, since each costs more than its contents; each mode with a module and an input.
     """
     eager, traced = ([set_mode(case.module(), mode) for mode in modes] for _ in range(2))
-    torch._dynamo.reset()
+    torch.compiler.reset()
     compiled = torch.compile(_each, fullgraph=True, backend=backend, dynamic=False)
     results = []
     for function, modules in ((_each, eager), (compiled, traced)):
