@@ -62,12 +62,16 @@ class SGD:
     def __init__(self, parameters: Tensor, rates: Sequence[float], momentum: float | Sequence[float] = 0.9):
         self.parameters, self.rates = parameters, column(rates)
         self.momentum = momentum if isinstance(momentum, int | float) else column(momentum)
-        self.m = torch.zeros_like(parameters)
+        plain = isinstance(momentum, int | float) and momentum == 0
+        self.m = None if plain else torch.zeros_like(parameters)
 
     def step(self, gradient: Tensor) -> None:
         """One step; gradient (N, P)."""
-        self.m.mul_(self.momentum).add_(gradient)
-        self.parameters.sub_(self.rates * self.m)
+        if self.m is None:
+            self.parameters.sub_(self.rates * gradient)
+        else:
+            self.m.mul_(self.momentum).add_(gradient)
+            self.parameters.sub_(self.rates * self.m)
 
 
 class RMSProp:

@@ -244,8 +244,9 @@ class Probing:
                 note(layer, mean_spread=(mean.var(1) / whole).mean(1).sqrt())
                 note(layer, std_spread=(0.5 * (var + EPS).log()).var(1).mean(1).sqrt())
         # One example at a time takes the first place of every batch.
-        x = self._batches.unsqueeze(1).repeat_interleave(SHARED, 1)
-        x[:, :, :, 0] = self._fitted[:, :SHARED].unsqueeze(2)
+        shared = self._fitted[:, :SHARED]
+        x = self._batches.unsqueeze(1).repeat_interleave(shared.shape[1], 1)
+        x[:, :, :, 0] = shared.unsqueeze(2)
         population = self._learners.population
         own = State(population.parameters.views, population.buffers.views)
         now = own.copy()

@@ -135,14 +135,19 @@ class Settings:
         yield from too_few({name: count for name, count in counts.items() if count is not None})
         yield from self._number_errors(len(seeds))
         yield from self._name_errors()
-        if self.dataset in DATASETS and self.data_seed >= 0:
+        data = self._data
+        if data is None:
+            # Anything that the network's settings can be checked with.
+            yield from self._network_errors((1,) if self.cell is None else (1, 1), 1, 2)
+        else:
             yield from self._size_errors()
-            yield from self._network_errors(dataset(self.dataset, self.data_seed))
+            yield from self._network_errors(data.shape, data.outputs, min(self.batch_size(), 2))
 
     def _number_errors(self, members: int) -> Iterator[str]:
         for name in ("label_noise", "dropout", "alpha_dropout", "momentum"):
             if getattr(self, name) is not None:
-                high = float("inf") if name == "label_noise" and self._regression else 1.0
+                regression = self._data is not None and self._data.classes is None
+                high = float("inf") if name == "label_noise" and regression else 1.0
                 yield from per_member_errors(name, getattr(self, name), members, 0, high)
         for name in ("noise", "weight_decay"):
             yield from per_member_errors(name, getattr(self, name), members, 0)
@@ -157,9 +162,10 @@ class Settings:
                 yield f"{name} must be finite, got {getattr(self, name)}."
 
     @property
-    def _regression(self) -> bool:
+    def _data(self) -> Dataset | None:
+        """The data set, or None where there is none of that name and seed."""
         known = self.dataset in DATASETS and self.data_seed >= 0
-        return known and dataset(self.dataset, self.data_seed).classes is None
+        return dataset(self.dataset, self.data_seed) if known else None
 
     def _name_errors(self) -> Iterator[str]:
         for kind, got, valid in (
@@ -183,21 +189,22 @@ class Settings:
         elif self.batch is not None and self.batch > self.training_examples():
             yield f"a batch of {self.batch} cannot be drawn from {self.training_examples()} training examples."
 
-    def _network_errors(self, data: Dataset) -> Iterator[str]:
-        shape = data.shape
+    def _network_errors(self, shape: tuple[int, ...], outputs: int, batch: int) -> Iterator[str]:
         if len(shape) == 2:
             yield from self._recurrent_errors()
             shape = shape[1:]
         elif self.cell is not None:
             kind = "images" if len(shape) == 3 else "vectors"
-            yield f"a recurrent net reads sequences, and {self.dataset!r} holds {kind} of shape {shape}; {_SEQUENCES}."
+            sequences = ", ".join(name for name in DATASETS if len(dataset(name).shape) == 2)
+            yield (
+                f"a recurrent net reads sequences, and {self.dataset!r} holds {kind} of shape {shape}; "
+                f"sequences are: {sequences}."
+            )
         if self.hidden in ((), []) and (len(shape) < 3 or self.channels in ((), [])):
             yield "a network needs at least one hidden layer, got hidden ()."
             return
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        yield from network_errors(
-            **{**values, "init_scale": 1.0, "batch": min(self.batch_size(), 2)}, shape=shape, outputs=data.outputs
-        )
+        yield from network_errors(**{**values, "init_scale": 1.0, "batch": batch}, shape=shape, outputs=outputs)
         if self.data_init and self._norm_wraps is False:
             yield f"data_init starts weight norms from data, and norm {self.norm!r} is none."
 
@@ -218,9 +225,6 @@ class Settings:
             yield "a recurrent net has its norms inside the cells: leave place and sites as they are."
         if self.perturbations:
             yield f"a recurrent net takes no {' or '.join(self.perturbations)}."
-
-
-_SEQUENCES = "sequences are: " + ", ".join(name for name in DATASETS if name.endswith(("_rows", "_pixels", "_steps")))
 
 
 def _numbers(value: PerMember) -> Sequence[float]:

@@ -93,6 +93,8 @@ def test_all_errors_come_at_once():
     alone = {"evaluate": (), "dataset": "digits", "cell": "gru", "sites": ("last",), "hidden": (0,), "norm": "layr"}
     sentences = errors(**{**bad, **alone, "rates": [], "batch": 0, "optimizer": "sdg", "label_noise": -1.0})
     assert len(sentences) == len(set(sentences)) >= 20
+    unknown_too = errors(dataset="digit", norm="layr", hidden=(0,), activation="rleu", rates=[], optimizer="sdg")
+    assert len(unknown_too) == 6
 
 
 @pytest.mark.parametrize("name", DATASETS)
