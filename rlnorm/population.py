@@ -147,13 +147,17 @@ class Population:
         with torch.no_grad():
             return self.apply(self.parameters.views, self.buffers.views, x, mode)
 
-    def in_batches(self, x: Tensor, mode: Mode = "batch") -> Tensor:
+    def in_batches(
+        self, x: Tensor, mode: Mode = "batch", parameters: Tensors | None = None, buffers: Tensors | None = None
+    ) -> Tensor:
         """Every member on K batches of its own: (N, K, B, ...) -> (N, K, B, outputs), without gradients.
 
-        `mode` is one that updates no running statistics ("batch" or "eval").
+        `mode` is one that updates no running statistics ("batch" or "eval"). `parameters` and `buffers` stand in for
+        the members' own.
         """
+        own = self.parameters.views if parameters is None else parameters
         with torch.no_grad():
-            return vmap(vmap(self._member_pass(mode), (None, None, 0)))(self.parameters.views, self.buffers.views, x)
+            return vmap(vmap(self._member_pass(mode), (None, None, 0)))(own, buffers or self.buffers.views, x)
 
     def state(self) -> tuple[Rows, Rows]:
         """A copy of all parameters and buffers, from which a target network can start."""

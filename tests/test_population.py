@@ -206,6 +206,10 @@ def test_many_batches_at_once_are_one_after_the_other(norm, mode, rng):
     before = {name: view.clone() for name, view in population.buffers.views.items()}
     expected = torch.stack([population(own, mode) for own in x.unbind(1)], 1)
     torch.testing.assert_close(population.in_batches(x, mode), expected)
+    parameters, buffers = population.state()
+    population.flat.mul_(2)
+    torch.testing.assert_close(population.in_batches(x, mode, parameters.views, buffers.views), expected)
+    assert not torch.allclose(population.in_batches(x, mode), expected)
     assert all(torch.equal(before[name], view) for name, view in population.buffers.views.items())
 
 

@@ -18,7 +18,6 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
@@ -247,14 +246,8 @@ class Probing:
         shared = self._fitted[:, :SHARED]
         x = self._batches.unsqueeze(1).repeat_interleave(shared.shape[1], 1)
         x[:, :, :, 0] = shared.unsqueeze(2)
-        population = self._learners.population
-        own = State(population.parameters.views, population.buffers.views)
-        now = own.copy()
-        try:
-            _take(own, state)
-            outputs = population.in_batches(x.flatten(1, 2)).unflatten(1, x.shape[1:3])
-        finally:
-            _take(own, now)
+        given = dict(state.parameters), dict(state.buffers)
+        outputs = self._learners.population.in_batches(x.flatten(1, 2), "batch", *given).unflatten(1, x.shape[1:3])
         spread = outputs[:, :, :, 0].var(2).mean((1, 2))
         whole = outputs.flatten(1, 3).var(1, correction=0).mean(1)
         note(NETWORK, output_spread=(spread / (whole + EPS)).sqrt())
@@ -309,12 +302,5 @@ def _axis(x: Tensor) -> int:
     return 1 if x.ndim == 4 else -1
 
 
-def _take(own: State, other: State) -> None:
-    """Give the tensors of `own` the values of `other`, in place."""
-    for mine, theirs in zip(own, other):
-        for name, tensor in mine.items():
-            tensor.copy_(theirs[name])
-
-
 def _short(values: list[float]) -> list[float]:
-    return [float(f"{value:.{DIGITS}g}") for value in np.asarray(values)]
+    return [float(f"{value:.{DIGITS}g}") for value in values]

@@ -139,13 +139,13 @@ def _signature() -> inspect.Signature:
     keyword = inspect.Parameter.KEYWORD_ONLY
     required = [each for each in inspect.signature(train).parameters.values() if each.kind is keyword]
     settings = [
-        inspect.Parameter(field.name, keyword, default=keyword_default(field.default), annotation=field.type)
+        inspect.Parameter(field.name, keyword, default=_default(field.default), annotation=field.type)
         for field in fields(Settings)
     ]
     return inspect.Signature([*required, *settings], return_annotation=Iterator[Record])
 
 
-def keyword_default(default: object) -> object:
+def _default(default: object) -> object:
     """A dataclass field's default as a parameter's."""
     return inspect.Parameter.empty if default is MISSING else default
 

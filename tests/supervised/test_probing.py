@@ -234,3 +234,20 @@ def test_selu_keeps_moments_over_fifty_layers_and_relu_does_not():
         assert 0.5 < second.min() < second.max() < 2
     relu = run(**settings, activation="relu")[0]["probes"]
     assert max(relu["linear50"]["input_std"]) < 1e-5
+
+
+def test_a_member_that_diverges_spoils_no_probe_of_another():
+    settings = {"norm": "batch", "steps": 4, "probes": 2, "measure": MEASURES}
+    clean, broken = (
+        [r["probes"] for r in run(**settings, rates=(rate, 0.05)) if "probes" in r] for rate in (0.1, 1e30)
+    )
+    for values, others in zip(clean, broken, strict=True):
+        for layer, probes in values.items():
+            for name, numbers in probes.items():
+                assert others[layer][name][1] == numbers[1]
+    assert np.isnan(broken[1][NETWORK]["hessian_top"][0])
+
+
+def test_a_batch_of_one_is_probed_where_no_norm_needs_more():
+    (record,) = run(norm="layer", steps=1, batch=1, train_size=3, probes=1, measure=MEASURES)
+    assert {"linear1", "norm2", "output", NETWORK} <= record["probes"].keys()
