@@ -76,17 +76,17 @@ def loop(norm: str, given: Batch) -> Callable[[], object]:
 
 
 def products(sizes: Sequence[int] = SIZES) -> Callable[[], object]:
-    """Nothing but the matrix products of an update; the first layer needs no gradient of its inputs."""
+    """Nothing but an update's matrix products, as engines form them; the first layer's inputs need no gradient."""
     rng = torch.Generator().manual_seed(0)
-    shapes = [((MEMBERS, BATCH, i), (MEMBERS, i, o), (MEMBERS, BATCH, o)) for i, o in pairwise(sizes)]
+    shapes = [((MEMBERS, BATCH, i), (MEMBERS, o, i), (MEMBERS, BATCH, o)) for i, o in pairwise(sizes)]
     layers = [tuple(torch.randn(shape, generator=rng) for shape in each) for each in shapes]
 
     def multiply() -> None:
         for depth, (x, w, g) in enumerate(layers):
-            torch.bmm(x, w)
-            torch.bmm(x.mT, g)
+            torch.bmm(x, w.mT)
+            torch.bmm(g.mT, x)
             if depth:
-                torch.bmm(g, w.mT)
+                torch.bmm(g, w)
 
     return multiply
 
