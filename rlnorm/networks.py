@@ -4,8 +4,8 @@
     hidden layer, place="after":   layer -> activation -> norm
     hidden layer, place="split":   layer -> normalize -> activation -> scale and shift      (study note N0, steps 3, 4)
 
-A vector is read by Linear layers; an image, channels first, by convolutions (stride 1, no padding) and then by Linear
-layers, as in MinAtar's own DQN (Young & Tian 2019, arXiv:1903.03176). `sites` says behind which layers norms stand:
+Linear layers read a vector. Convolutions (stride 1, no padding) and then Linear layers read an image, channels first,
+as in MinAtar's DQN (Young & Tian 2019, arXiv:1903.03176). `sites` says behind which layers norms stand:
 
     input    on the observation (an image: over its channels)         first, last    on the first, last hidden layer
     hidden   on every hidden layer, convolutions included             output         on the outputs
@@ -16,6 +16,7 @@ output`; hidden layers are numbered through: `conv1, norm1, activation1, flatten
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from math import prod
 from typing import NamedTuple
 
@@ -23,7 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from rlnorm.errors import ConfigError, unknown
-from rlnorm.nn import SELU, Norm, Reparametrized, get_norm
+from rlnorm.nn import NORMS, SELU, Norm, RecurrentCell, Reparametrized
+from rlnorm.nn import norm as norms
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -71,21 +73,30 @@ class ScaleShift(nn.Module):
         self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
         self._shape = (width, *(1,) * ndim)
 
-    @classmethod
-    def taken_from(cls, norm: nn.Module, width: int, ndim: int = 0) -> "ScaleShift":
-        """A scale and shift of its own, for a norm that loses the one it had."""
-        for name in ("weight", "bias"):
-            if isinstance(getattr(norm, name, None), nn.Parameter):
-                norm.register_parameter(name, None)
-        return cls(width, ndim)
-
     def forward(self, x: Tensor) -> Tensor:
         """x -> gamma x + beta."""
         return self.weight.view(self._shape) * x + self.bias.view(self._shape)
 
 
+SCALE_SHIFT = Norm("scale_shift", {ndim: partial(ScaleShift, ndim=ndim) for ndim in range(4)})
+"""Scale and shift without normalization: an arm that tells what these two do by themselves."""
+
+
+def standing(name: str) -> Norm:
+    """What may stand at a norm's site: a norm by short name or path, or "scale_shift". Raises ConfigError."""
+    return norms.get_norm(name, {**NORMS, SCALE_SHIFT.name: SCALE_SHIFT})
+
+
+def without_affine(norm: nn.Module) -> nn.Module:
+    """`norm`, which loses its scale and shift where it has them, in place."""
+    for name in ("weight", "bias"):
+        if isinstance(getattr(norm, name, None), nn.Parameter):
+            norm.register_parameter(name, None)
+    return norm
+
+
 class Pixels(nn.Module):
-    """Pixels of any dtype as float32: bytes as shares of 255, as in stable-baselines3, others by their value."""
+    """Pixels of any dtype as float32: bytes divided by 255, as in stable-baselines3, others by their value."""
 
     def forward(self, x: Tensor) -> Tensor:
         """x -> same shape."""
@@ -131,18 +142,23 @@ def hidden_layer(
     norm: Norm,
     place: str = "before",
     kwargs: Mapping[str, object] | None = None,
+    affine: bool = True,
 ) -> Iterator[tuple[str, nn.Module]]:
     """The modules of one hidden layer with its norm, in their order, named with its number.
+
+    affine  False: the norm loses its scale and shift
 
     Raises ConfigError where the norm has no form behind such a layer, or takes no such arguments.
     """
     width, ndim = layer.weight.shape[0], layer.weight.ndim - 2
     yield f"{'conv' if ndim else 'linear'}{number}", norm.wrap(layer)
-    normalize = (f"norm{number}", norm.make(width, ndim, **(kwargs or {})))
-    activate = (f"activation{number}", activation)
+    made = norm.make(width, ndim, **(kwargs or {}))
+    if place == "split" or not affine:
+        made = without_affine(made)
+    normalize, activate = (f"norm{number}", made), (f"activation{number}", activation)
     yield from [activate, normalize] if place == "after" else [normalize, activate]
-    if place == "split":
-        yield f"affine{number}", ScaleShift.taken_from(normalize[1], width, ndim)
+    if place == "split" and affine:
+        yield f"affine{number}", ScaleShift(width, ndim)
 
 
 def network(
@@ -154,6 +170,7 @@ def network(
     kernel: int = 3,
     norm: str = "none",
     norm_kwargs: Mapping[str, object] | None = None,
+    affine: bool = True,
     place: str = "before",
     sites: Sequence[str] = ("hidden",),
     activation: str = "relu",
@@ -164,20 +181,27 @@ def network(
     shape        (features,), or (channels, height, width) of an image, which may have any dtype (see `Pixels`)
     hidden       units of the Linear hidden layers
     channels     channels of the convolutions before them, each with a `kernel` x `kernel` window; for images alone
-    norm         a short name, or the path of a file with a norm of one's own; `norm_kwargs` go to each of its modules
+    norm         a short name, the path of a norm file, or "scale_shift" for scale and shift without normalization
+    norm_kwargs  go to each of the norm's modules
+    affine       whether norms have a scale and shift (lengths and gains of wrapped layers stay)
     sites        where norms stand, any of `SITES` together; a norm that wraps layers wraps those it would stand behind
-    bias         of the hidden layers (the output layer always has one)
+    bias         whether hidden layers have one (the output layer always has)
 
-    Settings are checked by `network_errors`.
+    `network_errors` checks these settings.
     """
     layers = _layers(shape, outputs, hidden, channels, kernel)
     stands = _numbers(sites, len(layers) - 1)
-    chosen, none, kwargs = get_norm(norm), get_norm("none"), norm_kwargs or {}
+    chosen, none, kwargs = standing(norm), standing("none"), norm_kwargs or {}
     named: OrderedDict[str, nn.Module] = OrderedDict()
+
+    def made(width: int, ndim: int) -> nn.Module:
+        module = chosen.make(width, ndim, **kwargs)
+        return module if affine else without_affine(module)
+
     if len(shape) > 1:
         named["pixels"] = Pixels()
     if 0 in stands:
-        named["norm_input"] = chosen.make(shape[0], len(shape) - 1, **kwargs)
+        named["norm_input"] = made(shape[0], len(shape) - 1)
     for i, (inputs, width, pixels) in enumerate(layers, start=1):
         own = chosen if i in stands else none
         if len(shape) > 1 and not pixels:
@@ -185,10 +209,11 @@ def network(
         if i == len(layers):
             named["output"] = own.wrap(nn.Linear(inputs, width))
             if i in stands:
-                named["norm_output"] = own.make(width, 0, **kwargs)
+                named["norm_output"] = made(width, 0)
             break
         layer = nn.Conv2d(inputs, width, kernel, bias=bias) if pixels else nn.Linear(inputs, width, bias=bias)
-        named.update(hidden_layer(i, layer, ACTIVATIONS[activation](), own, place if i in stands else "before", kwargs))
+        where = place if i in stands else "before"
+        named.update(hidden_layer(i, layer, ACTIVATIONS[activation](), own, where, kwargs, affine))
     return nn.Sequential(named)
 
 
@@ -210,8 +235,9 @@ def mlp(
 def initialize(network: nn.Module, generator: torch.Generator, init: str = "torch", scale: float = 1.0) -> None:
     """Draw every weight matrix anew, in place: `init` times `scale`.
 
-    Biases are uniform in +-1/sqrt(fan_in) for "torch", as torch draws them, and zero otherwise. Norms keep their start,
-    but what a norm around a layer takes from its weight (length, singular vectors) it takes from the new one.
+    Biases are uniform in +-1/sqrt(fan_in) for "torch", as torch draws them, and zero otherwise. A recurrent cell draws
+    each gate's matrices by themselves; for "torch" all of it is uniform in +-1/sqrt(hidden), as in torch's cells. Norms
+    keep their start, but a norm around a layer takes its length and singular vectors from the new weight.
     """
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
@@ -220,11 +246,23 @@ def initialize(network: nn.Module, generator: torch.Generator, init: str = "torc
             if module.bias is not None:
                 bound = module.weight[0].numel() ** -0.5 if init == "torch" else 0.0
                 module.bias.uniform_(-bound, bound, generator=generator)
+        elif isinstance(module, RecurrentCell):
+            bound = module.hidden_size**-0.5
+            for weight in (module.weight_ih, module.weight_hh):
+                for gate in weight.split(module.hidden_size):
+                    if init == "torch":
+                        gate.uniform_(-bound, bound, generator=generator)
+                    else:
+                        INITS[init](gate, generator)
+                weight.mul_(scale)
+            for bias in (module.bias_ih, module.bias_hh):
+                own = bound if init == "torch" else 0.0
+                bias.uniform_(-own, own, generator=generator)
     renew_wrapped(network)
 
 
 def renew_wrapped(network: nn.Module) -> None:
-    """Let norms around layers start from the weights that these have by now, drawn after the norm was put around."""
+    """Restart norms around layers from the layers' present weights, which may be newer than the norm."""
     for module in network.modules():
         if isinstance(module, Reparametrized):
             module.restart()
@@ -244,6 +282,7 @@ def network_errors(
     channels: Sequence[int] = (16,),
     kernel: int = 3,
     norm_kwargs: Mapping[str, object] | None = None,
+    affine: bool = True,
     sites: Sequence[str] = ("hidden",),
     **_: object,
 ) -> Iterator[str]:
@@ -263,12 +302,16 @@ def network_errors(
             yield unknown(kind, got, valid)
     if not 0 < init_scale < float("inf"):
         yield f"init_scale must be positive and finite, got {init_scale}."
+    if norm == SCALE_SHIFT.name and place == "split":
+        yield f"norm {norm!r} does not normalize, and cannot be split; place='after' shifts behind the activation."
+    if norm == SCALE_SHIFT.name and not affine:
+        yield f"norm {norm!r} without scale and shift is norm 'none'; leave affine as it is."
     fits = True
     for sentence in _layout_errors(shape, hidden, channels, kernel):
         fits = False
         yield sentence
     try:
-        chosen = get_norm(norm)
+        chosen = standing(norm)
     except ConfigError as error:
         yield from error.sentences
     else:
@@ -278,7 +321,7 @@ def network_errors(
 
 
 def _single(got: object) -> bool:
-    """Whether one value was given where a list of them belongs."""
+    """Whether one value stands where a list belongs."""
     return isinstance(got, str) or not isinstance(got, Iterable)
 
 
@@ -307,7 +350,7 @@ def _norm_errors(
     kwargs: Mapping[str, object],
     batch: int,
 ) -> Iterator[str]:
-    """What hinders the norm wherever it stands, found by making it there and normalizing one batch of zeros."""
+    """Tries the norm at each of its sites, on one batch of zeros, and yields what stops it."""
     stands = _numbers(sites, len(layers) - 1)
     outputs = [_Layer(0, shape[0], tuple(shape[1:])), *layers]
     if not stands and norm.name != "none":

@@ -1,11 +1,11 @@
 r"""Optimizers of a whole population: one matrix of parameters (N, P), one learning rate per member.
 
-torch.optim takes one rate for all; here each row has its own. The updates are torch's, tested against it, written as
-operations on tensors alone, in place, so that a compiled update can hold them.
+torch.optim has one rate for all parameters; here each row has its own. The updates are torch's and are tested against
+it. They are in-place operations on tensors, so that a compiled update can hold them.
 
     Adam (Kingma & Ba 2015, arXiv:1412.6980, alg. 1):
         m <- b1 m + (1-b1) g,   v <- b2 v + (1-b2) g^2,   p <- p - lr (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps)
-    SGD with momentum (Polyak 1964, in torch's form):
+    SGD with momentum (Polyak 1964, in torch's form; b = 0 is plain gradient descent):
         m <- b m + g,           p <- p - lr m
     RMSProp, centered (Graves 2013, arXiv:1308.0850, eqs. 38-41 without momentum, eps outside the root as torch has it):
         m <- a m + (1-a) g,     v <- a v + (1-a) g^2,       p <- p - lr g / (sqrt(v - m^2) + eps)
@@ -24,15 +24,22 @@ class Optimizer(Protocol):
     def step(self, gradient: Tensor) -> None: ...
 
 
-def _column(rates: Sequence[float]) -> Tensor:
-    return torch.tensor(rates, dtype=torch.float32).unsqueeze(1)
+def column(values: Sequence[float]) -> Tensor:
+    """One number per member -> (N, 1) float32, to be broadcast over parameters."""
+    return torch.tensor(values, dtype=torch.float32).unsqueeze(1)
+
+
+def clip_by_norm(gradient: Tensor, limit: float | Tensor) -> Tensor:
+    """Scale each member's gradient (row of (N, P)) down to norm `limit` where it is longer; `limit` may be (N, 1)."""
+    norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+    return gradient * (limit / (norm + 1e-6)).clamp(max=1.0)
 
 
 class Adam:
     """Adam on `parameters` (N, P) with one rate per member; betas (0.9, 0.999) and eps 1e-8 as torch's defaults."""
 
     def __init__(self, parameters: Tensor, rates: Sequence[float], betas: tuple[float, float] = (0.9, 0.999)):
-        self.parameters, self.rates, self.betas, self.eps = parameters, _column(rates), betas, 1e-8
+        self.parameters, self.rates, self.betas, self.eps = parameters, column(rates), betas, 1e-8
         self.m, self.v = torch.zeros_like(parameters), torch.zeros_like(parameters)
         # Powers of the betas live in tensors: a Python counter would be compiled in anew at every step.
         self.powers = torch.ones(2, dtype=torch.float64)
@@ -50,16 +57,21 @@ class Adam:
 
 
 class SGD:
-    """Gradient descent on `parameters` (N, P) with momentum and one rate per member."""
+    """Gradient descent on `parameters` (N, P) with one rate per member, and one momentum for all or one per member."""
 
-    def __init__(self, parameters: Tensor, rates: Sequence[float], momentum: float = 0.9):
-        self.parameters, self.rates, self.momentum = parameters, _column(rates), momentum
-        self.m = torch.zeros_like(parameters)
+    def __init__(self, parameters: Tensor, rates: Sequence[float], momentum: float | Sequence[float] = 0.9):
+        self.parameters, self.rates = parameters, column(rates)
+        self.momentum = momentum if isinstance(momentum, int | float) else column(momentum)
+        plain = isinstance(momentum, int | float) and momentum == 0
+        self.m = None if plain else torch.zeros_like(parameters)
 
     def step(self, gradient: Tensor) -> None:
         """One step; gradient (N, P)."""
-        self.m.mul_(self.momentum).add_(gradient)
-        self.parameters.sub_(self.rates * self.m)
+        if self.m is None:
+            self.parameters.sub_(self.rates * gradient)
+        else:
+            self.m.mul_(self.momentum).add_(gradient)
+            self.parameters.sub_(self.rates * self.m)
 
 
 class RMSProp:
@@ -70,7 +82,7 @@ class RMSProp:
     """
 
     def __init__(self, parameters: Tensor, rates: Sequence[float], alpha: float = 0.95, eps: float = 0.01):
-        self.parameters, self.rates, self.alpha, self.eps = parameters, _column(rates), alpha, eps
+        self.parameters, self.rates, self.alpha, self.eps = parameters, column(rates), alpha, eps
         self.m, self.v = torch.zeros_like(parameters), torch.zeros_like(parameters)
 
     def step(self, gradient: Tensor) -> None:

@@ -2,8 +2,8 @@
 
 A loop over N small networks spends its time in Python. Here the parameters of all members are the rows of one matrix
 (N, P), their buffers the rows of another, and a forward pass is `vmap` of the plain module over the rows. Copying a
-target network, clipping, finding a member that diverged and the optimizer are then operations on whole matrices, and
-`member(i)` gives one row back as a plain `nn.Module`.
+target network, clipping, the optimizer and the search for diverged members are then operations on whole matrices.
+`member(i)` returns one row as a plain `nn.Module`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +18,8 @@ from rlnorm.networks import initialize
 from rlnorm.nn import MODES, Mode, set_mode
 
 Tensors = dict[str, Tensor]
+PerMember = float | Sequence[float]
+"""One number for all members, or one per member."""
 RECORDS = 100  # per run of an engine: enough for a curve, too few to cost anything
 
 
@@ -56,13 +58,13 @@ class Rows:
 class _Patches(nn.Conv2d):
     """A convolution as one product of the weights with all patches of a batch.
 
-    What `vmap` makes of torch's, a convolution with a group per member, takes two to three times as long on a CPU
+    `vmap` turns torch's convolution into one with a group per member, which takes two to three times as long on a CPU
     (8 members, 32 images 10 x 10 x 4, 16 channels, forward: 0.55 ms against 1.4).
     """
 
     @classmethod
     def put_into(cls, network: nn.Module) -> nn.Module:
-        """Let every convolution without padding, dilation and groups be computed so; returns `network`."""
+        """Convert every convolution without padding, dilation and groups, in place; returns `network`."""
         for module in network.modules():
             if type(module) is nn.Conv2d and (module.padding, module.dilation, module.groups) == ((0, 0), (1, 1), 1):
                 module.__class__ = cls
@@ -84,10 +86,11 @@ class _Patches(nn.Conv2d):
 class Population:
     """The members' parameters and buffers, and how to run them.
 
-    build       makes one network (its random start is drawn anew below)
-    seeds       one per member: what its initial weights are drawn from
-    init_scale  one factor for all members, or one each
-    Only float32 parameters are meant. Shapes: `parameters.views[name]` (N, *shape); `flat` (N, P).
+    build       makes one network (its weights are drawn anew below)
+    seeds       one per member; its initial weights are drawn from it
+    init_scale  one factor for all members, or one per member
+
+    Parameters are float32. Shapes: `parameters.views[name]` (N, *shape); `flat` (N, P).
     """
 
     def __init__(
@@ -98,11 +101,11 @@ class Population:
         init: str = "torch",
         init_scale: float | Sequence[float] = 1.0,
     ):
-        # A module draws a start of its own from torch's global stream, which nothing here may depend on or move.
+        # torch initializes from the global RNG. Fork it, so that we neither use nor move it.
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(0)
             network = build()
-        scales = [init_scale] * len(seeds) if isinstance(init_scale, int | float) else list(init_scale)
+        scales = per_member(init_scale, len(seeds))
         self.seeds = tuple(seeds)
         self.parameters = Rows(len(seeds), dict(network.named_parameters()))
         self.buffers = Rows(len(seeds), dict(network.named_buffers()))
@@ -111,7 +114,7 @@ class Population:
             self.parameters.set_row(i, dict(network.named_parameters()))
             self.buffers.set_row(i, dict(network.named_buffers()))
         self._network = network
-        # The architecture in each mode, without values: what `apply` runs the rows through.
+        # The architecture in each mode, without values; `apply` runs the rows through it.
         template = _Patches.put_into(deepcopy(network).to("meta"))
         self._templates = {mode: set_mode(deepcopy(template), mode) for mode in MODES}
 
@@ -129,20 +132,35 @@ class Population:
 
         Modes that update running statistics do so in place, in `buffers`.
         """
+        return vmap(self._member_pass(mode))(parameters, buffers, x)
+
+    def _member_pass(self, mode: Mode) -> Callable[[Tensors, Tensors, Tensor], Tensor]:
         network = self._templates[mode]
 
         def one(p: Tensors, b: Tensors, x: Tensor) -> Tensor:
             return functional_call(network, (p, b), (x,))
 
-        return vmap(one)(parameters, buffers, x)
+        return one
 
     def __call__(self, x: Tensor, mode: Mode = "eval") -> Tensor:
         """`apply` with the members' own parameters and buffers, without gradients."""
         with torch.no_grad():
             return self.apply(self.parameters.views, self.buffers.views, x, mode)
 
+    def in_batches(
+        self, x: Tensor, mode: Mode = "batch", parameters: Tensors | None = None, buffers: Tensors | None = None
+    ) -> Tensor:
+        """Every member on K batches of its own: (N, K, B, ...) -> (N, K, B, outputs), without gradients.
+
+        `mode` is one that updates no running statistics ("batch" or "eval"). `parameters` and `buffers` stand in for
+        the members' own.
+        """
+        own = self.parameters.views if parameters is None else parameters
+        with torch.no_grad():
+            return vmap(vmap(self._member_pass(mode), (None, None, 0)))(own, buffers or self.buffers.views, x)
+
     def state(self) -> tuple[Rows, Rows]:
-        """A copy of all parameters and buffers: what a target network starts from."""
+        """A copy of all parameters and buffers, from which a target network can start."""
         return deepcopy(self.parameters), deepcopy(self.buffers)
 
     def member(self, i: int) -> nn.Module:
@@ -155,8 +173,33 @@ class Population:
         return module.eval()
 
 
+def per_member(value: PerMember, members: int) -> list[float]:
+    """One number for all members, or one each -> one each. Raises ValueError for another number of them."""
+    values = [float(value)] * members if isinstance(value, int | float) else [float(each) for each in value]
+    if len(values) != members:
+        raise ValueError(f"expected one number or {members} of them, got {len(values)}")
+    return values
+
+
+def per_member_errors(
+    name: str, value: PerMember, members: int, low: float, high: float = float("inf"), *, above: bool = False
+) -> Iterator[str]:
+    """The sentence for a setting that is not one number, or one per member, in [low, high).
+
+    above  whether `low` itself is excluded
+    """
+    values = [value] if isinstance(value, int | float) else list(value)
+    if not isinstance(value, int | float) and len(values) != members:
+        yield f"{name} must be one number or one per member, got {len(values)} numbers for {members} members."
+    wrong = [each for each in values if not (low < each < high if above else low <= each < high)]
+    if wrong:
+        expected = f"{'above' if above else 'at least'} {low:g}"
+        expected += " and finite" if high == float("inf") else f" and below {high:g}"
+        yield f"{name} must be {expected}, got {wrong[0]}."
+
+
 def member_errors(*, seeds: Sequence[int], rates: Sequence[float], **_: object) -> Iterator[str]:
-    """One sentence for each reason why members cannot be trained from `seeds` at learning rates `rates`."""
+    """One sentence for each reason why members cannot train from `seeds` at learning rates `rates`."""
     if not seeds:
         yield "number of seeds must be at least 1, got 0."
     if any(seed < 0 for seed in seeds):

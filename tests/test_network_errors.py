@@ -46,6 +46,15 @@ def test_good_settings_have_no_errors():
         ({"norm": "batch", "norm_kwargs": {"eps": -1.0}}, "norm 'batch' cannot stand on 8 features: "),
         ({"norm": "layer", "norm_kwargs": {"eps": "x"}}, "norm 'layer' cannot stand on 8 features: "),
         ({"norm": "group", "norm_kwargs": {"num_groups": 3}}, "norm 'group' cannot stand on 8 features: "),
+        ({"norm": "scale_shfit"}, "unknown norm 'scale_shfit'. Did you mean 'scale_shift'?"),
+        (
+            {"norm": "scale_shift", "place": "split"},
+            "norm 'scale_shift' does not normalize, and cannot be split; place='after' shifts behind the activation.",
+        ),
+        (
+            {"norm": "scale_shift", "affine": False},
+            "norm 'scale_shift' without scale and shift is norm 'none'; leave affine as it is.",
+        ),
         ({"sites": ("frist",)}, "unknown site 'frist'. Did you mean 'first'?"),
         ({"norm": "batch", "sites": ()}, "norm 'batch' would stand nowhere: got sites () and 1 hidden layers."),
         (

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from rlnorm.networks import INITS, PLACES, SITES, ScaleShift, initialize, mlp, network
-from rlnorm.nn import BatchNorm1d, BatchNorm2d, Identity, LayerNorm
+from rlnorm.nn import NORMS, BatchNorm1d, BatchNorm2d, Identity, LayerNorm, Recurrent
 from rlnorm.nn.spectral import SpectralNorm
 from rlnorm.nn.weight import WeightNorm
 from tests.alone import MLP_NORMS
@@ -245,6 +245,52 @@ def test_arguments_reach_every_norm():
     assert len(norms) == 5
     assert {norm.momentum for norm in norms} == {0.3}
     assert not any(list(norm.parameters()) for norm in norms)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("norm", MLP_NORMS)
+def test_without_affine_no_norm_scales_or_shifts(norm, place, rng):
+    sites = ("hidden", "output") if NORMS[norm].wrap_layer else SITES
+    settings = {"hidden": (8,), "norm": norm, "place": place, "sites": sites}
+    body, with_it = network((4,), 3, **settings, affine=False), network((4,), 3, **settings)
+    kept = {name for name, _ in body.named_parameters()}
+    assert not [name for name in kept if "norm" in name or "affine" in name]
+    body.load_state_dict({k: v for k, v in with_it.state_dict().items() if k in body.state_dict()})
+    x = torch.randn(6, 4, generator=rng)
+    torch.testing.assert_close(body(x), with_it(x), msg="scale 1 and shift 0 do nothing")
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_scale_and_shift_stand_alone_where_a_norm_would(place, rng):
+    body = network((4,), 3, hidden=(8,), norm="scale_shift", place=place)
+    x, linear, affine, output = (
+        torch.randn(5, 4, generator=rng),
+        *map(body.get_submodule, ("linear1", "norm1", "output")),
+    )
+    assert isinstance(affine, ScaleShift)
+    torch.nn.init.normal_(affine.weight, generator=rng)
+    torch.nn.init.normal_(affine.bias, generator=rng)
+    h = affine(linear(x).relu()) if place == "after" else affine(linear(x)).relu()
+    torch.testing.assert_close(body(x), output(h))
+    torch.testing.assert_close(affine(x := torch.randn(2, 8, generator=rng)), affine.weight * x + affine.bias)
+    maps = network(IMAGE, 3, norm="scale_shift").get_submodule("norm1")
+    assert maps(torch.ones(2, 16, 4, 3)).shape == (2, 16, 4, 3)
+
+
+@pytest.mark.parametrize("cell", ["tanh", "gru"])
+@pytest.mark.parametrize("init", INITS)
+def test_each_gate_of_a_recurrent_cell_is_drawn_by_the_scheme(init, cell, rng):
+    layer = Recurrent(400, 600, cell)
+    initialize(layer, rng, init, 0.5)
+    parameters = dict(layer.cell.named_parameters())
+    for name, inputs in (("weight_ih", 400), ("weight_hh", 600)):
+        for gate in parameters[name].detach().split(600):
+            xavier = (2 * inputs / (inputs + 600)) ** 0.5
+            expected = {**STD, "xavier": xavier, "torch": (inputs / 600 / 3) ** 0.5}[init]
+            assert gate.std().item() * inputs**0.5 == pytest.approx(0.5 * expected, rel=0.02)
+    for name in ("bias_ih", "bias_hh"):
+        largest = parameters[name].detach().abs().max().item()
+        assert largest == pytest.approx(600**-0.5, rel=0.02) if init == "torch" else largest == 0
 
 
 def test_a_convolution_starts_by_the_scheme_of_its_fan_in(rng):

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlnorm.optimizers import OPTIMIZERS
+from rlnorm.optimizers import OPTIMIZERS, SGD, clip_by_norm
 from tests.alone import torch_optimizer
 
 RATES = st.lists(st.floats(1e-5, 1.0), min_size=1, max_size=4)
@@ -47,6 +47,34 @@ def test_over_a_thousand_steps(name):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_rate_off_by_a_thousandth_would_show(name):
     assert distance(name, [0.1, 0.1], 5, 50, 1.0, 0, [0.1, 0.1001]) > 1e-4
+
+
+@pytest.mark.parametrize("momentum", [0.0, (0.0, 0.5, 0.99)])
+def test_momentum_is_one_for_all_or_each_rows_own(momentum, rng):
+    parameters = torch.randn(3, 4, generator=rng)
+    rows = [torch.nn.Parameter(row.clone()) for row in parameters]
+    each = [momentum] * 3 if isinstance(momentum, float) else momentum
+    ours = SGD(parameters, [0.1, 0.2, 0.3], momentum)
+    theirs = [torch.optim.SGD([p], lr=lr, momentum=m) for p, lr, m in zip(rows, [0.1, 0.2, 0.3], each, strict=True)]
+    for _ in range(10):
+        gradient = torch.randn(3, 4, generator=rng)
+        ours.step(gradient)
+        for row, rule, g in zip(rows, theirs, gradient, strict=True):
+            row.grad = g.clone()
+            rule.step()
+    torch.testing.assert_close(parameters, torch.stack([row.detach() for row in rows]))
+
+
+@pytest.mark.parametrize("limit", [0.5, torch.tensor([[0.5], [2.0], [100.0]])])
+def test_clipping_is_torchs_row_by_row(limit, rng):
+    gradient = torch.randn(3, 6, generator=rng)
+    expected = []
+    for own, each in zip(gradient, torch.as_tensor(limit).expand(3, 1), strict=True):
+        row = torch.nn.Parameter(torch.zeros(6))
+        row.grad = own.clone()
+        torch.nn.utils.clip_grad_norm_([row], float(each))
+        expected.append(row.grad)
+    torch.testing.assert_close(clip_by_norm(gradient, limit), torch.stack(expected))
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

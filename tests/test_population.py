@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 from rlnorm.networks import mlp, network
 from rlnorm.nn import MODES, NORMS, set_mode
 from rlnorm.optimizers import OPTIMIZERS
-from rlnorm.population import Population, Rows, member_errors
+from rlnorm.population import Population, Rows, member_errors, per_member, per_member_errors
 from tests.alone import (
     INPUTS,
     MLP_NORMS,
@@ -198,12 +198,50 @@ def test_the_start_comes_from_the_seeds_alone_and_leaves_torchs_stream_as_it_is(
     assert not torch.equal(first.flat[0], first.flat[1])
 
 
+@pytest.mark.parametrize("norm", ["none", "batch", "layer"])
+@pytest.mark.parametrize("mode", ["batch", "eval"])
+def test_many_batches_at_once_are_one_after_the_other(norm, mode, rng):
+    population = Population(lambda: build(norm), SEEDS)
+    x = torch.randn(len(SEEDS), 4, 8, INPUTS, generator=rng)
+    before = {name: view.clone() for name, view in population.buffers.views.items()}
+    expected = torch.stack([population(own, mode) for own in x.unbind(1)], 1)
+    torch.testing.assert_close(population.in_batches(x, mode), expected)
+    parameters, buffers = population.state()
+    population.flat.mul_(2)
+    torch.testing.assert_close(population.in_batches(x, mode, parameters.views, buffers.views), expected)
+    assert not torch.allclose(population.in_batches(x, mode), expected)
+    assert all(torch.equal(before[name], view) for name, view in population.buffers.views.items())
+
+
+def test_a_number_is_every_members_and_a_list_is_each_ones():
+    assert per_member(2, 3) == [2.0, 2.0, 2.0]
+    assert per_member((1, 0.5), 2) == [1.0, 0.5]
+    with pytest.raises(ValueError, match="expected one number or 2 of them, got 3"):
+        per_member((1, 2, 3), 2)
+
+
+@pytest.mark.parametrize(
+    ("value", "limits", "sentence"),
+    [
+        ((0.1, 0.2), {}, "p must be one number or one per member, got 2 numbers for 3 members."),
+        (-0.5, {}, "p must be at least 0 and finite, got -0.5."),
+        (float("inf"), {}, "p must be at least 0 and finite, got inf."),
+        (float("nan"), {}, "p must be at least 0 and finite, got nan."),
+        ((0.1, 1.0, 0.2), {"high": 1}, "p must be at least 0 and below 1, got 1.0."),
+        (0, {"above": True}, "p must be above 0 and finite, got 0."),
+    ],
+)
+def test_a_number_per_member_is_checked(value, limits, sentence):
+    assert list(per_member_errors("p", value, 3, 0, **limits)) == [sentence]
+    assert not list(per_member_errors("p", (0.5, 0.25, 0.125), 3, 0, **limits))
+
+
 def test_init_scale_is_each_members_own():
     one, each = (Population(lambda: build("layer"), [5, 5], init_scale=s).parameters.views for s in (1.0, (1.0, 4.0)))
     for name in ("linear1.weight", "output.weight"):
         torch.testing.assert_close(each[name], one[name] * torch.tensor([1.0, 4.0]).view(2, 1, 1))
     assert torch.equal(one["norm1.weight"], each["norm1.weight"])
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="expected one number or 3 of them, got 2"):
         Population(lambda: build("none"), [0, 1, 2], init_scale=(1.0, 2.0))
 
 

@@ -1,155 +1,153 @@
 """The supervised engine: a generator of records, of the same shape as the DQN engine's."""
 
+import inspect
 from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, fields
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from rlnorm.compiling import compiled
-from rlnorm.errors import raise_if_any, too_few, unknown
-from rlnorm.networks import mlp, network_errors
-from rlnorm.optimizers import OPTIMIZERS
-from rlnorm.population import RECORDS, Population, member_errors
-from rlnorm.tasks.datasets import DATASETS, split
+from rlnorm.errors import raise_if_any
+from rlnorm.population import RECORDS, per_member
+from rlnorm.supervised.bodies import build
+from rlnorm.supervised.data import Data
+from rlnorm.supervised.learners import Learners, classification_loss, regression_loss
+from rlnorm.supervised.perturbation import Draws
+from rlnorm.supervised.probing import Probing
+from rlnorm.supervised.settings import Settings
 
 Record = dict[str, Any]
-TEST_SHARE = 0.2
 
 
-def train(
-    *,
-    dataset: str,
-    seeds: Sequence[int],
-    rates: Sequence[float],
-    steps: int,
-    train_size: int | None = None,
-    norm: str = "none",
-    place: str = "before",
-    hidden: Sequence[int] = (64, 64),
-    activation: str = "relu",
-    bias: bool = True,
-    init: str = "torch",
-    init_scale: float = 1.0,
-    optimizer: str = "sgd",
-    batch: int = 64,
-    compile: bool = False,
-) -> Iterator[Record]:
-    """Train len(seeds) classifiers as one population for `steps` updates, member i at learning rate `rates[i]`.
+def errors(*, seeds: Sequence[int], rates: Sequence[float], steps: int, **settings: Any) -> Iterator[str]:
+    """One sentence for each setting of `train` that cannot be used. Raises TypeError for one that does not exist."""
+    return Settings(**settings).errors(seeds=seeds, rates=rates, steps=steps)
 
-    A member's seed decides its initial weights, its split (a fifth is the test set; `train_size` of the rest are used,
-    all by default) and its order of mini-batches, so that members with one seed and several rates see the same data.
 
-    Yields 100 records (one per update, where there are fewer): step; per member loss (mean since the last record),
-    test_accuracy (eval mode), diverged; the last one also train_accuracy. Raises ConfigError with every error at once.
+def train(*, seeds: Sequence[int], rates: Sequence[float], steps: int, **settings: Any) -> Iterator[Record]:
+    """Train len(seeds) networks as one population, member i from `seeds[i]` at learning rate `rates[i]`.
+
+    `settings` are the fields of `Settings`, which documents them; `steps` counts updates, or epochs where they say so.
+    A member's seed decides its initial weights, its split (a fifth is the test set), its wrong labels, its order of
+    mini-batches, its dropout and its noise. So members with one seed and several rates see the same data.
+
+    Yields records. Each holds step (updates so far) and per member
+        loss                      mean over the updates since the last record, in training mode
+        test_loss, test_accuracy  in eval mode; regression has no accuracy
+        diverged                  whether a loss or a parameter has become non-finite
+    and what `evaluate` adds: train_loss, train_accuracy, and each with the suffix _batch for statistics of the batch.
+    The last record always holds train_loss and train_accuracy, and with `reestimate` the test's with the suffix
+    _reestimated. Records after a probe hold probes: layer -> probe -> a number per member
+    (`rlnorm.supervised.probing`).
+
+    Raises ConfigError with every error at once.
     """
-    raise_if_any(errors(**locals()))
-    data = DATASETS[dataset]()
-    streams = [np.random.default_rng([seed, 0]) for seed in seeds]
-    splits = [split(len(data), TEST_SHARE, stream) for stream in streams]
-    train_rows = np.stack([train[:train_size] for train, _ in splits])
-    test_rows = torch.from_numpy(np.stack([test for _, test in splits]))
-    population = Population(
-        lambda: mlp(
-            data.inputs.shape[1],
-            data.classes,
-            hidden=hidden,
-            norm=norm,
-            place=place,
-            activation=activation,
-            bias=bias,
-        ),
+    own = Settings(**settings)
+    raise_if_any(own.errors(seeds=seeds, rates=rates, steps=steps))
+    data, batch, updates = Data(own, seeds), own.batch_size(), own.updates(steps)
+    learners = Learners(
+        lambda: build(own, data.shape, data.outputs, batch),
         seeds,
-        init=init,
-        init_scale=init_scale,
+        rates,
+        loss=classification_loss if data.classes else regression_loss,
+        optimizer=own.optimizer,
+        momentum=own.momentum,
+        weight_decay=own.weight_decay,
+        clip=own.clip,
+        init=own.init,
+        init_scale=own.init_scale,
+        compile=own.compile,
     )
-    rule = OPTIMIZERS[optimizer](population.flat, rates)
-    diverged = torch.zeros(len(seeds), dtype=torch.bool)
-
-    def update(inputs: Tensor, labels: Tensor) -> Tensor:
-        leaves = population.leaves()
-        logits = population.apply(leaves, population.buffers.views, inputs, "train")
-        loss = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape).mean(-1)
-        gradients = torch.autograd.grad(loss.sum(), list(leaves.values()))
-        with torch.no_grad():
-            rule.step(torch.cat([g.flatten(1) for g in gradients], dim=1))
-            diverged.logical_or_(~loss.isfinite())
-        return loss.detach()
-
-    def accuracy(rows: Tensor) -> list[float]:
-        predicted = population(data.inputs[rows]).argmax(-1)
-        return (predicted == data.labels[rows]).float().mean(-1).tolist()
-
-    step_all = compiled(update) if compile else update
+    learners.start_scales_at(own.gamma)
+    if own.data_init:
+        learners.start_from_data(data.train(torch.from_numpy(data.rows[:, :batch]))[0])
+    draws = Draws(learners.population, {kind: per_member(getattr(own, kind), len(seeds)) for kind in own.perturbations})
+    probing = Probing(learners, data, list(own.measure), times=own.probes, updates=updates, batch=batch)
     total, count = torch.zeros(len(seeds)), 0
-    for step, rows in enumerate(_batches(train_rows, batch, steps, streams), start=1):
-        total += step_all(data.inputs[rows], data.labels[rows])
+    for step, rows in enumerate(data.batches(batch, updates), start=1):
+        draws.renew()
+        total += probing.update(step, *data.train(rows))
         count += 1
-        if step * RECORDS // steps > (step - 1) * RECORDS // steps:
-            # An update may have been the last one before its damage was seen.
-            diverged.logical_or_(~population.flat.isfinite().all(1))
-            record: Record = {
+        if step == updates or _due(step, updates, own.every):
+            learners.check()
+            last = step == updates
+            yield {
                 "step": step,
                 "loss": (total / count).tolist(),
-                "test_accuracy": accuracy(test_rows),
-                "diverged": diverged.tolist(),
+                **evaluations(learners, data, {*own.evaluate, *(("test", "train") if last else ("test",))}, batch),
+                **(reestimated(learners, data, own.reestimate, batch) if last and own.reestimate else {}),
+                "diverged": learners.diverged.tolist(),
+                **probing.take(),
             }
-            if step == steps:
-                record["train_accuracy"] = accuracy(torch.from_numpy(train_rows))
-            yield record
             total.zero_()
             count = 0
 
 
-def _batches(rows: np.ndarray, batch: int, steps: int, streams: Sequence[np.random.Generator]) -> Iterator[Tensor]:
-    """Mini-batches of row numbers (N, batch), each member shuffled anew every epoch by its own stream."""
-    per_epoch, done = rows.shape[1] // batch, 0
-    while done < steps:
-        shuffled = np.stack([stream.permutation(own) for own, stream in zip(rows, streams)])
-        for i in range(min(per_epoch, steps - done)):
-            yield torch.from_numpy(shuffled[:, i * batch : (i + 1) * batch])
-        done += per_epoch
+def _due(step: int, updates: int, every: int | None) -> bool:
+    if every is not None:
+        return step % every == 0
+    return step * RECORDS // updates > (step - 1) * RECORDS // updates
 
 
-def errors(
-    *,
-    dataset: str,
-    seeds: Sequence[int],
-    rates: Sequence[float],
-    steps: int,
-    train_size: int | None,
-    optimizer: str,
-    batch: int,
-    norm: str,
-    place: str,
-    hidden: Sequence[int],
-    activation: str,
-    init: str,
-    init_scale: float,
-    **_: object,
-) -> Iterator[str]:
-    """One sentence for each setting of `train` that cannot be used."""
-    yield from network_errors(
-        hidden=hidden,
-        norm=norm,
-        place=place,
-        activation=activation,
-        init=init,
-        init_scale=init_scale,
-        batch=batch,
-    )
-    yield from member_errors(seeds=seeds, rates=rates)
-    for kind, got, valid in (("data set", dataset, DATASETS), ("optimizer", optimizer, OPTIMIZERS)):
-        if got not in valid:
-            yield unknown(kind, got, valid)
-    yield from too_few({"steps": steps, "batch": batch})
-    if dataset in DATASETS:
-        size = len(DATASETS[dataset]())
-        most = size - round(size * TEST_SHARE)
-        used = most if train_size is None else train_size
-        if not 1 <= used <= most:
-            yield f"train_size must lie between 1 and {most} for {dataset!r}, got {train_size}."
-        elif batch > used:
-            yield f"a batch of {batch} cannot be drawn from {used} training examples."
+def evaluations(learners: Learners, data: Data, wanted: set[str], batch: int) -> dict[str, list[float]]:
+    """Loss and accuracy of the `wanted` sets, by the names of a record; with "batch" under batch statistics too."""
+    found: dict[str, list[float]] = {}
+    for name, rows, take in (
+        ("test", data.test_rows, data.test),
+        ("train", torch.from_numpy(data.rows), data.train),
+    ):
+        if name not in wanted:
+            continue
+        inputs, targets = take(rows)
+        found |= scores(learners, data, name, learners.population(inputs), targets)
+        if "batch" in wanted:
+            whole = in_batches(inputs, batch)
+            outputs = learners.population.in_batches(whole).flatten(1, 2)
+            batched = scores(learners, data, name, outputs, targets[:, : outputs.shape[1]])
+            found |= {f"{key}_batch": values for key, values in batched.items()}
+    return found
+
+
+def reestimated(learners: Learners, data: Data, source: str, batch: int) -> dict[str, list[float]]:
+    """Test loss and accuracy with running statistics taken anew from all batches of `source` ("train" or "test")."""
+    inputs, targets = data.test(data.test_rows)
+    seen = inputs if source == "test" else data.train(torch.from_numpy(data.rows))[0]
+    buffers = learners.reestimated(in_batches(seen, batch))
+    with torch.no_grad():
+        outputs = learners.population.apply(learners.population.parameters.views, buffers, inputs, "eval")
+    return {f"{key}_reestimated": value for key, value in scores(learners, data, "test", outputs, targets).items()}
+
+
+def in_batches(inputs: Tensor, batch: int) -> Tensor:
+    """(N, n, ...) -> as many batches of that size as there are, (N, K, B, ...), or one smaller batch."""
+    size = min(batch, inputs.shape[1])
+    whole = inputs.shape[1] // size * size
+    return inputs[:, :whole].unflatten(1, (-1, size))
+
+
+def scores(learners: Learners, data: Data, name: str, outputs: Tensor, targets: Tensor) -> dict[str, list[float]]:
+    """Loss and, for classes, accuracy: outputs (N, n, outputs) and their targets -> a number per member each."""
+    found = {f"{name}_loss": learners.loss(outputs, targets).tolist()}
+    if data.classes:
+        found[f"{name}_accuracy"] = (outputs.argmax(-1) == targets).float().mean(-1).tolist()
+    return found
+
+
+def _signature() -> inspect.Signature:
+    """`train`'s with every setting and its default spelled out, for those who fill in defaults."""
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    required = [each for each in inspect.signature(train).parameters.values() if each.kind is keyword]
+    settings = [
+        inspect.Parameter(field.name, keyword, default=_default(field.default), annotation=field.type)
+        for field in fields(Settings)
+    ]
+    return inspect.Signature([*required, *settings], return_annotation=Iterator[Record])
+
+
+def _default(default: object) -> object:
+    """A dataclass field's default as a parameter's."""
+    return inspect.Parameter.empty if default is MISSING else default
+
+
+train.__dict__["__signature__"] = _signature()

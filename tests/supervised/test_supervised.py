@@ -1,4 +1,3 @@
-import importlib
 import json
 import math
 from typing import Any
@@ -9,14 +8,10 @@ import torch
 from torch.nn.functional import cross_entropy
 
 import rlnorm.supervised
-from rlnorm.errors import ConfigError
 from rlnorm.networks import initialize, mlp
 from rlnorm.nn import NORMS
 from rlnorm.tasks.datasets import digits, split
 from tests.alone import MLP_NORMS, torch_optimizer
-
-engine = importlib.import_module("rlnorm.supervised.train")  # the package's attribute of that name is the function
-_batches = engine._batches
 
 FINE: dict[str, Any] = {
     "dataset": "digits",
@@ -55,14 +50,14 @@ def train_alone(seed: int, rate: float, *, norm: str, optimizer: str, steps: int
 
     def accuracy(of: np.ndarray) -> float:
         with torch.no_grad():
-            right = network.eval()(data.inputs[of]).argmax(1) == data.labels[of]
+            right = network.eval()(data.inputs[of]).argmax(1) == data.targets[of]
         return right.float().mean().item()
 
     while len(losses) < steps:
         order = stream.permutation(train)
         for at in range(0, len(order) - 63, 64):
             own = order[at : at + 64]
-            loss = cross_entropy(network.train()(data.inputs[own]), data.labels[own])
+            loss = cross_entropy(network.train()(data.inputs[own]), data.targets[own])
             rule.zero_grad()
             loss.backward()
             rule.step()
@@ -98,7 +93,7 @@ def test_digits_are_learnt(norm):
 
 @pytest.mark.parametrize(("steps", "count"), [(100, 100), (37, 37), (1, 1), (150, 100), (199, 100), (200, 100)])
 def test_there_are_100_records_or_one_an_update(steps, count):
-    records = run(steps=steps, seeds=[0], rates=[0.1], hidden=())
+    records = run(steps=steps, seeds=[0], rates=[0.1], hidden=(2,))
     at = [record["step"] for record in records]
     assert len(at) == count
     assert at[-1] == steps
@@ -109,9 +104,9 @@ def test_there_are_100_records_or_one_an_update(steps, count):
 
 def test_a_record_has_its_keys_and_is_json():
     records = run(steps=120)
-    common = {"step", "loss", "test_accuracy", "diverged"}
+    common = {"step", "loss", "test_loss", "test_accuracy", "diverged"}
     assert all(set(record) == common for record in records[:-1])
-    assert set(records[-1]) == {*common, "train_accuracy"}
+    assert set(records[-1]) == {*common, "train_loss", "train_accuracy"}
     for record in records:
         json.dumps(record)
         assert all(len(value) == 3 for key, value in record.items() if key != "step")
@@ -155,48 +150,6 @@ def test_one_seed_at_several_rates_sees_the_same_data():
         assert record["test_accuracy"][0] == record["test_accuracy"][2]
 
 
-@pytest.mark.parametrize(("size", "batch"), [(20, 5), (23, 5), (7, 7)])
-def test_batches_are_epochs_without_repetition(size, batch):
-    own = np.stack([np.arange(size), 100 + np.arange(size)])
-    streams = [np.random.default_rng(i) for i in range(2)]
-    per_epoch = size // batch
-    drawn = np.stack([rows.numpy() for rows in _batches(own, batch, 3 * per_epoch + 1, streams)], axis=1)
-    assert drawn.shape == (2, 3 * per_epoch + 1, batch)
-    for member in range(2):
-        epochs = [drawn[member, i * per_epoch : (i + 1) * per_epoch].ravel() for i in range(3)]
-        for epoch in epochs:
-            assert len(set(epoch)) == per_epoch * batch
-            assert set(epoch) <= set(own[member])
-        assert not np.array_equal(epochs[0], epochs[1])
-    assert not np.array_equal(drawn[0] + 100, drawn[1])
-
-
-def test_train_and_test_sets_are_disjoint_and_of_the_stated_sizes(monkeypatch):
-    seen, tests = list[np.ndarray](), list[np.ndarray]()
-
-    def watched(rows, *args):
-        seen.append(rows)
-        return _batches(rows, *args)
-
-    def watched_split(*args):
-        train, test = split(*args)
-        tests.append(test)
-        return train, test
-
-    monkeypatch.setattr(engine, "_batches", watched)
-    monkeypatch.setattr(engine, "split", watched_split)
-    run(steps=1)
-    run(steps=1, train_size=100)
-    whole, part = seen
-    assert (whole.shape, part.shape) == ((3, 1438), (3, 100))
-    for i in range(3):
-        assert len(tests[i]) == 359
-        assert set(whole[i]) | set(tests[i]) == set(range(1797))
-        assert not set(whole[i]) & set(tests[i])
-        assert set(part[i]) <= set(whole[i])
-    assert set(tests[0]) == set(tests[2]) != set(tests[1])
-
-
 def test_a_member_that_diverges_is_marked_and_the_others_go_on():
     records = run(rates=[0.1, 1e30, 0.1])
     assert records[-1]["diverged"] == [False, True, False]
@@ -210,51 +163,127 @@ def test_a_member_that_diverges_is_marked_and_the_others_go_on():
 
 
 def test_compiled_agrees_with_eager():
-    settings = {"seeds": [0, 1], "rates": [0.1, 0.03], "steps": 20, "hidden": (8,)}
+    """With all that is drawn anew at each step."""
+    settings = {"seeds": [0, 1], "rates": [0.1, 0.03], "steps": 20, "hidden": (8,), "noise": (0.0, 0.5), "dropout": 0.2}
     for own, other in zip(run(**settings), run(**settings, compile=True), strict=True):
         assert own["step"] == other["step"]
         np.testing.assert_allclose(other["loss"], own["loss"], rtol=1e-3)
         np.testing.assert_allclose(other["test_accuracy"], own["test_accuracy"], atol=0.01)
 
 
-CASES = [
-    ({"dataset": "digit"}, "unknown data set 'digit'. Did you mean 'digits'?"),
-    ({"optimizer": "sdg"}, "unknown optimizer 'sdg'. Did you mean 'sgd'?"),
-    ({"norm": "layr"}, "unknown norm 'layr'. Did you mean 'layer'?"),
-    ({"norm": "instance"}, "norm 'instance' has no form for 0 spatial dimensions"),
-    ({"norm": "mean_only", "batch": 1}, "norm 'mean_only' takes statistics over the batch and needs at least 2"),
-    ({"place": "afer"}, "unknown place 'afer'. Did you mean 'after'?"),
-    ({"activation": "sigmod"}, "unknown activation 'sigmod'. Did you mean 'sigmoid'?"),
-    ({"init": "hee"}, "unknown init 'hee'. Did you mean 'he'?"),
-    ({"init_scale": float("inf")}, "init_scale must be positive and finite, got inf."),
-    ({"hidden": (0,)}, "hidden layers need at least one unit each, got (0,)."),
-    ({"steps": 0}, "steps must be at least 1, got 0."),
-    ({"batch": 0}, "batch must be at least 1, got 0."),
-    ({"batch": 1439}, "a batch of 1439 cannot be drawn from 1438 training examples."),
-    ({"train_size": 63}, "a batch of 64 cannot be drawn from 63 training examples."),
-    ({"train_size": 0}, "train_size must lie between 1 and 1438 for 'digits', got 0."),
-    ({"train_size": 1439}, "train_size must lie between 1 and 1438 for 'digits', got 1439."),
-    ({"seeds": [], "rates": []}, "number of seeds must be at least 1, got 0."),
-    ({"seeds": [0, -2, 1]}, "seeds must not be negative, got -2."),
-    ({"rates": [0.1]}, "one learning rate per seed is needed, got 1 rates for 3 seeds."),
-    ({"rates": [0.1, float("nan"), 0.1]}, "learning rates must be positive and finite, got nan."),
-]
+@pytest.mark.parametrize(("every", "steps"), [(1, 5), (4, 12), (4, 13), (50, 40)])
+def test_records_every_so_many_updates_and_at_the_end(every, steps):
+    at = [record["step"] for record in run(every=every, steps=steps)]
+    assert at == sorted({*range(every, steps + 1, every), steps})
 
 
-@pytest.mark.parametrize(("setting", "sentence"), CASES, ids=str)
-def test_each_error_is_one_sentence_before_anything_runs(setting, sentence):
-    with pytest.raises(ConfigError) as raised:
-        next(rlnorm.supervised.train(**{**FINE, **setting}))
-    (found,) = raised.value.sentences
-    assert found.startswith(sentence)
-    assert found.endswith(".")
+def test_dense_records_are_the_same_run():
+    """So that a time to a threshold can be read to one update."""
+    dense = {record["step"]: record for record in run(steps=200, every=1)}
+    for record in run(steps=200):
+        assert record["test_accuracy"] == dense[record["step"]]["test_accuracy"]
 
 
-def test_all_errors_come_at_once():
-    assert not list(rlnorm.supervised.errors(**FINE))
-    bad = {name: value for settings, _ in CASES for name, value in settings.items()}
-    with pytest.raises(ConfigError) as raised:
-        run(**{**bad, "norm": "layr", "rates": [], "batch": 0})
-    sentences = raised.value.sentences
-    assert len(sentences) == len(set(sentences)) == 12
-    assert str(raised.value) == "\n".join(sentences)
+def test_epochs_count_passes_through_the_training_set():
+    assert rows(run(budget="epochs", steps=2, train_size=200, batch=50)) == rows(run(steps=8, train_size=200, batch=50))
+    assert run(budget="epochs", steps=3, batch=None)[-1]["step"] == 3
+
+
+def test_every_set_and_mode_is_evaluated_where_asked():
+    records = run(evaluate=("test", "train", "batch"), norm="batch", steps=120)
+    values = {
+        f"{name}_{what}{mode}" for name in ("test", "train") for what in ("loss", "accuracy") for mode in ("", "_batch")
+    }
+    assert all(set(record) == {"step", "loss", "diverged", *values} for record in records)
+    first, last = records[0], records[-1]
+    # After one update running statistics are still near their start; after many both modes agree.
+    assert np.min(np.subtract(first["train_loss_batch"], first["train_loss"])) < -0.01
+    np.testing.assert_allclose(last["train_accuracy_batch"], last["train_accuracy"], atol=0.05)
+
+
+def test_without_a_norm_over_the_batch_both_modes_are_one():
+    """With batches that divide both sets."""
+    (record,) = run(evaluate=("train", "batch"), norm="layer", steps=1, batch=2)
+    assert record["train_accuracy_batch"] == pytest.approx(record["train_accuracy"])
+    assert record["train_loss_batch"] == pytest.approx(record["train_loss"], rel=1e-4)
+
+
+def test_statistics_taken_anew_repair_running_ones_that_hardly_move():
+    stale = {"norm": "batch", "norm_kwargs": {"momentum": 1e-4}, "steps": 100, "seeds": [0, 1], "rates": [0.1, 0.1]}
+    for source in ("train", "test"):
+        last = run(**stale, reestimate=source)[-1]
+        assert np.max(last["test_loss_reestimated"]) < 0.5 * np.min(last["test_loss"])
+        assert np.max(last["test_accuracy"]) < 0.92 < np.min(last["test_accuracy_reestimated"])
+    assert "test_accuracy_reestimated" not in run(**stale)[-1]
+
+
+def test_statistics_of_shifted_test_inputs_help_with_the_shift():
+    settings = {
+        "norm": "batch",
+        "steps": 150,
+        "rates": [0.1] * 3,
+        "test_shift": 1.0,
+        "test_gain": 0.5,
+        "reestimate": "test",
+    }
+    last = run(**settings)[-1]
+    assert np.mean(last["test_accuracy"]) + 0.1 < np.mean(last["test_accuracy_reestimated"])
+    assert np.mean(last["train_accuracy"]) > 0.9
+
+
+def test_regression_records_a_loss_and_learns():
+    records = run(dataset="teacher", activation="tanh", steps=300, rates=[0.05] * 3, hidden=(32, 32))
+    assert set(records[-1]) == {"step", "loss", "test_loss", "train_loss", "diverged"}
+    assert records[0]["test_loss"][0] > 0.6
+    assert max(records[-1]["test_loss"]) < 0.25
+
+
+@pytest.mark.parametrize(
+    ("settings", "least"),
+    [
+        ({"dataset": "digits_image", "norm": "batch", "hidden": (32,), "steps": 100}, 0.9),
+        ({"dataset": "digits_rows", "cell": "tanh", "norm": "layer", "hidden": (32,), "steps": 100}, 0.7),
+        ({"dataset": "signals", "hidden": (64, 64), "norm": "batch"}, 0.6),
+        ({"dataset": "spirals", "hidden": (32, 32, 32), "optimizer": "adam", "rates": [0.01, 0.01]}, 0.9),
+    ],
+    ids=lambda value: value["dataset"] if isinstance(value, dict) else "",
+)
+def test_every_data_set_of_classes_is_learnt(settings, least):
+    last = run(**{"seeds": [0, 1], "rates": [0.1, 0.1], "steps": 250, "every": 250, **settings})[-1]
+    assert np.mean(last["test_accuracy"]) > least
+
+
+GRID = {
+    "init_scale": (0.5, 1.0, 2.0),
+    "momentum": (0.0, 0.5, 0.9),
+    "weight_decay": (0.0, 0.01, 0.1),
+    "clip": (0.1, 1.0, 10.0),
+    "label_noise": (0.0, 0.2, 0.5),
+    "dropout": (0.0, 0.2, 0.5),
+    "alpha_dropout": (0.0, 0.1, 0.2),
+    "noise": (0.0, 0.5, 1.0),
+    "gamma": (0.1, 1.0, 2.0),
+}
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_members_of_a_grid_are_the_runs_of_one_setting_each(norm):
+    settings = {"norm": norm, "steps": 8, "hidden": (8,), "batch": 16}
+    together = run(**settings, **GRID)
+    for i in range(3):
+        alone = run(
+            **settings,
+            **{name: values[i] for name, values in GRID.items()},
+            seeds=[FINE["seeds"][i]],
+            rates=[FINE["rates"][i]],
+        )
+        for own, other in zip(alone, together, strict=True):
+            assert own["loss"][0] == pytest.approx(other["loss"][i], rel=1e-3)
+            assert own["test_loss"][0] == pytest.approx(other["test_loss"][i], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", GRID)
+def test_each_of_them_changes_the_run(name):
+    settings = {"norm": "batch", "steps": 8, "hidden": (8,), "batch": 16, "seeds": [0, 0, 0], "rates": [0.1] * 3}
+    losses = run(**settings, **{name: GRID[name]})[-1]["test_loss"]
+    assert len(set(losses)) == 3
