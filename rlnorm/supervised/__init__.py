@@ -5,6 +5,6 @@ grid trains as one.
 """
 
 from rlnorm.supervised.settings import Settings
-from rlnorm.supervised.train import errors, train
+from rlnorm.supervised.train import train
 
-__all__ = ["Settings", "errors", "train"]
+__all__ = ["Settings", "train"]

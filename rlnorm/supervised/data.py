@@ -1,6 +1,6 @@
 """What each member trains on and is tested with: its split of the data set, and the options of `Settings` on it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -20,7 +20,8 @@ class Data:
     The same seed gives the same split, the same wrong labels and the same order of mini-batches, whatever else differs.
     """
 
-    def __init__(self, settings: Settings, seeds: Sequence[int]):
+    def __init__(self, settings: Settings):
+        seeds = settings.seeds
         source = dataset(settings.dataset, settings.data_seed)
         self.shape, self.outputs, self.classes = source.shape, source.outputs, source.classes
         self._streams = [np.random.default_rng([seed, 0]) for seed in seeds]

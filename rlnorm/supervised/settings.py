@@ -1,9 +1,10 @@
 """The settings of a supervised run, and the check that finds every error in them before anything runs."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
+from rlnorm.config import Config
 from rlnorm.errors import ConfigError, too_few, unknown
 from rlnorm.networks import network_errors, standing
 from rlnorm.nn.recurrent import GATES
@@ -20,8 +21,10 @@ MEASURES = ("layers", "below", "line", "hessian", "batches", "linearity")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Everything that decides a run beside its seeds, learning rates and budget.
+class Settings(Config):
+    """Everything that decides a run: its data, network, optimization and records.
+
+    Member i is trained from `seeds[i]` at learning rate `rates[i]`; `steps` counts updates, or epochs (`budget`).
 
     Settings marked (*) are one number for all members or one number per member: a grid over them is one population.
 
@@ -62,6 +65,9 @@ class Settings:
     measure        groups of probes, of `MEASURES`; see `rlnorm.supervised.probing`
     """
 
+    seeds: Sequence[int]
+    rates: Sequence[float]
+    steps: int
     dataset: str
     data_seed: int = 0
     train_size: int | None = None
@@ -120,20 +126,18 @@ class Settings:
         """Examples per update."""
         return self.training_examples() if self.batch is None else self.batch
 
-    def updates(self, steps: int) -> int:
-        """How many updates a budget of `steps` comes to."""
-        return steps if self.budget == "updates" else steps * (self.training_examples() // self.batch_size())
+    @property
+    def total_updates(self) -> int:
+        """How many updates the budget comes to."""
+        each = 1 if self.budget == "updates" else self.training_examples() // self.batch_size()
+        return self.steps * each
 
-    def errors(self, *, seeds: Sequence[int], rates: Sequence[float], steps: int) -> Iterator[str]:
+    def errors(self) -> Iterator[str]:
         """One sentence for each setting that cannot be used."""
-        yield from member_errors(seeds=seeds, rates=rates)
-        single = [name for name in ("evaluate", "measure") if isinstance(getattr(self, name), str)]
-        if single:
-            yield from (f"{name} is a list, got {getattr(self, name)!r}; write a list of names." for name in single)
-            return
-        counts = {"steps": steps, "batch": self.batch, "every": self.every}
+        yield from member_errors(seeds=self.seeds, rates=self.rates)
+        counts = {"steps": self.steps, "batch": self.batch, "every": self.every}
         yield from too_few({name: count for name, count in counts.items() if count is not None})
-        yield from self._number_errors(len(seeds))
+        yield from self._number_errors(len(self.seeds))
         yield from self._name_errors()
         data = self._data
         if data is None:
@@ -200,11 +204,10 @@ class Settings:
                 f"a recurrent net reads sequences, and {self.dataset!r} holds {kind} of shape {shape}; "
                 f"sequences are: {sequences}."
             )
-        if self.hidden in ((), []) and (len(shape) < 3 or self.channels in ((), [])):
+        if not self.hidden and (len(shape) < 3 or not self.channels):
             yield "a network needs at least one hidden layer, got hidden ()."
             return
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        yield from network_errors(**{**values, "init_scale": 1.0, "batch": batch}, shape=shape, outputs=outputs)
+        yield from network_errors(**{**self.values(), "init_scale": 1.0, "batch": batch}, shape=shape, outputs=outputs)
         if self.data_init and self._norm_wraps is False:
             yield f"data_init starts weight norms from data, and norm {self.norm!r} is none."
 

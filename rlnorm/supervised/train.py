@@ -1,14 +1,11 @@
 """The supervised engine: a generator of records, of the same shape as the DQN engine's."""
 
-import inspect
-from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, fields
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from rlnorm.errors import raise_if_any
 from rlnorm.population import RECORDS, per_member
 from rlnorm.supervised.bodies import build
 from rlnorm.supervised.data import Data
@@ -20,15 +17,10 @@ from rlnorm.supervised.settings import Settings
 Record = dict[str, Any]
 
 
-def errors(*, seeds: Sequence[int], rates: Sequence[float], steps: int, **settings: Any) -> Iterator[str]:
-    """One sentence for each setting of `train` that cannot be used. Raises TypeError for one that does not exist."""
-    return Settings(**settings).errors(seeds=seeds, rates=rates, steps=steps)
-
-
-def train(*, seeds: Sequence[int], rates: Sequence[float], steps: int, **settings: Any) -> Iterator[Record]:
+def train(**settings: Any) -> Iterator[Record]:
     """Train len(seeds) networks as one population, member i from `seeds[i]` at learning rate `rates[i]`.
 
-    `settings` are the fields of `Settings`, which documents them; `steps` counts updates, or epochs where they say so.
+    `settings` are the fields of `Settings`, which documents them; those that are left out have its defaults.
     A member's seed decides its initial weights, its split (a fifth is the test set), its wrong labels, its order of
     mini-batches, its dropout and its noise. So members with one seed and several rates see the same data.
 
@@ -43,13 +35,13 @@ def train(*, seeds: Sequence[int], rates: Sequence[float], steps: int, **setting
 
     Raises ConfigError with every error at once.
     """
-    own = Settings(**settings)
-    raise_if_any(own.errors(seeds=seeds, rates=rates, steps=steps))
-    data, batch, updates = Data(own, seeds), own.batch_size(), own.updates(steps)
+    own = Settings.checked(settings)
+    seeds, batch, updates = own.seeds, own.batch_size(), own.total_updates
+    data = Data(own)
     learners = Learners(
         lambda: build(own, data.shape, data.outputs, batch),
         seeds,
-        rates,
+        own.rates,
         loss=classification_loss if data.classes else regression_loss,
         optimizer=own.optimizer,
         momentum=own.momentum,
@@ -132,22 +124,3 @@ def scores(learners: Learners, data: Data, name: str, outputs: Tensor, targets: 
     if data.classes:
         found[f"{name}_accuracy"] = (outputs.argmax(-1) == targets).float().mean(-1).tolist()
     return found
-
-
-def _signature() -> inspect.Signature:
-    """`train`'s with every setting and its default spelled out, for those who fill in defaults."""
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    required = [each for each in inspect.signature(train).parameters.values() if each.kind is keyword]
-    settings = [
-        inspect.Parameter(field.name, keyword, default=_default(field.default), annotation=field.type)
-        for field in fields(Settings)
-    ]
-    return inspect.Signature([*required, *settings], return_annotation=Iterator[Record])
-
-
-def _default(default: object) -> object:
-    """A dataclass field's default as a parameter's."""
-    return inspect.Parameter.empty if default is MISSING else default
-
-
-train.__dict__["__signature__"] = _signature()

@@ -9,10 +9,11 @@ from rlnorm.supervised.settings import Settings
 from rlnorm.tasks.datasets import dataset
 
 SEEDS = (0, 1, 0)
+MEMBERS = {"seeds": SEEDS, "rates": (0.1,) * 3, "steps": 1}
 
 
 def data(name: str = "digits", **settings: Any) -> Data:
-    return Data(Settings(dataset=name, **settings), SEEDS)
+    return Data(Settings(**MEMBERS, dataset=name, **settings))
 
 
 def every(of: Data, where: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -89,7 +90,7 @@ def test_standardized_inputs_have_mean_0_and_deviation_1_in_each_members_trainin
 
 def test_scales_differ_by_the_stated_decades():
     source = dataset("digits_image")
-    scales = feature_scales(source, Settings(dataset="digits_image", scale_decades=4.0))
+    scales = feature_scales(source, Settings(**MEMBERS, dataset="digits_image", scale_decades=4.0))
     assert scales.shape == (1, 8, 8)
     assert 3 < (scales.max() / scales.min()).log10() <= 4
     assert abs(scales.log10().mean()) < 0.5
@@ -97,7 +98,7 @@ def test_scales_differ_by_the_stated_decades():
         every(data("digits_image", scale_decades=4.0), "test")[0],
         source.inputs[data("digits_image").test_rows] * scales,
     )
-    assert torch.equal(feature_scales(source, Settings(dataset="digits_image")), torch.ones(1, 8, 8))
+    assert torch.equal(feature_scales(source, Settings(**MEMBERS, dataset="digits_image")), torch.ones(1, 8, 8))
 
 
 def test_a_shift_is_the_test_sets_alone():

@@ -22,8 +22,9 @@ Values = dict[str, dict[str, list[float]]]
 
 
 def made(groups: tuple[str, ...], rates: tuple[float, ...] = RATES, **settings: Any) -> tuple[Probing, Learners, Data]:
-    own = Settings(**{"dataset": "digits", "hidden": (12, 8), "batch": BATCH, "momentum": 0.0, **settings})
-    data = Data(own, SEEDS)
+    members = {"seeds": SEEDS, "rates": rates, "steps": 1}
+    own = Settings(**{**members, "dataset": "digits", "hidden": (12, 8), "batch": BATCH, "momentum": 0.0, **settings})
+    data = Data(own)
     learners = Learners(
         lambda: build(own, data.shape, data.outputs, BATCH),
         SEEDS,

@@ -3,9 +3,8 @@
 They stand in this room because a declaration is checked against its engine before anything is planned.
 """
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, make_dataclass
+from dataclasses import dataclass
 from typing import Any, get_args
 
 import rlnorm.dqn
@@ -44,17 +43,6 @@ class Engine:
             yield from registration_errors(settings["env"])
 
 
-def _keywords_of(train: Callable[..., Iterator[Record]], errors: Callable[..., Iterator[str]]) -> type[Config]:
-    """The keyword arguments of `train` as settings."""
-    arguments = inspect.signature(train).parameters.values()
-    declared = [
-        (each.name, each.annotation) if each.default is each.empty else (each.name, each.annotation, each.default)
-        for each in arguments
-    ]
-    body = {"errors": lambda settings: errors(**settings.values()), "__module__": train.__module__}
-    return make_dataclass("Settings", declared, bases=(Config,), namespace=body, frozen=True, kw_only=True)
-
-
 TRAINING: Mapping[str, Engine] = {
     "dqn": Engine(
         "rlnorm.dqn.train", rlnorm.dqn.train, rlnorm.dqn.Settings, lambda run: run.total_updates, probes=True
@@ -62,8 +50,9 @@ TRAINING: Mapping[str, Engine] = {
     "supervised": Engine(
         "rlnorm.supervised.train",
         rlnorm.supervised.train,
-        _keywords_of(rlnorm.supervised.train, rlnorm.supervised.errors),
-        lambda run: run.steps,
+        rlnorm.supervised.Settings,
+        lambda run: run.total_updates,
+        probes=True,
     ),
     # The same settings as "dqn", run by stable-baselines3, one agent after the other and never compiled.
     "sb3": Engine(

@@ -61,8 +61,11 @@ class Unit:
 
     @property
     def records(self) -> int:
-        """How many records the unit comes to."""
-        return RECORDS if self.engine in TRAINING else self.steps
+        """About how many records the unit comes to."""
+        if self.engine not in TRAINING:
+            return self.steps
+        every = self.settings.get("every")
+        return max(1, self.steps // every) if every else RECORDS
 
     def header(self) -> dict[str, object]:
         """The first line of the unit's file."""

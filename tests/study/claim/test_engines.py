@@ -98,8 +98,8 @@ def test_a_metric_that_its_records_cannot_give_is_refused():
 
 def test_engines_say_whether_they_record_probes():
     taking = {name for name, engine in TRAINING.items() if engine.probes}
-    assert taking == {"dqn"}
-    assert "probes" in {field.name for field in fields(TRAINING["dqn"].settings)}
+    assert taking == {"dqn", "supervised"}
+    assert all("probes" in {field.name for field in fields(TRAINING[name].settings)} for name in taking)
 
 
 def test_it_is_remembered(tmp_path: Path):
