@@ -90,8 +90,14 @@ def _outputs(
     args: list[Any] = [obs, actions] if name.startswith("critic") else [obs]
     if hasattr(network, "lstm_hidden_state_shape"):
         args += _at_start(network, len(actions))
-    draws = "deterministic" in inspect.signature(network.forward).parameters
-    return list(tensors(network(*args, deterministic=deterministic) if draws else network(*args)))
+    chosen = {"deterministic": deterministic} if _draws_actions(network) else {}
+    return list(tensors(network(*args, **chosen)))
+
+
+def _draws_actions(network: nn.Module) -> bool:
+    """Whether a network draws its actions unless it is told not to; a class may pass that on in **kwargs."""
+    passes = (vars(each)["forward"] for each in type(network).__mro__ if "forward" in vars(each))
+    return any("deterministic" in inspect.signature(each).parameters for each in passes)
 
 
 def _at_start(policy: Any, rows: int) -> tuple[Any, Tensor]:
