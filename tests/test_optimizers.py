@@ -85,3 +85,10 @@ def test_a_nan_stays_in_its_row(name):
         rule.step(torch.tensor([[1.0, 2.0], [torch.nan, 1.0], [1.0, 2.0]]))
     assert parameters.isfinite().all(1).tolist() == [True, False, True]
     assert torch.equal(parameters[0], parameters[2])
+
+
+def test_clip_of_a_nan_or_nothing_stays_in_its_row():
+    clipped = clip_by_norm(torch.tensor([[3.0, 4.0], [torch.nan, 1.0], [0.0, 0.0]]), 1.0)
+    torch.testing.assert_close(clipped[0], torch.tensor([0.6, 0.8]))
+    assert clipped[1].isnan().all()
+    assert clipped[2].tolist() == [0, 0]

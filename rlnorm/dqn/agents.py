@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from rlnorm.compiling import compiled
-from rlnorm.dqn.losses import LOSSES, chosen, clip_by_norm, double_q_learning_target, q_learning_target
+from rlnorm.dqn.losses import LOSSES, chosen, double_q_learning_target, q_learning_target
 from rlnorm.dqn.recipes import Recipe
 from rlnorm.dqn.replay import Batch
 from rlnorm.nn import Mode, set_mode
-from rlnorm.optimizers import OPTIMIZERS
+from rlnorm.optimizers import OPTIMIZERS, Adam, clip_by_norm
 from rlnorm.population import Population, Rows, Tensors
 
 P = ParamSpec("P")
@@ -71,18 +71,23 @@ class Agents:
         self.unpack, self.target, self.tau, self.q_limit = unpack, target, tau, q_limit
         self.diverged = torch.zeros(len(seeds), dtype=torch.bool)
         maybe = compiled if compile else _unchanged
-        self.update: Callable[[Any], tuple[Tensor, Tensor]] = maybe(self._update)
+        # Inductor fails on the clip and these optimizers' state together (github.com/pytorch/pytorch/issues/196570).
+        apart = compile and clip is not None and not isinstance(self.optimizer, Adam)
+        self._learned_from: Callable[[Any], tuple[Tensor, Tensor, Tensor]] = (
+            compiled(self._gradient) if apart else self._gradient
+        )
+        self.update: Callable[[Any], tuple[Tensor, Tensor]] = self._update if apart else maybe(self._update)
         self.act: Callable[[Tensor], Tensor] = maybe(self._act)
         self.observe: Callable[[Tensor], None] = maybe(self._observe)
 
     def _update(self, sample: Any) -> tuple[Tensor, Tensor]:
         """One step of every agent on its own batch, as a replay samples it. -> loss (N,), mean Q (N,)"""
-        gradient, loss, q_tm1 = self._gradient(sample)
+        gradient, loss, q_tm1 = self._learned_from(sample)
         with torch.no_grad():
             self.optimizer.step(gradient)
             sane = loss.isfinite() & (q_tm1.abs().amax((1, 2)) <= self.q_limit)
             self.diverged.logical_or_(~sane)
-        return loss.detach(), q_tm1.detach().mean((1, 2))
+        return loss, q_tm1.mean((1, 2))
 
     def _gradient(self, sample: Any) -> tuple[Tensor, Tensor, Tensor]:
         """-> gradient of all parameters (N, P), clipped; loss (N,); Q of s (N, B, actions)."""
@@ -98,7 +103,8 @@ class Agents:
         gradients = torch.autograd.grad(loss.sum(), list(leaves.values()))
         with torch.no_grad():
             gradient = torch.cat([g.flatten(1) for g in gradients], dim=1)
-            return gradient if self.clip is None else clip_by_norm(gradient, self.clip), loss, q_tm1
+            gradient = gradient if self.clip is None else clip_by_norm(gradient, self.clip)
+        return gradient, loss.detach(), q_tm1.detach()
 
     def gradients(self, sample: Any) -> Tensors:
         """The gradients that `update` would give the optimizer, by parameter, (N, *shape) each; changes nothing."""

@@ -4,7 +4,6 @@ Shapes: q_* (..., actions), a_tm1 (...) int, r_t and discount_t (...); results (
 which the action was taken, `t` the next one. discount_t = gamma, or 0 where the episode terminated.
 """
 
-import torch
 from torch import Tensor
 from torch.nn.functional import huber_loss, mse_loss
 
@@ -36,9 +35,3 @@ def squared(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 LOSSES = {"huber": huber, "squared": squared}
-
-
-def clip_by_norm(gradient: Tensor, limit: float) -> Tensor:
-    """Scale each member's gradient, a row of (N, P), down to norm `limit` if it is longer."""
-    norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
-    return gradient * (limit / (norm + 1e-6)).clamp(max=1.0)

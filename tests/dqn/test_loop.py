@@ -81,14 +81,21 @@ def test_a_rate_is_its_agents_own():
     assert [a == b for a, b in zip(losses[0][1], losses[1][1], strict=True)] == [True, False]
 
 
-def test_compiled_agrees_with_eager():
-    """Until rounding has grown into another action, which it has not in so few updates.
+# Passes that feed one buffer twice in an update, or use it and feed it, are what a compiler could get wrong.
+FEEDING = {
+    "norm": "batch",
+    "double": True,
+    "recipe": "naive",
+    "modes": {"successor": "track", "target": "track"},
+    "normalize_observations": True,
+    "steps": 200,
+}
 
-    Passes that feed one buffer twice in an update, or use it and feed it, are what a compiler could get wrong.
-    """
-    settings = {"norm": "batch", "double": True, "optimizer": "rmsprop", "hidden": (8,), "steps": 200, "envs": 2}
-    settings |= {"recipe": "naive", "modes": {"successor": "track", "target": "track"}, "normalize_observations": True}
-    settings |= {"probes": 0}
+
+@pytest.mark.parametrize("more", [FEEDING, {"clip": 0.5, "steps": 120}], ids=["feeding", "clip"])
+def test_compiled_agrees_with_eager(more):
+    """Until rounding has grown into another action, which it has not in so few updates."""
+    settings = {"optimizer": "rmsprop", "hidden": (8,), "envs": 2, "probes": 0, **more}
     eager, compiled = run(**settings), run(**settings, compile=True)
     for own, other in zip(eager, compiled, strict=True):
         assert own.keys() == other.keys()

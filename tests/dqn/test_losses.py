@@ -1,12 +1,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from rlnorm.dqn.losses import (
     LOSSES,
     chosen,
-    clip_by_norm,
     double_q_learning_target,
     huber,
     q_learning_target,
@@ -59,23 +57,3 @@ def test_huber_and_squared_are_their_formulas_and_peers():
 
 def test_every_loss_is_tested():
     assert {"huber": huber, "squared": squared} == LOSSES
-
-
-@pytest.mark.parametrize("limit", [0.5, 10.0, 1e6])
-def test_clip_is_torchs_for_each_member(limit, rng):
-    gradient = torch.randn(4, 30, generator=rng) * torch.tensor([0.01, 0.3, 5.0, 1000.0]).unsqueeze(1)
-    before, clipped = gradient.clone(), clip_by_norm(gradient, limit)
-    assert torch.equal(gradient, before)
-    for own, got in zip(gradient, clipped, strict=True):
-        parts = [nn.Parameter(torch.zeros(n)) for n in (10, 20)]
-        for part, g in zip(parts, own.split([10, 20]), strict=True):
-            part.grad = g.clone()
-        nn.utils.clip_grad_norm_(parts, limit)
-        torch.testing.assert_close(got, torch.cat([part.grad for part in parts if part.grad is not None]))
-
-
-def test_clip_of_a_nan_or_nothing_stays_in_its_row():
-    clipped = clip_by_norm(torch.tensor([[3.0, 4.0], [torch.nan, 1.0], [0.0, 0.0]]), 1.0)
-    torch.testing.assert_close(clipped[0], torch.tensor([0.6, 0.8]))
-    assert clipped[1].isnan().all()
-    assert clipped[2].tolist() == [0, 0]
