@@ -292,14 +292,21 @@ def memory() -> Row:
 
 
 def _memory() -> float:
-    import resource
-
     from rlnorm.dqn import train
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = status("VmHWM")
     for _ in train(**{**training("batch", 10, 12_000, range(32)), "compile": False}):
         pass
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return (status("VmHWM") - before) / 1024
+
+
+def status(key: str) -> int:
+    """KiB that the kernel counts for this process: VmRSS is its resident set, VmHWM the peak of it (Linux).
+
+    `resource.getrusage` does not serve here: the peak of a spawned process starts at that of its parent.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(key))
 
 
 def all_pieces() -> list[Row]:

@@ -24,6 +24,7 @@ from typing import Annotated
 
 import torch
 import tyro
+from bench_dqn import status
 from scipy.stats import binom
 from torch import Tensor, nn
 
@@ -254,14 +255,9 @@ def peak(function: Callable[[], object]) -> float:
     # Memory that earlier passes freed goes back first: a call that uses it again would not raise the mark.
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
-    before = _status("VmRSS")
+    before = status("VmRSS")
     function()
-    return (_status("VmHWM") - before) / 1024
-
-
-def _status(key: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(key))
+    return (status("VmHWM") - before) / 1024
 
 
 def sized(shape: tuple[int, ...]) -> str:

@@ -3,11 +3,13 @@
 import ast
 import json
 import sys
+from multiprocessing import get_context
 from pathlib import Path
 
 import bench_dqn
 import bench_minatar
 import bench_rejax
+import numpy as np
 import pytest
 
 from rlnorm.dqn import Settings
@@ -74,3 +76,9 @@ def test_peers_answer_with_their_versions_and_the_sum_of_their_speeds(tmp_path: 
     with bench_rejax.peers(python, "layer", 10) as (versions, together):
         assert versions == "jax 1"
         assert together(3) == 3.5 + 4.5
+
+
+def test_the_peak_of_a_process_does_not_start_at_that_of_its_parent():
+    held = np.ones(2**28, np.uint8)
+    with get_context("spawn").Pool(1) as pool:
+        assert pool.apply(bench_dqn.status, ("VmHWM",)) < bench_dqn.status("VmHWM") - held.nbytes // 2**11
