@@ -1,55 +1,58 @@
 """Speed of the DQN engine beside stable-baselines3's DQN, in one run, and where its time goes.
 
-    python scripts/bench_dqn.py [--parts one ten pieces memory] [--json PATH]
+python scripts/bench_dqn.py --parts one ten --json rows.json
 
-CartPole-v1, 64-64, batch 128, one update per 10 environment steps, two processes with one torch thread each for either
-side: ours with 16 agents a process, stable-baselines3 with one. Environment steps/s are summed over agents and
-processes and leave out start-up, compilation and evaluation. Rounds of ours and theirs alternate; medians are shown.
+CartPole-v1, 64-64, batch 128, one update per 10 environment steps. Each side has two processes with one torch thread
+each: ours with 16 agents a process, stable-baselines3's with one. Environment steps/s are summed over agents and
+processes and leave out start-up, compilation and evaluation. Rounds of the two sides alternate; medians are shown.
 
 Parts: throughput with `one` and with `ten` environments per agent, `pieces` of an update, `memory`. The first run on a
-machine compiles; once its caches are warm each part takes at most three minutes.
+machine compiles; later each part takes at most three minutes.
 """
 
-import argparse
-import json
 import statistics
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from itertools import count, pairwise
+from itertools import chain, count, pairwise
+from json import dumps
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from rlnorm.errors import raise_if_any, too_few, unwritable_file
+from rlnorm.files import write_atomically
+
+Part = Literal["one", "ten", "pieces", "memory"]
+Row = Mapping[str, object]
+PARTS: tuple[Part, ...] = get_args(Part)
 PROCESSES, AGENTS, ROUNDS = 2, 16, 3
 NORMS = ("none", "layer", "batch")
-PARTS = ("one", "ten", "pieces", "memory")
-# stable-baselines3's DQN knows one loss and one clip: ours takes the same.
+# The only loss and clip of stable-baselines3's DQN.
 OURS: dict[str, Any] = {"loss": "huber", "clip": 10.0, "train_every": 10, "hidden": (64, 64)}
 SHARED: dict[str, Any] = {"batch": 128, "buffer": 10_000, "starts": 1_000, "target_every": 500, "discount": 0.99}
 LR = 2.5e-4
 
 
+def training(norm: str, envs: int, steps: int, seeds: Sequence[int] = range(AGENTS)) -> dict[str, Any]:
+    """The arguments of `rlnorm.dqn.train`."""
+    agents = {"seeds": seeds, "rates": [LR] * len(seeds), "norm": norm, "compile": True}
+    return {"env": "CartPole-v1", "envs": envs, "steps": steps, **agents, **SHARED, **OURS}
+
+
 def ours(norm: str, envs: int, steps: int, seed: int, agents: int = AGENTS) -> float:
-    """Environment steps/s of one process; timed from a fifth of the budget to the last record but one."""
+    """Environment steps/s of one process, timed from a fifth of the budget to the last record but one."""
     from rlnorm.dqn import train
 
     torch.set_num_threads(1)
     times: list[tuple[int, float]] = []
-    settings: dict[str, Any] = {
-        **SHARED,
-        **OURS,
-        "norm": norm,
-        "envs": envs,
-        "compile": True,
-    }
-    seeds = range(seed, seed + agents)
-    for record in train(env="CartPole-v1", seeds=seeds, rates=[LR] * agents, steps=steps, **settings):
+    for record in train(**training(norm, envs, steps, range(seed, seed + agents))):
         times.append((record["step"], time.perf_counter()))
     (first, begin), (last, end) = times[len(times) // 5], times[-2]
     return agents * (last - first) / (end - begin)
@@ -94,26 +97,26 @@ def stable_baselines3(_: str, envs: int, steps: int, seed: int) -> float:
 
 
 def together(function: Callable[..., float], *arguments: object) -> float:
-    """The sum over processes that run at the same time."""
+    """The sum of `function` over processes that run at the same time."""
     with get_context("spawn").Pool(PROCESSES) as pool:
         calls = [(*arguments, 1000 * i) for i in range(PROCESSES)]
         return sum(pool.starmap(function, calls))
 
 
-def throughput(envs: int, steps: int, rounds: int) -> list[dict[str, object]]:
-    """Rows of ours beside stable-baselines3's, which makes half the steps, for every norm."""
-    rows = []
+def beside(case: str, ours: Sequence[float], peer: Sequence[float]) -> Row:
+    """A row of two medians and their ratio."""
+    mine, its = statistics.median(ours), statistics.median(peer)
+    return {"case": case, "ours": round(mine), "peer": round(its), "ratio": round(mine / its, 2)}
+
+
+def throughput(envs: int, steps: int, rounds: int) -> list[Row]:
+    """A row for every norm. stable-baselines3 makes half the steps."""
     measured: dict[str, list[float]] = {name: [] for name in ("sb3", *NORMS)}
     for _ in range(rounds):
         for name, values in measured.items():
             function = stable_baselines3 if name == "sb3" else ours
             values.append(together(function, name, envs, steps // 2 if name == "sb3" else steps))
-    peer = statistics.median(measured.pop("sb3"))
-    for norm, values in measured.items():
-        mine = statistics.median(values)
-        case = f"steps/s, {envs} envs per agent, {norm}"
-        rows.append({"case": case, "ours": round(mine), "peer": round(peer), "ratio": round(mine / peer, 2)})
-    return rows
+    return [beside(f"steps/s, {envs} envs per agent, {norm}", measured[norm], measured["sb3"]) for norm in NORMS]
 
 
 def timed(function: Callable[[], object], seconds: float = 0.5) -> float:
@@ -129,7 +132,7 @@ def timed(function: Callable[[], object], seconds: float = 0.5) -> float:
 
 
 def gemm_floor(agents: int, batch: int, sizes: Sequence[int]) -> Callable[[], None]:
-    """Nothing but the matrix products of one update: two forward passes, and the backward pass of one."""
+    """Only the matrix products of one update: two forward passes, and the backward pass of one of them."""
     rng = torch.Generator().manual_seed(0)
     shapes = [((agents, batch, i), (agents, i, o), (agents, batch, o)) for i, o in pairwise(sizes)]
     layers = [tuple(torch.randn(shape, generator=rng) for shape in each) for each in shapes]
@@ -146,13 +149,13 @@ def gemm_floor(agents: int, batch: int, sizes: Sequence[int]) -> Callable[[], No
 
 
 def products_alone(seed: int) -> float:
-    """Environment steps/s of one process if nothing but the matrix products of its updates took time."""
+    """Environment steps/s of one process if only the matrix products of its updates took time."""
     torch.set_num_threads(1)
     return 10 * AGENTS / (timed(gemm_floor(AGENTS, 128, (4, 64, 64, 2)), seconds=3) / 1e3)
 
 
 def population(norm: str, agents: int, replay: Any) -> Any:
-    """Compiled agents, and the allocator, as the throughput runs have them."""
+    """Compiled agents, with the allocator of the throughput runs."""
     from rlnorm.dqn.agents import Agents
     from rlnorm.dqn.memory import Heap
     from rlnorm.dqn.recipes import RECIPES
@@ -172,7 +175,7 @@ def population(norm: str, agents: int, replay: Any) -> Any:
 
 
 def filled(agents: int, envs: int) -> tuple[Any, tuple[np.ndarray, ...]]:
-    """A replay of 2000 steps per agent, and the transitions it was given at each."""
+    """A replay of 2000 steps per agent, and the transitions of each of these steps."""
     from rlnorm.dqn.replay import Replay
 
     replay, rng = Replay(agents, 10_000, (4,)), np.random.default_rng(0)
@@ -197,13 +200,13 @@ def played(agents: int, envs: int, steps: int) -> list[tuple[np.ndarray, ...]]:
     return rows
 
 
-def where_time_goes(norm: str, envs: int, agents: int = AGENTS) -> list[dict[str, object]]:
+def where_time_goes(norm: str, envs: int, agents: int = AGENTS) -> list[Row]:
     """Milliseconds per update of every piece of the loop (10 environment steps per agent), each timed alone.
 
-    An update is compiled whole. Its forward passes, and these with the backward pass, are compiled once more by
-    themselves, so that differences tell the parts. Probes are those of the highest rate, that of runs of 6 000 updates.
-    Logging is that of 100 updates with a record each 500 steps, as in runs of 50 000, where episodes end as those of
-    random actions do, after 22 steps.
+    An update is compiled as a whole. Its forward passes, and these with the backward pass, are compiled again by
+    themselves; the parts are differences of these times. Probes have their highest rate, that of runs of 6 000 updates.
+    Logging is that of 100 updates with one record per 500 steps, as in runs of 50 000 steps. Episodes are those of
+    random actions and end after about 22 steps.
     """
     from rlnorm.compiling import compiled
     from rlnorm.dqn.episodes import Episodes
@@ -243,7 +246,7 @@ def where_time_goes(norm: str, envs: int, agents: int = AGENTS) -> list[dict[str
                 episodes.take()
                 window.take()
 
-    # It measures at every call: as many times as there are steps.
+    # As many measurements as steps, so that every call measures.
     probing, calls = Probing(learners, 10**6, 10**6, episodes), count(1)
     passes = timed(partial(compiled(torch.no_grad()(losses)), learners.online.parameters.views))
     gradients = timed(compiled(backward))
@@ -259,19 +262,19 @@ def where_time_goes(norm: str, envs: int, agents: int = AGENTS) -> list[dict[str
         "logging": timed(log) / 100,
         "probes": (timed(lambda: probing.update(next(calls), rows)) - whole) / APART,
     }
-    total, what = sum(pieces.values()), f"{envs} envs, {agents} agents, {norm}"
-    share = 100 * (pieces["logging"] + pieces["probes"]) / total
+    total, setting = sum(pieces.values()), f"{envs} envs, {agents} agents, {norm}"
+    percentage = 100 * (pieces["logging"] + pieces["probes"]) / total
     return [
         *(
-            {"case": f"ms per update, {what}: {name}", "ours": round(value, 3)}
+            {"case": f"ms per update, {setting}: {name}", "ours": round(value, 3)}
             for name, value in {**pieces, "sum": total}.items()
         ),
-        {"case": f"% of the time, {what}: logging and probes", "ours": round(share, 1)},
+        {"case": f"% of the time, {setting}: logging and probes", "ours": round(percentage, 1)},
     ]
 
 
-def update_beside_floor(norm: str, agents: int) -> dict[str, object]:
-    """Milliseconds of one update beside nothing but its matrix products."""
+def update_beside_floor(norm: str, agents: int) -> Row:
+    """Milliseconds of one update beside those of its matrix products alone."""
     torch.set_num_threads(1)
     replay, _ = filled(agents, 10)
     learners = population(norm, agents, replay)
@@ -281,7 +284,7 @@ def update_beside_floor(norm: str, agents: int) -> dict[str, object]:
     return {"case": case, "ours": round(mine, 3), "peer": round(floor, 3), "ratio": round(mine / floor, 2)}
 
 
-def memory() -> dict[str, object]:
+def memory() -> Row:
     """Peak resident memory that training adds to a process: 32 agents with 10^4-step buffers."""
     with get_context("spawn").Pool(1) as pool:
         mib = pool.apply(_memory)
@@ -289,47 +292,78 @@ def memory() -> dict[str, object]:
 
 
 def _memory() -> float:
-    import resource
-
     from rlnorm.dqn import train
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    settings: dict[str, Any] = {**SHARED, **OURS, "norm": "batch", "envs": 10}
-    for _ in train(env="CartPole-v1", seeds=range(32), rates=[LR] * 32, steps=12_000, **settings):
+    before = status("VmHWM")
+    for _ in train(**{**training("batch", 10, 12_000, range(32)), "compile": False}):
         pass
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return (status("VmHWM") - before) / 1024
 
 
-def main() -> None:
-    """Measure, print, and write the rows where asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write the rows {case, ours, peer, ratio} here")
-    parser.add_argument(
-        "--steps", type=int, default=10_000, help="environment steps per agent of ours; with ten, twice"
-    )
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
-    options = parser.parse_args()
-    rows: list[dict[str, object]] = []
-    for part, envs in (("one", 1), ("ten", 10)):
-        if part in options.parts:
-            rows += throughput(envs, options.steps * (1 if envs == 1 else 2), options.rounds)
-    if "pieces" in options.parts:
-        with get_context("spawn").Pool(1) as pool:
-            for norm in NORMS:
-                for envs in (1, 10):
-                    rows += pool.apply(where_time_goes, (norm, envs))
-                rows += [pool.apply(update_beside_floor, (norm, agents)) for agents in (AGENTS, 2 * AGENTS)]
-        rows.append({"case": "steps/s if there were only matrix products", "ours": round(together(products_alone))})
-    if "memory" in options.parts:
-        rows.append(memory())
+def status(key: str) -> int:
+    """KiB that the kernel counts for this process: VmRSS is its resident set, VmHWM the peak of it (Linux).
+
+    `resource.getrusage` does not serve here: the peak of a spawned process starts at that of its parent.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(key))
+
+
+def all_pieces() -> list[Row]:
+    """The pieces of an update for every norm, and the steps/s that its matrix products alone would allow."""
+    rows: list[Row] = []
+    with get_context("spawn").Pool(1) as pool:
+        for norm in NORMS:
+            for envs in (1, 10):
+                rows += pool.apply(where_time_goes, (norm, envs))
+            rows += [pool.apply(update_beside_floor, (norm, agents)) for agents in (AGENTS, 2 * AGENTS)]
+    return [*rows, {"case": "steps/s if there were only matrix products", "ours": round(together(products_alone))}]
+
+
+def keep(rows: Sequence[Row], file: Path | None) -> None:
+    """Write the rows as JSON where asked for."""
+    if file:
+        write_atomically(file, dumps(rows, indent=1) + "\n")
+
+
+def check(trainings: Iterable[Mapping[str, Any]], rounds: int, json: Path | None) -> None:
+    """Raise ConfigError for everything that is wrong with the options of a benchmark, given what it will train."""
+    from rlnorm.dqn import Settings
+
+    wrong = [*too_few({"--rounds": rounds}), *(unwritable_file("the rows", "--json", json) if json else ())]
+    raise_if_any(dict.fromkeys([*chain.from_iterable(map(Settings.errors_in, trainings)), *wrong]))
+
+
+def main(parts: tuple[Part, ...] = PARTS, steps: int = 10_000, rounds: int = ROUNDS, json: Path | None = None) -> None:
+    """Measure, print, and write the rows where asked for.
+
+    Args:
+        parts: Parts to measure.
+        steps: Environment steps per agent of ours, and half of those of stable-baselines3's; twice as many in `ten`.
+        rounds: Rounds of both sides.
+        json: Write the rows {case, ours, peer, ratio} to this file after each part.
+    """
+    check([training(norm, 1, steps) for norm in NORMS], rounds, json)
+    measures: dict[Part, Callable[[], list[Row]]] = {
+        "one": lambda: throughput(1, steps, rounds),
+        "ten": lambda: throughput(10, 2 * steps, rounds),
+        "pieces": all_pieces,
+        "memory": lambda: [memory()],
+    }
+    rows: list[Row] = []
+    for part in PARTS:
+        if part in parts:
+            rows += measures[part]()
+            keep([{"peer": None, "ratio": None, **row} for row in rows], json)
     table = Table("case", "ours", "peer", "ratio")
     for row in rows:
         table.add_row(*(str(row.get(key, "")) for key in ("case", "ours", "peer", "ratio")))
     Console().print(table)
-    if options.json:
-        options.json.write_text(json.dumps([{"peer": None, "ratio": None, **row} for row in rows], indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    # Here, so that the measured processes, which import this file, do not load them.
+    from rlnorm.cli import guarded
+    from rlnorm.validation.options import read, typed
+
+    sys.exit(guarded(read(main, __doc__), typed()))

@@ -1,34 +1,39 @@
 """Times of our norms beside torch.nn's, in one process, repetitions in turn.
 
-    python scripts/bench_layers.py                              # everything, about eight minutes
-    python scripts/bench_layers.py --only 'compiled' --threads 1 --rows rows.json
-    python scripts/bench_layers.py --rows rows.json --only '^$' --table docs/results/layers.md
+python scripts/bench_layers.py --only compiled --threads 1 --rows rows.json
 
-`--only` takes the cases whose name it is found in; `--rows` adds what was measured to a file, each case replacing its
-earlier self, so that a whole can be measured in pieces; `--table` writes all rows of that file (without one: of this
-run) as a page.
+All cases take about eight minutes; `--rows` keeps the rows of cases that are measured in pieces.
+`--only '^$' --rows rows.json --table PAGE` writes the page without measuring anything.
 
-A row is one case: the median of ours and of torch's in milliseconds (peak memory: in MiB), and the median of ours /
-torch's over the repetitions with its 95 % interval (of ranks, so it assumes no distribution). Below 1: ours is better.
+A row is one case. It has the medians of ours and of torch's in milliseconds (peak memory: in MiB), and the median of
+the ratios ours / torch's over the repetitions with its 95 % interval. The interval is made of ranks and assumes no
+distribution. Below 1 ours is better.
 """
 
-import argparse
 import ctypes
 import gc
 import json
 import re
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
+import tyro
+from bench_dqn import status
 from scipy.stats import binom
 from torch import Tensor, nn
 
 import rlnorm.nn as ours
+from rlnorm.cli import guarded
+from rlnorm.errors import raise_if_any, too_few, unwritable_file
+from rlnorm.files import write_atomically
 from rlnorm.nn.group import groups_for
+from rlnorm.validation.options import read, typed
 
 MLP = ((32, 64), (128, 64), (128, 256), (1024, 64), (1024, 256), (4096, 256))
 CONV = ((32, 16, 10, 10), (32, 32, 20, 20), (32, 64, 42, 42), (32, 64, 84, 84))
@@ -50,6 +55,7 @@ PASSES = ("forward", "backward", "both", "eval", "no gradient")
 KINDS = ("eager", "compiled")
 FEWEST, MOST, SECONDS = 9, 40, 0.4
 """Repetitions of a case, and about how long they take together."""
+COMMAND = "python scripts/bench_layers.py --rows rows.json --table docs/results/layers.md"
 
 
 @dataclass(frozen=True)
@@ -67,14 +73,54 @@ class Row:
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured: its name, and a function that gives (ours, torch's) for each repetition."""
+    """A case to measure: its name, and a function that gives (ours, torch's) for each repetition."""
 
     name: str
     measure: Callable[[], list[tuple[float, float]]]
 
 
+Rows = dict[tuple[str, int], Row]
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Options of a benchmark that can be measured in pieces.
+
+    Args:
+        only: A regular expression. Only cases in whose name it is found are measured.
+        rows: Add the rows to this file (JSON). A case replaces its earlier row.
+        table: Write all rows, also those of earlier runs, as a page to this file (Markdown).
+    """
+
+    only: str = ""
+    rows: Path | None = None
+    table: Path | None = None
+
+    def errors(self) -> Iterator[str]:
+        """A sentence for everything that is wrong with the options."""
+        try:
+            re.compile(self.only)
+        except re.error as error:
+            yield f"--only {self.only!r} is no regular expression: {error}."
+        if self.rows:
+            yield from unwritable_file("the rows", "--rows", self.rows)
+        if self.table:
+            yield from unwritable_file("the page", "--table", self.table)
+
+    def earlier(self) -> Rows:
+        """(case, threads) -> the row of an earlier run."""
+        known = json.loads(self.rows.read_text("utf-8")) if self.rows and self.rows.exists() else []
+        return {(each["case"], each["threads"]): Row(**each) for each in known}
+
+    def add(self, row: Row, rows: Rows) -> None:
+        """Add a row to `rows`, and write them all where asked for."""
+        rows[row.case, row.threads] = row
+        if self.rows:
+            write_atomically(self.rows, json.dumps([asdict(each) for each in rows.values()], indent=1) + "\n")
+
+
 def in_turn(a: Callable[[], object], b: Callable[[], object]) -> list[tuple[float, float]]:
-    """Milliseconds of one call of each; blocks of a and of b alternate, and so does which of them goes first."""
+    """Milliseconds of one call of a and of b. Blocks of both alternate, and so does the one that goes first."""
     once = [_fastest(function) for function in (a, b)]
     repeats = min(MOST, max(FEWEST, int(SECONDS / sum(once))))
     block = max(1, int(SECONDS / repeats / sum(once)))
@@ -98,7 +144,7 @@ def _block(function: Callable[[], object], block: int) -> float:
 
 
 def row(case: str, pairs: Sequence[tuple[float, float]]) -> Row:
-    """Medians, and the interval of the median ratio; no ratio where torch's figure is zero."""
+    """Medians, and the interval of the median ratio. Ratio: None where a figure of torch's is zero."""
     a, b = (statistics.median(side) for side in zip(*pairs, strict=True))
     threads = torch.get_num_threads()
     if not all(peer for _, peer in pairs):
@@ -109,7 +155,7 @@ def row(case: str, pairs: Sequence[tuple[float, float]]) -> Row:
 
 
 def passes(module: nn.Module, x: Tensor, g: Tensor) -> dict[str, Callable[[], object]]:
-    """What is timed of one layer, by name; the module is in training mode, but for "eval"."""
+    """Name -> the function to time. The module is put into training mode; the caller sets it for "eval"."""
     leaf = x.clone().requires_grad_()
     inputs = [leaf, *module.parameters()]
     y = module.train()(leaf)
@@ -137,7 +183,7 @@ def drawn(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 
 
 def layer_cases(name: str, pair: Pair, shape: tuple[int, ...]) -> Iterator[Case]:
-    """The passes of one layer, eager; "no gradient" only where it is another thing than "eval"."""
+    """The passes of one layer, eager. "no gradient" is left out for a layer without buffers: it would equal "eval"."""
     keeps_statistics = any(True for _ in pair[0](1).buffers())
 
     def measure(what: str) -> list[tuple[float, float]]:
@@ -173,7 +219,7 @@ def network_case(name: str, pair: Pair, shape: tuple[int, ...], kind: str) -> Ca
         times = in_turn(first[0], first[1])
         if kind == "eager":
             return times
-        # Whichever is compiled first is found to be 1-3 % slower, whatever it is: each is first once.
+        # The network that is compiled first runs 1-3 % slower, so each is compiled first once.
         torch._dynamo.reset()
         second = [step(make, x) for make in pair[::-1]]
         return times + in_turn(second[1], second[0])
@@ -203,20 +249,15 @@ def memory_case(name: str, pair: Pair, shape: tuple[int, ...]) -> Case:
 
 
 def peak(function: Callable[[], object]) -> float:
-    """MiB that one call adds to the resident set at its highest (Linux, glibc: the kernel's high-water mark)."""
+    """MiB that one call adds to the peak of the resident set: the kernel's high-water mark (Linux, glibc)."""
     function()
     gc.collect()
-    # What earlier passes freed must go back first, or it is used again and not seen.
+    # Memory that earlier passes freed goes back first: a call that uses it again would not raise the mark.
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
-    before = _status("VmRSS")
+    before = status("VmRSS")
     function()
-    return (_status("VmHWM") - before) / 1024
-
-
-def _status(key: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(key))
+    return (status("VmHWM") - before) / 1024
 
 
 def sized(shape: tuple[int, ...]) -> str:
@@ -225,7 +266,7 @@ def sized(shape: tuple[int, ...]) -> str:
 
 
 def cases() -> Iterator[Case]:
-    """All cases."""
+    """Every case of the benchmark."""
     for pairs, shapes in ((FLAT, MLP), (MAPS, CONV)):
         for name, pair in pairs.items():
             for shape in shapes:
@@ -238,7 +279,7 @@ def cases() -> Iterator[Case]:
 
 
 def show(chosen: Iterable[Case]) -> Iterator[Row]:
-    """Measure, print and give back row after row."""
+    """Measure and print row after row."""
     print(f"{'case':<44}{'threads':>8}{'ours':>10}{'torch':>10}{'ratio':>8}  interval")
     for case in chosen:
         r = row(case.name, case.measure())
@@ -303,27 +344,22 @@ def page(rows: Sequence[Row], command: str, note: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Parse, run, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="a regular expression: the cases in whose name it is found")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--rows", type=Path, help="add the rows to this file (JSON)")
-    parser.add_argument("--table", type=Path, help="write the rows as a page to this file (Markdown)")
-    parser.add_argument("--note", default="", help="a sentence for the page, say of which commit which rows are")
-    args = parser.parse_args()
-    known = json.loads(args.rows.read_text()) if args.rows and args.rows.exists() else []
-    rows = {(r["case"], r["threads"]): Row(**r) for r in known}
-    chosen = [case for case in cases() if re.search(args.only, case.name)]
-    for threads in args.threads:
-        torch.set_num_threads(threads)
-        rows |= {(r.case, r.threads): r for r in show(chosen)}
-    if args.rows:
-        args.rows.write_text(json.dumps([asdict(r) for r in rows.values()], indent=1) + "\n")
-    if args.table:
-        command = "python scripts/bench_layers.py --rows rows.json --table docs/results/layers.md"
-        args.table.write_text(page(list(rows.values()), command, args.note))
+def main(pieces: Annotated[Pieces, tyro.conf.arg(name="")], threads: tuple[int, ...] = (1, 2), note: str = "") -> None:
+    """Measure, print, and write the rows and the page where asked for.
+
+    Args:
+        threads: Numbers of torch's threads; every case is measured with each.
+        note: A sentence for the page, for example which rows are of which commit.
+    """
+    raise_if_any([*pieces.errors(), *too_few({"--threads": min(threads, default=0)})])
+    rows, chosen = pieces.earlier(), [case for case in cases() if re.search(pieces.only, case.name)]
+    for number in threads:
+        torch.set_num_threads(number)
+        for row in show(chosen):
+            pieces.add(row, rows)
+    if pieces.table:
+        write_atomically(pieces.table, page(list(rows.values()), COMMAND, note))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(read(main, __doc__), typed()))

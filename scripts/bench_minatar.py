@@ -1,42 +1,55 @@
 """Speed of the DQN engine on images beside stable-baselines3's DQN with the same network, in one run.
 
-    python scripts/bench_minatar.py [--steps 6000] [--rounds 3] [--json PATH]
+python scripts/bench_minatar.py --steps 6000 --rounds 3 --json rows.json
 
-MinAtar/Breakout-v1 (`pip install rlnorm[minatar]`), one convolution of 16 channels and 128 units, batch 32, one update
-per 4 environment steps, two processes with one torch thread each for either side: ours with 8 agents a process,
-stable-baselines3 with one. Environment steps/s are summed over agents and processes and leave out start-up, compilation
-and evaluation. Rounds of ours and theirs alternate; medians are shown. Below stands where our time goes, milliseconds
-per update of 8 agents (4 environment steps each), every piece timed alone in one process.
+Needs `pip install 'rlnorm[minatar]'`. MinAtar/Breakout-v1, one convolution of 16 channels and 128 units, batch 32, one
+update per 4 environment steps. Each side has two processes with one torch thread each: ours with 8 agents a process,
+stable-baselines3's with one. Environment steps/s are summed over agents and processes and leave out start-up,
+compilation and evaluation. Rounds of the two sides alternate; medians are shown.
+
+The rows below them say where our time goes: milliseconds per update of 8 agents (4 environment steps each), every piece
+timed alone in one process.
 """
 
-import argparse
-import json
-import statistics
+import sys
 import time
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from bench_dqn import timed, together
+from bench_dqn import ROUNDS, Row, beside, check, keep, timed, together
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
 ENV, AGENTS, LR = "MinAtar/Breakout-v1", 8, 2.5e-4
 SHARED: dict[str, Any] = {"batch": 32, "buffer": 100_000, "starts": 500, "target_every": 1_000, "discount": 0.99}
+OURS: dict[str, Any] = {
+    "loss": "huber",
+    "clip": 10.0,
+    "train_every": 4,
+    "epsilon": (1.0, 0.1, 0.1),
+    "channels": (16,),
+    "hidden": (128,),
+}
+
+
+def training(norm: str, steps: int, seeds: Sequence[int] = range(AGENTS)) -> dict[str, Any]:
+    """The arguments of `rlnorm.dqn.train`."""
+    agents = {"seeds": seeds, "rates": [LR] * len(seeds), "norm": norm, "compile": True}
+    return {"env": ENV, "steps": steps, **agents, **SHARED, **OURS}
 
 
 def ours(norm: str, steps: int, seed: int) -> float:
-    """Environment steps/s of one process; timed from a fifth of the budget to the last record but one."""
+    """Environment steps/s of one process, timed from a fifth of the budget to the last record but one."""
     from rlnorm.dqn import train
 
     torch.set_num_threads(1)
     times: list[tuple[int, float]] = []
-    settings: dict[str, Any] = {**SHARED, "loss": "huber", "clip": 10.0, "train_every": 4, "epsilon": (1.0, 0.1, 0.1)}
-    settings |= {"channels": (16,), "hidden": (128,), "norm": norm, "compile": True}
-    for record in train(env=ENV, seeds=range(seed, seed + AGENTS), rates=[LR] * AGENTS, steps=steps, **settings):
+    for record in train(**training(norm, steps, range(seed, seed + AGENTS))):
         times.append((record["step"], time.perf_counter()))
     (first, begin), (last, end) = times[len(times) // 5], times[-2]
     return AGENTS * (last - first) / (end - begin)
@@ -50,7 +63,7 @@ def stable_baselines3(_: str, steps: int, seed: int) -> float:
     from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
     class Convolution(BaseFeaturesExtractor):
-        """Images (B, height, width, channels), which the policy has made floats, to the hidden units."""
+        """Float images (B, height, width, channels) -> hidden units (B, 128)."""
 
         def __init__(self, observation_space: gym.spaces.Box):
             super().__init__(observation_space, 128)
@@ -110,7 +123,7 @@ def where_time_goes(norm: str) -> dict[str, float]:
     replay = ImageReplay(AGENTS, 2_000, shape, first.dtype, 1)
 
     def play() -> tuple[np.ndarray, ...]:
-        """One transition of every agent, at random."""
+        """One transition of every agent under random actions."""
         nonlocal first
         before, action = first, rng.integers(actions, size=(AGENTS, 1))
         first, successor, reward, terminated, _ = (x[:, None] for x in environments.step(action.ravel()))
@@ -121,13 +134,13 @@ def where_time_goes(norm: str) -> dict[str, float]:
     rest = play()[2:]
     added, action = (first, first, *rest), np.zeros(AGENTS, dtype=int)
     agents = Agents(
-        lambda: network(shape, actions, channels=(16,), hidden=(128,), norm=norm),
+        lambda: network(shape, actions, channels=OURS["channels"], hidden=OURS["hidden"], norm=norm),
         range(AGENTS),
         [LR] * AGENTS,
         unpack=replay.unpack,
         recipe=RECIPES["supervised"],
-        loss="huber",
-        clip=10.0,
+        loss=OURS["loss"],
+        clip=OURS["clip"],
         compile=True,
     )
     generator = torch.Generator().manual_seed(0)
@@ -140,40 +153,41 @@ def where_time_goes(norm: str) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    """Measure, print, and write the rows where asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write the rows {case, ours, peer, ratio} here")
-    parser.add_argument("--steps", type=int, default=6_000, help="environment steps per agent")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--norms", nargs="+", default=["none"])
-    options = parser.parse_args()
-    measured: dict[str, list[float]] = {name: [] for name in ("sb3", *options.norms)}
-    for _ in range(options.rounds):
+def main(
+    steps: int = 6_000, rounds: int = ROUNDS, norms: tuple[str, ...] = ("none",), json: Path | None = None
+) -> None:
+    """Measure, print, and write the rows where asked for.
+
+    Args:
+        steps: Environment steps per agent.
+        rounds: Rounds of both sides.
+        norms: Short names of norms.
+        json: Write the rows {case, ours, peer, ratio, rounds} to this file.
+    """
+    check([training(norm, steps) for norm in norms], rounds, json)
+    measured: dict[str, list[float]] = {name: [] for name in ("sb3", *norms)}
+    for _ in range(rounds):
         for name, values in measured.items():
-            values.append(together(stable_baselines3 if name == "sb3" else ours, name, options.steps))
-    table, rows, peer = Table("case", "ours", "peer", "ratio", "all rounds"), [], statistics.median(measured["sb3"])
-    for norm in options.norms:
-        mine = statistics.median(measured[norm])
-        row = {
-            "case": f"steps/s, {ENV}, {norm}",
-            "ours": round(mine),
-            "peer": round(peer),
-            "ratio": round(mine / peer, 2),
-        }
-        rows.append({**row, "rounds": {"ours": measured[norm], "peer": measured["sb3"]}})
-        table.add_row(
-            *map(str, row.values()), f"{[round(x) for x in measured[norm]]} {[round(x) for x in measured['sb3']]}"
-        )
-    for norm in options.norms:
+            values.append(together(stable_baselines3 if name == "sb3" else ours, name, steps))
+    peer = measured["sb3"]
+    rows: list[Row] = [
+        {**beside(f"steps/s, {ENV}, {norm}", measured[norm], peer), "rounds": {"ours": measured[norm], "peer": peer}}
+        for norm in norms
+    ]
+    for norm in norms:
         pieces = where_time_goes(norm)
         for name, value in {**pieces, "sum": sum(pieces.values())}.items():
             rows.append({"case": f"ms per update, {norm}: {name}", "ours": round(value, 3)})
-            table.add_row(rows[-1]["case"], str(rows[-1]["ours"]))
+    keep(rows, json)
+    table = Table("case", "ours", "peer", "ratio", "rounds")
+    for row in rows:
+        table.add_row(*(str(row.get(key, "")) for key in ("case", "ours", "peer", "ratio", "rounds")))
     Console().print(table)
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    # Here, so that the measured processes, which import this file, do not load them.
+    from rlnorm.cli import guarded
+    from rlnorm.validation.options import read, typed
+
+    sys.exit(guarded(read(main, __doc__), typed()))

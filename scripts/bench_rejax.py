@@ -1,37 +1,41 @@
 """Speed of the DQN engine beside rejax's DQN (JAX, jit, vmap over seeds), in one run.
 
-    python scripts/bench_rejax.py [--steps 20000] [--rounds 3] [--norms none layer] [--folder DIR] [--json PATH]
+python scripts/bench_rejax.py --steps 20000 --rounds 3 --folder rejax --json rows.json
 
 CartPole-v1, 64-64 ReLU, batch 128, 10 environments per agent, one update per 10 environment steps, 16 agents a process
-and two processes at the same time for either side. Environment steps/s are summed over agents and processes; medians
-of rounds, in which ours and theirs alternate. Ours is measured as in `bench_dqn.py`. Theirs is timed over a whole run
-whose compilation is done: the steps before learning starts, which are cheaper, count too, in its favour.
+and two processes at the same time for each side. Environment steps/s are summed over agents and processes. Rounds of
+the two sides alternate; medians are shown. Ours is measured as in `bench_dqn.py`. Theirs is timed over a whole run,
+after its compilation. This favours it: the steps before learning starts are cheaper and count too.
 
-rejax 0.1.3 is installed with pip into a virtual environment of its own in DIR, which is kept; without --folder into a
-temporary one. What rejax cannot express, and what its own figure leaves out:
-    its loss is squared, its clip is by element, and one update per 10 steps needs 10 environments: with one environment
-    it updates at every step, so that case is left out;
-    minibatches are drawn without replacement; time limits count as terminations; nothing is evaluated or recorded.
+rejax 0.1.3 is installed with pip into a virtual environment of its own. The two sides differ in these points:
+
+* The loss of rejax is squared, and it clips each element of the gradient.
+* One update per 10 steps needs 10 environments: with one environment rejax updates at every step. So the case of one
+  environment is left out.
+* rejax draws minibatches without replacement, counts time limits as terminations, and evaluates and records nothing.
 """
 
-import argparse
-import json
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+# rejax's Python imports this file too, and has neither torch nor rlnorm: functions of ours import them.
+if TYPE_CHECKING:
+    from bench_dqn import Row
+
+Norm = Literal["none", "layer"]
+NORMS: tuple[Norm, ...] = get_args(Norm)
 REQUIREMENTS = ("rejax==0.1.3", "gymnax==0.0.9")
 PROCESSES, AGENTS, ENVS = 2, 16, 10
 
 
 def environment(folder: Path) -> Path:
-    """The Python of a virtual environment in `folder` with rejax, made where there is none."""
+    """The Python of the virtual environment with rejax in `folder`, which is made where it is missing."""
     python = folder / "bin" / "python"
     if not (folder / "ready").exists():
         print(f"Installing {' and '.join(REQUIREMENTS)} into {folder}: a minute or two.", file=sys.stderr)
@@ -42,7 +46,7 @@ def environment(folder: Path) -> Path:
 
 
 def rejax_trainer(norm: str, steps: int) -> Callable[[int], None]:
-    """A compiled call that trains `AGENTS` agents from seeds that follow the one given. In rejax's own Python."""
+    """A compiled function that trains `AGENTS` agents from one seed. For rejax's Python."""
     import flax.linen as nn  # pyright: ignore[reportMissingImports]
     import jax  # pyright: ignore[reportMissingImports]
     from rejax import get_algo  # pyright: ignore[reportMissingImports]
@@ -82,8 +86,8 @@ def rejax_trainer(norm: str, steps: int) -> Callable[[int], None]:
     )
     algorithm = algorithm.replace(eval_callback=lambda *_: ())
     if norm == "layer":
-        own = {"hidden_layer_sizes": (64, 64), "action_dim": 2, "activation": nn.relu}
-        algorithm = algorithm.replace(agent=EpsilonGreedyPolicy(Normalized)(**own))
+        layout = {"hidden_layer_sizes": (64, 64), "action_dim": 2, "activation": nn.relu}
+        algorithm = algorithm.replace(agent=EpsilonGreedyPolicy(Normalized)(**layout))
     run = jax.jit(jax.vmap(algorithm.train))
 
     def train(seed: int) -> None:
@@ -95,7 +99,7 @@ def rejax_trainer(norm: str, steps: int) -> Callable[[int], None]:
 
 
 def answer(norm: str, steps: int) -> None:
-    """Compile, then train once for each seed on standard input and print the steps/s."""
+    """Compile, then train once for each seed on standard input and print the steps/s. For rejax's Python."""
     import jax  # pyright: ignore[reportMissingImports]
 
     train = rejax_trainer(norm, steps)
@@ -109,38 +113,40 @@ def answer(norm: str, steps: int) -> None:
 
 @contextmanager
 def peers(python: Path, norm: str, steps: int) -> Iterator[tuple[str, Callable[[int], float]]]:
-    """Compiled processes of rejax -> what they run on, and a call that lets them train together: the sum of steps/s."""
-    command = [python, "-W", "ignore", __file__, "--answer", norm, "--steps", str(steps)]
-    pipe = subprocess.PIPE
-    with ExitStack() as stack:
-        running = [
-            stack.enter_context(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)) for _ in range(PROCESSES)
-        ]
+    """Compiled processes of rejax.
 
-        def ask(process: "subprocess.Popen[str]", line: str) -> None:
+    Gives their versions, and a function that lets them train at the same time from a seed -> the sum of steps/s.
+    """
+    command = [python, "-W", "ignore", "-c", f"from bench_rejax import answer; answer({norm!r}, {steps})"]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    here = Path(__file__).parent
+    with ExitStack() as stack:
+        running = [stack.enter_context(subprocess.Popen(command, cwd=here, **pipes)) for _ in range(PROCESSES)]
+
+        def send(process: "subprocess.Popen[str]", line: str) -> None:
             assert process.stdin is not None
             process.stdin.write(line)
             process.stdin.flush()
 
-        def told(process: "subprocess.Popen[str]") -> str:
+        def received(process: "subprocess.Popen[str]") -> str:
             assert process.stdout is not None
             line = process.stdout.readline().strip()
             if not line:
                 raise SystemExit(f"rejax ended with exit code {process.wait()}; its errors are above.")
             return line
 
-        versions = {told(process) for process in running}
+        versions = {received(process) for process in running}
 
         def together(seed: int) -> float:
             for i, process in enumerate(running):
-                ask(process, f"{seed + i}\n")
-            return sum(float(told(process)) for process in running)
+                send(process, f"{seed + i}\n")
+            return sum(float(received(process)) for process in running)
 
         yield ", ".join(versions), together
 
 
-def compare(python: Path, norm: str, steps: int, rounds: int) -> dict[str, object]:
-    """One row: ours beside rejax's with one norm."""
+def compare(python: Path, norm: str, steps: int, rounds: int) -> "Row":
+    """The row of one norm: ours beside rejax's."""
     import bench_dqn
 
     assert (bench_dqn.PROCESSES, bench_dqn.AGENTS) == (PROCESSES, AGENTS)
@@ -149,33 +155,41 @@ def compare(python: Path, norm: str, steps: int, rounds: int) -> dict[str, objec
         for seed in range(rounds):
             ours.append(bench_dqn.together(bench_dqn.ours, norm, ENVS, steps))
             theirs.append(rejax(PROCESSES * seed))
-    mine, its = statistics.median(ours), statistics.median(theirs)
     case = f"steps/s beside rejax ({versions}), {ENVS} envs per agent, {norm}"
-    row = {"case": case, "ours": round(mine), "peer": round(its), "ratio": round(mine / its, 2)}
-    return {**row, "rounds": {"ours": ours, "peer": theirs}}
+    return {**bench_dqn.beside(case, ours, theirs), "rounds": {"ours": ours, "peer": theirs}}
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print, and write the rows where asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write the rows {case, ours, peer, ratio, rounds} here")
-    parser.add_argument("--folder", type=Path, help="keep rejax's virtual environment here")
-    parser.add_argument("--steps", type=int, default=20_000, help="environment steps per agent")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--norms", nargs="+", choices=("none", "layer"), default=["none", "layer"])
-    parser.add_argument("--answer", choices=("none", "layer"), help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
-    if options.answer:
-        answer(options.answer, options.steps)
-        return
+def main(
+    steps: int = 20_000,
+    rounds: int = 3,
+    norms: tuple[Norm, ...] = NORMS,
+    folder: Path | None = None,
+    json: Path | None = None,
+) -> None:
+    """Measure, print, and write the rows where asked for.
+
+    Args:
+        steps: Environment steps per agent.
+        rounds: Rounds of both sides.
+        norms: Short names of norms.
+        folder: Keep rejax's virtual environment here and use the one found here; a temporary one where not given.
+        json: Write the rows {case, ours, peer, ratio, rounds} to this file after each norm.
+    """
+    from bench_dqn import check, keep, training
+
+    check([training(norm, ENVS, steps) for norm in norms], rounds, json)
+    rows: list[Row] = []
     with TemporaryDirectory() as temporary:
-        python = environment((options.folder or Path(temporary) / "rejax").absolute())
-        rows = [compare(python, norm, options.steps, options.rounds) for norm in options.norms]
-    for row in rows:
-        print(f"{row['case']}: ours {row['ours']}, rejax {row['peer']}, ratio {row['ratio']}; {row['rounds']}")
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+        python = environment((folder or Path(temporary) / "rejax").absolute())
+        for norm in norms:
+            row = compare(python, norm, steps, rounds)
+            print(f"{row['case']}: ours {row['ours']}, rejax {row['peer']}, ratio {row['ratio']}; {row['rounds']}")
+            rows.append(row)
+            keep(rows, json)
 
 
 if __name__ == "__main__":
-    main()
+    from rlnorm.cli import guarded
+    from rlnorm.validation.options import read, typed
+
+    sys.exit(guarded(read(main, __doc__), typed()))

@@ -1,34 +1,38 @@
-"""What our layers and our callback cost in `learn` of stable-baselines3: beside the same without, in turn.
+"""Cost of our layers and our callback in `learn` of stable-baselines3, beside the same without them, in turn.
 
-    python scripts/bench_sb3.py                                       # everything, about five minutes
-    python scripts/bench_sb3.py --only 'layer|none' --rows rows.json
-    python scripts/bench_sb3.py --rows rows.json --only '^$' --table docs/results/sb3_overhead.md
+python scripts/bench_sb3.py --only 'layer|none' --rows rows.json
 
-`--only`, `--rows` and `--table` are those of `bench_layers.py`, and so is a row: medians of ours and of the other in
-milliseconds per environment step, and the median of their ratio with its 95 % interval. Below 1: ours is faster.
+All cases take about five minutes; `--rows` keeps the rows of cases that are measured in pieces.
+`--only '^$' --rows rows.json --table PAGE` writes the page without measuring anything.
 
-DQN on CartPole-v1, batch 128, one update per step, so that networks weigh as much as they can. NormCallback at its
-default rate, where a step costs little: algorithms of discrete actions with stable-baselines3's own settings.
+A row is that of `bench_layers.py`: the medians of ours and of the other in milliseconds per environment step, and the
+median of their ratio with its 95 % interval. Below 1 ours is faster.
+
+DQN learns CartPole-v1 with batch 128 and one update per step, so that the networks take most of the time. NormCallback
+is measured at its default rate with algorithms of discrete actions at stable-baselines3's default settings.
 """
 
-import argparse
-import json
 import re
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import torch
-from bench_layers import Row, row, spread
+import tyro
+from bench_layers import Pieces, Row, row, spread
 from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from rlnorm import nn
+from rlnorm.cli import guarded
+from rlnorm.errors import raise_if_any
+from rlnorm.files import write_atomically
 from rlnorm.sb3 import ActorCriticPolicy, DQNPolicy, NormCallback
 from rlnorm.sb3.dqn import QNetwork
+from rlnorm.validation.options import read, typed
 
 SWAPS = {"layer": "torch.layer", "batch": "torch.batch", "rms": "torch.rms"}
 ENV = "CartPole-v1"
@@ -38,7 +42,7 @@ WATCHED: dict[str, tuple[Any, Any, int]] = {
     "PPO": (PPO, ActorCriticPolicy, 4_096),
     "A2C": (A2C, ActorCriticPolicy, 4_000),
 }
-"""Algorithm, policy, and steps of one round, a multiple of those between probes."""
+"""Algorithm, policy, and steps of one round: a multiple of the steps between probes."""
 Learn = Callable[[int], object]
 
 
@@ -54,7 +58,13 @@ class TorchsDQNPolicy(DQNPolicy):
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured: its name, what it is held against, steps of a round, and the two that learn so many steps."""
+    """A case to measure.
+
+    name     its name in the table
+    beside   the name of the other
+    steps    environment steps of a round
+    pair     makes ours and the other, each a function that learns for a number of steps
+    """
 
     name: str
     beside: str
@@ -80,13 +90,13 @@ def learner(policy: type[DQNPolicy] | str, width: int, **given: str) -> Learn:
 
 
 def go_on(model: BaseAlgorithm, steps: int, callback: NormCallback | None = None) -> object:
-    """Some more steps of learning, whose random numbers no other's learning changes."""
+    """Learn for some more steps. The seed is set anew, so that no other model's learning changes the random numbers."""
     model.set_random_seed(model.num_timesteps)
     return model.learn(steps, callback=callback, reset_num_timesteps=False)
 
 
 def watched(name: str) -> tuple[Learn, Learn]:
-    """One model with a callback and one without, which learn the same and write TensorBoard's files."""
+    """One model with a callback and one without. Both learn the same and write TensorBoard's files."""
     algorithm, policy, _ = WATCHED[name]
 
     def learn(callback: type[NormCallback] | None) -> Learn:
@@ -99,7 +109,7 @@ def watched(name: str) -> tuple[Learn, Learn]:
 
 
 def cases() -> Iterator[Case]:
-    """Everything that is measured."""
+    """Every case of the benchmark."""
     for width in (64, 256):
         sized = f"{width}-{width}"
         for norm in SWAPS:
@@ -123,7 +133,7 @@ def cases() -> Iterator[Case]:
 
 
 def measure(case: Case) -> Row:
-    """One row; which of the two goes first alternates."""
+    """The row of a case. The one that goes first alternates."""
     pair, seen = case.pair(), list[tuple[float, float]]()
     for learn in pair:
         learn(min(WARM_UP, case.steps))
@@ -157,26 +167,19 @@ def page(rows: list[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Parse, run, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="a regular expression: the cases in whose name it is found")
-    parser.add_argument("--rows", type=Path, help="add the rows to this file (JSON)")
-    parser.add_argument("--table", type=Path, help="write the rows as a page to this file (Markdown)")
-    args = parser.parse_args()
+def main(pieces: Annotated[Pieces, tyro.conf.arg(name="")]) -> None:
+    """Measure, print, and write the rows and the page where asked for."""
+    raise_if_any(pieces.errors())
     torch.set_num_threads(1)
-    known = json.loads(args.rows.read_text()) if args.rows and args.rows.exists() else []
-    rows = {each["case"]: Row(**each) for each in known}
+    rows, names = pieces.earlier(), [case.name for case in cases()]
     for case in cases():
-        if re.search(args.only, case.name):
-            rows[case.name] = found = measure(case)
+        if re.search(pieces.only, case.name):
+            found = measure(case)
             print(f"{case.name:<20}{found.ours:>9.3f} ms{found.peer:>9.3f} ms   {spread(found)}", flush=True)
-            if args.rows:
-                args.rows.write_text(json.dumps([asdict(each) for each in rows.values()], indent=1) + "\n")
-    if args.table:
-        names = [case.name for case in cases()]
-        args.table.write_text(page(sorted(rows.values(), key=lambda each: names.index(each.case))))
+            pieces.add(found, rows)
+    if pieces.table:
+        write_atomically(pieces.table, page(sorted(rows.values(), key=lambda each: names.index(each.case))))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(read(main, __doc__), typed()))

@@ -1,11 +1,14 @@
-"""How far running statistics of sound agents are from the data: the base of the doctor's thresholds.
+"""Measure how far running statistics of sound agents are from the data: the base of the doctor's thresholds.
 
-`python scripts/calibrate_doctor.py` trains agents with batch norms and prints the largest gaps of each, on its stored
-observations and on new steps in its environment (a few minutes).
+python scripts/calibrate_doctor.py
+
+Trains agents with batch norms and prints the largest gaps of each, on its stored observations and on new steps in its
+environment. Takes a few minutes.
 """
 
 import gymnasium as gym
 import torch
+import tyro
 from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
@@ -44,7 +47,7 @@ class Body(BaseFeaturesExtractor):
 
 
 def largest(model: BaseAlgorithm, env: gym.Env | None) -> str:
-    """The largest gaps of means and ratios of standard deviations over norms, targets left out."""
+    """The largest gap of means and the largest ratio of standard deviations over norms, without target networks."""
     subject = of_agent(model, env)
     if subject.no_data:
         return "nothing stored"
@@ -61,9 +64,9 @@ def main() -> None:
         model = algorithm("MlpPolicy", env, seed=0, device="cpu", policy_kwargs=kwargs, **settings)
         for steps in stops:
             model.learn(steps - model.num_timesteps, reset_num_timesteps=False)
-            told = f"stored {largest(model, None)}, new {largest(model, gym.make(env))}"
-            print(f"{algorithm.__name__} {env} {make.__name__} {steps}: {told}", flush=True)
+            gaps = f"stored {largest(model, None)}, new {largest(model, gym.make(env))}"
+            print(f"{algorithm.__name__} {env} {make.__name__} {steps}: {gaps}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main, description=__doc__)

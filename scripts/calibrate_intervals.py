@@ -1,11 +1,13 @@
-"""How often do intervals at small n hold the truth? Simulates it and writes the tables of `docs/statistics.md`.
+"""Simulate how often intervals at small n hold the true value, for the tables of docs/statistics.md.
 
-Every repetition draws fresh arms of n runs from known distributions and asks each method for its interval. Repetitions
-are worked through in chunks that share their resamples (as all verdicts of one seed do); chunks are independent.
+python scripts/calibrate_intervals.py --write
+
+Every repetition draws new arms of n runs from known distributions and takes the interval of each method. Repetitions of
+one chunk use the same resamples, as all verdicts of one seed do. Chunks are independent.
 """
 
-import argparse
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +18,10 @@ from scipy import special
 from scipy import stats as distributions
 
 from rlnorm import stats
+from rlnorm.cli import guarded
+from rlnorm.errors import ConfigError, raise_if_any, too_few
+from rlnorm.files import write_atomically
+from rlnorm.validation.options import read, typed
 
 DOC = Path(__file__).parents[1] / "docs" / "statistics.md"
 COMMAND = "python scripts/calibrate_intervals.py --write"
@@ -38,15 +44,15 @@ def percentile(found: stats.Estimate, skew: Array, level: float) -> Ends:
 
 
 def bca(found: stats.Estimate, skew: Array, level: float) -> Ends:
-    """Bias-corrected and accelerated (Efron 1987, JASA 82:171); several arms: each arm's own jackknife values."""
+    """Bias-corrected and accelerated (Efron 1987, JASA 82:171). Each of several arms has its jackknife values."""
     resamples = len(found.deviation)
     below = (found.deviation < 0).mean(axis=0) + (found.deviation == 0).mean(axis=0) / 2
     bias = special.ndtri(np.clip(below, 1 / resamples, 1 - 1 / resamples))
     ordered = np.sort(found.deviation, axis=0)
 
     def end(z: float) -> Array:
-        share = special.ndtr(bias + (bias + z) / (1 - skew * (bias + z)))
-        rank = np.clip((share * resamples).astype(int), 0, resamples - 1)
+        fraction = special.ndtr(bias + (bias + z) / (1 - skew * (bias + z)))
+        rank = np.clip((fraction * resamples).astype(int), 0, resamples - 1)
         return found.theta + np.take_along_axis(ordered, rank[None], axis=0)[0]
 
     z = float(special.ndtri((1 + level) / 2))
@@ -66,7 +72,7 @@ def welch(found: stats.Estimate, skew: Array, level: float) -> Ends:
 
 
 def chosen(found: stats.Estimate, skew: Array, level: float) -> Ends:
-    """What `rlnorm.stats` gives."""
+    """The interval of `rlnorm.stats`."""
     return found.interval(level)
 
 
@@ -101,7 +107,7 @@ def skewness(x: Array, y: Array | None, log: bool) -> Array:
 class Family:
     """Two arms of known means. draw: (rng, shape) -> scores."""
 
-    words: str
+    description: str
     x: Callable[[Rng, tuple[int, int]], Array]
     y: Callable[[Rng, tuple[int, int]], Array]
     mean_x: float
@@ -120,13 +126,13 @@ def _peaks(rng: Rng, shape: tuple[int, int], fails: float) -> Array:
     return np.where(rng.random(shape) < fails, 0.15, 0.85) + rng.normal(0, 0.03, shape)
 
 
-def _lognormal_family(words: str, x: float, y: float) -> Family:
+def _lognormal_family(description: str, x: float, y: float) -> Family:
     means = [float(np.exp(sigma**2 / 2)) for sigma in (x, y)]
-    return Family(words, partial(_lognormal, sigma=x), partial(_lognormal, sigma=y), means[0], means[1])
+    return Family(description, partial(_lognormal, sigma=x), partial(_lognormal, sigma=y), means[0], means[1])
 
 
-def _peaks_family(words: str, x: float, y: float) -> Family:
-    return Family(words, partial(_peaks, fails=x), partial(_peaks, fails=y), 0.85 - 0.7 * x, 0.85 - 0.7 * y)
+def _peaks_family(description: str, x: float, y: float) -> Family:
+    return Family(description, partial(_peaks, fails=x), partial(_peaks, fails=y), 0.85 - 0.7 * x, 0.85 - 0.7 * y)
 
 
 FAMILIES = {
@@ -148,7 +154,7 @@ CELLS = [
 
 @dataclass(frozen=True)
 class Coverage:
-    """Shares of repetitions: truth held, interval wholly above it, wholly below it; and the median width."""
+    """Fractions of repetitions: the interval holds the true value, is above it, is below it; and the median width."""
 
     held: float
     above: float
@@ -162,7 +168,7 @@ class Coverage:
 def cell(
     asks: str, family: str, n: int, repetitions: int, resamples: int, seed: int = 0
 ) -> dict[tuple[str, float], Coverage]:
-    """One cell of the table: (method, level) -> Coverage."""
+    """One cell of the table: (method, level) -> Coverage. `repetitions` is rounded down to whole chunks."""
     rng = np.random.default_rng([seed, CELLS.index((asks, family)), n])
     arms = FAMILIES[family]
     truth = {"mean": arms.mean_x, "difference": arms.mean_x - arms.mean_y, "ratio": arms.mean_x / arms.mean_y}[asks]
@@ -195,7 +201,7 @@ def rows(asks: str, family: str, n: int, repetitions: int, resamples: int) -> It
 
 
 def main_table(repetitions: int, resamples: int) -> str:
-    """All methods in all cells; prints as it goes."""
+    """All methods in all cells. Prints a line per cell as progress."""
     methods = " | ".join(f"`{method}`" for method in METHODS)
     lines = [
         f"| of | scores | n | level | {methods} | width |",
@@ -213,7 +219,7 @@ def share_table() -> str:
     lines = ["| shares | n | 95 % | 90 % |", "|---|---|---|---|"]
     for p, q in ((0.05, 0.05), (0.1, 0.3), (0.3, 0.5), (0.5, 0.5)):
         for n in SIZES:
-            chance = np.outer(*(distributions.binom.pmf(np.arange(n + 1), n, share) for share in (p, q)))
+            chance = np.outer(*(distributions.binom.pmf(np.arange(n + 1), n, each) for each in (p, q)))
             held = []
             for level in LEVELS:
                 counts = [(a, b) for a in range(n + 1) for b in range(n + 1)]
@@ -229,9 +235,9 @@ def improvement_table(repetitions: int) -> str:
     cases: list[tuple[str, float, Callable[[Rng, int], tuple[Array, Array]]]] = [
         ("normal", float(special.ndtr(shift / np.sqrt(2))), partial(_shifted, shift=shift)) for shift in (0.5, 1.0, 2.0)
     ]
-    # equal peaks decide by noise: 1/2 there
-    both = 0.7 * 0.5 + 0.3 * 0.5
-    cases.append(("two-peaked", 0.7 * 0.5 + both / 2, _two_peaked))
+    # Between runs of the same peak noise decides: 1/2.
+    same_peak = 0.7 * 0.5 + 0.3 * 0.5
+    cases.append(("two-peaked", 0.7 * 0.5 + same_peak / 2, _two_peaked))
     for number, (name, truth, draw) in enumerate(cases):
         for n in SIZES:
             rng = np.random.default_rng([1, number, n])
@@ -240,7 +246,7 @@ def improvement_table(repetitions: int) -> str:
                 x, y = draw(rng, n)
                 found = [stats.probability_of_improvement(x, y, level) for level in LEVELS]
                 held += [interval.low <= truth <= interval.high for interval in found]
-            entries = " | ".join(f"{100 * share:.1f}" for share in held / repetitions)
+            entries = " | ".join(f"{100 * fraction:.1f}" for fraction in held / repetitions)
             lines.append(f"| {name} | {truth:.3f} | {n} | {entries} |")
     return "\n".join(lines)
 
@@ -254,34 +260,37 @@ def _two_peaked(rng: Rng, n: int) -> tuple[Array, Array]:
 
 
 def replace(text: str, name: str, table: str) -> str:
-    """Put `table` between the markers of that name."""
+    """The text with `table` between the markers of that name. Raises ConfigError unless there is one pair of them."""
     pattern = rf"(<!-- {name}: .*?-->\n).*?(\n<!-- end of {name} -->)"
     new, found = re.subn(pattern, lambda match: match[1] + table + match[2], text, flags=re.DOTALL)
     if found != 1:
-        raise SystemExit(f"{DOC} needs one pair of markers {name!r}, got {found}")
+        raise ConfigError(f"{DOC} needs one pair of markers {name!r}, got {found}.")
     return new
 
 
-def main() -> None:
-    """Simulate; print the tables or write them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=10_000)
-    parser.add_argument("--resamples", type=int, default=2000)
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/statistics.md")
-    args = parser.parse_args()
+def main(repetitions: int = 10_000, resamples: int = 2_000, write: bool = False) -> None:
+    """Simulate, and print the tables or write them.
+
+    Args:
+        repetitions: Simulated comparisons per cell; a fifth of them for P(X > Y).
+        resamples: Bootstrap resamples.
+        write: Put the tables into docs/statistics.md instead of printing them.
+    """
+    few = f"--repetitions must be at least {CHUNK}, the size of a chunk, got {repetitions}."
+    raise_if_any([*([few] if repetitions < CHUNK else []), *too_few({"--resamples": resamples})])
     tables = {
-        "coverage": main_table(args.repetitions, args.resamples),
+        "coverage": main_table(repetitions, resamples),
         "shares": share_table(),
-        "improvement": improvement_table(args.repetitions // 5),
+        "improvement": improvement_table(repetitions // 5),
     }
-    if args.write:
+    if write:
         text = DOC.read_text(encoding="utf-8")
         for name, table in tables.items():
             text = replace(text, name, table)
-        DOC.write_text(text, encoding="utf-8")
+        write_atomically(DOC, text)
     else:
         print("\n\n".join(tables.values()))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(read(main, __doc__), typed()))

@@ -1,12 +1,18 @@
-"""Write the checks into docs/doctor.md from the doctor's table: `python scripts/doctor_table.py`."""
+"""Write the checks into docs/doctor.md from the doctor's table.
+
+python scripts/doctor_table.py
+"""
 
 from pathlib import Path
 
+import tyro
+
 from rlnorm.doctor import CHECKS, LEVELS, Check
+from rlnorm.files import write_atomically
 
 PAGE = Path(__file__).parents[1] / "docs" / "doctor.md"
 FIRST = f"## {LEVELS[0].capitalize()}s"
-"""The heading from which on the page is made."""
+"""The first heading of the part that is written."""
 
 
 def entry(check: Check) -> str:
@@ -19,7 +25,7 @@ def entry(check: Check) -> str:
 
 
 def page() -> str:
-    """The whole page: its head as it is, and every check."""
+    """The whole page: its head, which is kept, and every check."""
     sections = [PAGE.read_text(encoding="utf-8").partition(FIRST)[0]]
     for level in LEVELS:
         sections.append(f"## {level.capitalize()}s")
@@ -27,5 +33,10 @@ def page() -> str:
     return "\n\n".join(section.strip() for section in sections) + "\n"
 
 
+def main() -> None:
+    """Write the page."""
+    write_atomically(PAGE, page())
+
+
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    tyro.cli(main, description=__doc__)

@@ -20,7 +20,11 @@ DEFAULTS = Options(Path("runs/reference"))
 
 
 def main(options: Annotated[Options, tyro.conf.arg(name="")] = DEFAULTS, seeds: int = 16) -> None:
-    """Run what is missing, then print and write the page."""
+    """Run what is missing, then print and write the page.
+
+    Args:
+        seeds: Seeds of each setting, from 0.
+    """
     options.check(seeds=seeds)
     complete(units(seeds), store := Store(options.out), options.jobs, Console())
     show(page(seeds, store, commit(), f"python scripts/reference.py --seeds {seeds}"), options.write)

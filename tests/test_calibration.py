@@ -1,23 +1,14 @@
 """The documented coverage is what the script gives, and the documented choice is what the code does."""
 
-import importlib.util
 import re
-import sys
-from pathlib import Path
 
+import calibrate_intervals as calibration
 import numpy as np
 import pytest
 from scipy import stats as distributions
 
 from rlnorm import stats
-
-SCRIPT = Path(__file__).parents[1] / "scripts" / "calibrate_intervals.py"
-SPEC = importlib.util.spec_from_file_location("calibrate_intervals", SCRIPT)
-assert SPEC is not None
-assert SPEC.loader is not None
-calibration = importlib.util.module_from_spec(SPEC)
-sys.modules[SPEC.name] = calibration
-SPEC.loader.exec_module(calibration)
+from rlnorm.errors import ConfigError
 
 DOC = calibration.DOC.read_text(encoding="utf-8")
 TOLERANCE = 2.0
@@ -114,5 +105,14 @@ def tail(name: str) -> list[str]:
 def test_writing_replaces_one_table_and_refuses_a_doc_without_markers():
     text = "a\n<!-- shares: words -->\nold\n<!-- end of shares -->\nb"
     assert calibration.replace(text, "shares", "new") == text.replace("old", "new")
-    with pytest.raises(SystemExit, match="markers 'shares'"):
+    with pytest.raises(ConfigError, match="markers 'shares', got 0"):
         calibration.replace("nothing", "shares", "new")
+
+
+def test_counts_that_are_too_small_are_refused():
+    with pytest.raises(ConfigError) as refused:
+        calibration.main(repetitions=49, resamples=0)
+    assert refused.value.sentences == (
+        "--repetitions must be at least 50, the size of a chunk, got 49.",
+        "--resamples must be at least 1, got 0.",
+    )

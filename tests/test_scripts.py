@@ -1,15 +1,51 @@
-"""Every script starts; the thin ones are doors to what is tested elsewhere."""
+"""Every script understands its options and the documented commands; what a thin one calls is tested elsewhere."""
 
 import ast
+import functools
+import importlib
+import inspect
 import os
+import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import tyro
+
+import rlnorm.cli
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = {path.name: path for path in sorted((ROOT / "scripts").glob("*.py"))}
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "Makefile", *(ROOT / "docs").rglob("*.md")]
+
+
+def documented() -> Iterator[tuple[str, str]]:
+    """(script, its options) of every command in the documentation and in docstrings of scripts."""
+    for path in (*PAGES, *SCRIPTS.values()):
+        for name, options in re.findall(r"python scripts/(\w+)\.py\b([^`\n\"]*)", path.read_text("utf-8")):
+            yield name, options.replace("STEPS", "1").replace("{seeds}", "1").strip()
+
+
+COMMANDS = sorted({*documented()})
+
+
+def entry(name: str) -> Callable[..., None] | None:
+    """`main` of a script that reads its options by itself; None for one without options and for doors to `rlnorm`."""
+    main = getattr(importlib.import_module(name), "main", None)
+    return None if main is rlnorm.cli.main else main
+
+
+def understood(main: Callable[..., None], words: Sequence[str]) -> None:
+    """Read `words` as the options of `main` without calling it; raises SystemExit for wrong ones."""
+
+    @functools.wraps(main)
+    def nothing(**_: object) -> None:
+        pass
+
+    tyro.cli(nothing, args=words)
 
 
 def run(folder: Path, name: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -35,6 +71,50 @@ def test_a_script_does_nothing_when_imported_and_says_what_it_is_for(name: str):
     *others, last = tree.body
     assert ast.unparse(last).startswith("if __name__ == '__main__':")
     assert not [node for node in others if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)]
+
+
+@pytest.mark.parametrize(("name", "options"), COMMANDS)
+def test_a_documented_command_is_understood(name: str, options: str):
+    if main := entry(name):
+        understood(main, shlex.split(options))
+    else:
+        assert options == "" or "rlnorm.cli" in SCRIPTS[f"{name}.py"].read_text("utf-8")
+
+
+def test_documented_commands_are_found_and_a_wrong_one_is_noticed(capsys: pytest.CaptureFixture[str]):
+    assert ("compatibility", "--write docs/compatibility.md") in COMMANDS
+    assert {"bench_layers", "bench_sb3", "calibrate_intervals", "reference"} <= {name for name, _ in COMMANDS}
+    main = entry("bench_rejax")
+    assert main is not None
+    for words in (["--stops", "1"], ["--norms", "batch"]):
+        with pytest.raises(SystemExit, match="2"):
+            understood(main, words)
+    assert "--stops" in capsys.readouterr().err
+
+
+def unexplained(main: Callable[..., None]) -> list[str]:
+    """Parameters that the docstring does not explain; a group of options explains its own."""
+    groups = ("options", "pieces")
+    explained = re.findall(r"^ +(\w+): ", main.__doc__ or "", re.MULTILINE)
+    return [name for name in inspect.signature(main).parameters if name not in (*groups, *explained)]
+
+
+@pytest.mark.parametrize("name", [path.stem for path in SCRIPTS.values() if entry(path.stem)])
+def test_every_option_is_explained(name: str):
+    main = entry(name)
+    assert main is not None
+    assert unexplained(main) == []
+
+
+def test_an_option_without_explanation_is_noticed():
+    def main(options: str, seeds: int, steps: int) -> None:
+        """Run.
+
+        Args:
+            seeds: Agents.
+        """
+
+    assert unexplained(main) == ["steps"]
 
 
 @pytest.mark.parametrize(
