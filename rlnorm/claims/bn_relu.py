@@ -100,7 +100,7 @@ CLAIM = Claim(
     statement="With ReLU, BatchNorm is pointless: networks with it before every ReLU end no more accurate on digits "
     "(by 1 point, after training on 100 images) and reach 90 % in no fewer updates (by a quarter, on all images) than "
     "without, at a common rate and each at its best of five, and in no fewer seconds at the common rate. (The note "
-    "grants that stability may need it: the share of sound runs over the rates is judged beside.)",
+    "grants that stability may need it: the proportion of sound runs over the rates is judged beside.)",
     source="note N0; batch normalization: Ioffe & Szegedy 2015, arXiv:1502.03167",
     notes=("N0",),
     kind="effect",

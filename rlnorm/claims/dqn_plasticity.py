@@ -16,14 +16,14 @@ RANDOM: Settings = {"epsilon": (1.0, 1.0, 1.0)}  # Q is what the best actions br
 
 
 class Probe(NamedTuple):
-    """A metric, the negative control that shows it can tell, its margin: of shares a difference, of lengths a ratio."""
+    """A metric, the negative control that shows it can tell, its margin: of fractions a difference, of lengths a ratio."""
 
     metric: str
     control: tuple[str, Settings]
     margin: float
 
 
-# Shares of units and of the largest return: 0.05, as of the normalized area. Lengths: a quarter, as of costs.
+# Fractions of units and of the largest return: 0.05, as of the normalized area. Lengths: a quarter, as of costs.
 PROBES = {
     "dormant units": Probe("dormant", ("fast", FAST), 0.05),
     "gradients": Probe("gradient_evenness", ("sigmoid", SIGMOID), 1.25),

@@ -35,7 +35,7 @@ CLAIM = Claim(
     title="Norms widen the usable rates in DQN",
     statement="Normalization widens the range of learning rates at which DQN learns: of five rates from 1e-5 to 1e-1, "
     "a decade apart, agents with a norm reach a quarter of the way from random to solved (in normalized area under "
-    "the training-return curve) at more rates than agents without, by half a decade (a share of 0.1).",
+    "the training-return curve) at more rates than agents without, by half a decade (a fraction of 0.1).",
     source="study notes N2 and N4",
     notes=("N2", "N4"),
     kind="effect",

@@ -41,8 +41,8 @@ def through_depth(case: Case, activation: type[ReLU | Sigmoid]) -> list[Array]:
     return [f.dx for f in activations]
 
 
-def share_of_zeros(case: Case) -> Array:
-    """The share of gradients that are exactly 0 before each ReLU, (depth,)."""
+def fraction_of_zeros(case: Case) -> Array:
+    """The fraction of gradients that are exactly 0 before each ReLU, (depth,)."""
     return np.array([(dz == 0).mean() for dz in through_depth(case, ReLU)])
 
 
@@ -54,7 +54,7 @@ def factor_per_layer(case: Case, activation: type[ReLU | Sigmoid]) -> float:
 
 
 def one(case: Case) -> float:
-    """The scale of slopes, shares and factors."""
+    """The scale of slopes, fractions and factors."""
     return 1.0
 
 
@@ -96,7 +96,7 @@ CLAIM = Claim(
             group="N0",
             statement="no gradient before a ReLU is exactly 0, in a network of He's weights",
             formula=lambda case: 0.0,
-            truth=share_of_zeros,
+            truth=fraction_of_zeros,
             draw=deep,
             scale=one,
         ),

@@ -55,10 +55,10 @@ OWN_PROBES: Mapping[str, Probe] = {
     "beta_norm": Probe("length of a norm's shifts", "1", ("norm",), "Ioffe & Szegedy 2015, sec. 3"),
     "gamma_change": Probe("distance of a norm's scales from 1, RMS over units", "1", ("norm",), "study note N2"),
     "identity_distance": Probe(
-        "distance of a norm's outputs from its inputs", "share of the inputs' length", ("norm",), "study note N3"
+        "distance of a norm's outputs from its inputs", "fraction of the inputs' length", ("norm",), "study note N3"
     ),
     "gradient_change": Probe(
-        "distance of the gradient from that after the layers below took their step", "share of its length",
+        "distance of the gradient from that after the layers below took their step", "fraction of its length",
         ("layer",), f"{_SANTURKAR}, definition 2.1",
     ),
     "gradient_cosine": Probe(
@@ -70,7 +70,7 @@ OWN_PROBES: Mapping[str, Probe] = {
         "largest change of the loss along the gradient", "loss", ("network",), f"{_SANTURKAR}, sec. 3.1"
     ),
     "gradient_turn": Probe(
-        "largest change of the gradient along the gradient", "share of its length", ("network",),
+        "largest change of the gradient along the gradient", "fraction of its length", ("network",),
         f"{_SANTURKAR}, sec. 3.1",
     ),
     "smoothness": Probe(
@@ -99,7 +99,7 @@ OWN_PROBES: Mapping[str, Probe] = {
     ),
     "linearity": Probe(
         "squared correlation of an activation's outputs with its inputs, mean over units; for the network, variance of "
-        "its outputs that a linear map of its inputs explains", "share of the variance", ("activation", "network"),
+        "its outputs that a linear map of its inputs explains", "fraction of the variance", ("activation", "network"),
         "study notes N2, N3",
     ),
 }  # fmt: skip

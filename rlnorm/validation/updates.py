@@ -168,7 +168,7 @@ class Distance:
     updates: int
     apart: float
     moved: float
-    clipped: float  # share of the updates so far whose gradient was longer than the clip
+    clipped: float  # fraction of the updates so far whose gradient was longer than the clip
 
 
 def compare(setting: Setting, other: Side, *, updates: int = 1000, copy_lag: int = 0) -> Iterator[Distance]:

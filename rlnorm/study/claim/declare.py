@@ -12,7 +12,7 @@ To add a claim, add one file `rlnorm/claims/<id with underscores>.py` that ends 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from rlnorm.study.claim.question import Question
 
@@ -21,6 +21,8 @@ Preset = Literal["smoke", "quick", "full"]
 PRESETS: tuple[Preset, ...] = ("smoke", "quick", "full")
 DQNEngine = Literal["dqn", "sb3"]  # both take DQN's settings and give its records
 Settings = Mapping[str, object]
+Record = Mapping[str, Any]
+"""One line of a unit's rows: of a run at one time, of an exact part for one case, of a cost part for one repetition."""
 FIRST_JUDGED = 8  # seeds 0-7 choose rates; arms are judged on fresh seeds from here on
 
 

@@ -11,10 +11,8 @@ import rlnorm.dqn
 import rlnorm.sb3.train
 import rlnorm.supervised
 from rlnorm.config import Config
-from rlnorm.study.claim.declare import DQNEngine
+from rlnorm.study.claim.declare import DQNEngine, Record
 from rlnorm.tasks.environments import registration_errors
-
-Record = Mapping[str, object]
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from rlnorm import stats
+from rlnorm.study.claim.declare import Record
 from rlnorm.study.claim.question import Metric
 from rlnorm.tasks.environments import SCALES
 
-Records = Sequence[Mapping[str, Any]]
+Records = Sequence[Record]
 
 
 PROBES = "norm/"
@@ -172,18 +173,18 @@ METRICS: Mapping[str, Scored] = {
     for scored in (
         Scored(Metric("return_auc", "higher", "normalized return", 0.0, 1.0), return_auc),
         Scored(Metric("plain_return_auc", "higher", "return"), plain_return_auc),
-        Scored(Metric("learned", "higher", "share of rates at which agents learn", 0.0, 1.0), learned),
+        Scored(Metric("learned", "higher", "fraction of rates at which agents learn", 0.0, 1.0), learned),
         Scored(Metric("final_return", "higher", "greedy return"), final_return),
         Scored(Metric("accuracy", "higher", "test accuracy", 0.1, 1.0), accuracy),
         Scored(Metric("updates_to_90", "lower", "updates to 90 % test accuracy"), updates_to(0.9), of_budget=True),
-        Scored(Metric("sound", "higher", "share of runs that did not diverge", 0.0, 1.0), sound),
+        Scored(Metric("sound", "higher", "proportion of runs that did not diverge", 0.0, 1.0), sound),
         probed(
-            Metric("dormant", "lower", "share of hidden units that are dormant, mean over layers", 1.0, 0.0),
+            Metric("dormant", "lower", "fraction of hidden units that are dormant, mean over layers", 1.0, 0.0),
             "dormant",
             lambda found, _: found.mean(0),
         ),
         probed(
-            Metric("rank", "higher", "effective rank of the last hidden layer, as a share of its units", 0.0, 1.0),
+            Metric("rank", "higher", "effective rank of the last hidden layer, as a fraction of its units", 0.0, 1.0),
             "rank",
             fraction_of_width,
         ),
@@ -198,7 +199,7 @@ METRICS: Mapping[str, Scored] = {
             evenness,
         ),
         probed(
-            Metric("overestimation", "lower", "Q above the return that came, as a share of the largest", 1.0, 0.0),
+            Metric("overestimation", "lower", "Q above the return that came, as a fraction of the largest", 1.0, 0.0),
             "overestimation",
             of_largest_return,
         ),

@@ -4,11 +4,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from rlnorm.study.claim import Cost
+from rlnorm.study.claim import Cost, Record
 from rlnorm.study.claim.cost import SECONDS
 from rlnorm.study.judge.rules import judge as judge_question
 from rlnorm.study.judge.verdict import Judgement, Sample
-from rlnorm.study.run.timing import Record
 
 
 def judge(part: Cost, records: Iterable[Record]) -> Judgement:

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from rlnorm.study.claim import Exact
+from rlnorm.study.claim import Exact, Record
 from rlnorm.study.judge.verdict import ExactDetails, Judgement
-from rlnorm.study.run.exact import Record, finite
+from rlnorm.study.run.exact import finite
 
 
 def judge(part: Exact, records: Iterable[Record]) -> Judgement:

@@ -28,7 +28,7 @@ from rlnorm.study.report import confidence_bands, events, markdown, wording
 HOST = "localhost"
 POINTS = 100_000
 FOLDER = "tensorboard"
-SCORE, DIVERGED = "score", "diverged share"
+SCORE, DIVERGED = "score", "diverged fraction"
 HEADS = ("claim and its parts", "verdict", "estimate", "interval", "margin", "seeds")
 
 
@@ -207,8 +207,8 @@ def _means(arm: ArmResult) -> Iterator[events.Event]:
 
 def _scores(arm: ArmResult) -> events.Event:
     last = max((int(curve.steps[-1]) for curve in arm.curves.values() if len(curve.steps)), default=0)
-    share = float(arm.diverged.mean()) if len(arm.diverged) else 0.0
-    values = {SCORE: confidence_bands.point(arm.scores).estimate, DIVERGED: share}
+    diverged = float(arm.diverged.mean()) if len(arm.diverged) else 0.0
+    values = {SCORE: confidence_bands.point(arm.scores).estimate, DIVERGED: diverged}
     return events.event(last, [events.scalar(tag, value) for tag, value in values.items() if np.isfinite(value)])
 
 

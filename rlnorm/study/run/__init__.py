@@ -2,6 +2,6 @@
 
 from rlnorm.study.run.pool import UnitsFailed, complete, run, unfinished
 from rlnorm.study.run.progress import Bars, Ending, Watcher
-from rlnorm.study.run.store import Record, Rows, Store
+from rlnorm.study.run.store import Rows, Store
 
-__all__ = ["Bars", "Ending", "Record", "Rows", "Store", "UnitsFailed", "Watcher", "complete", "run", "unfinished"]
+__all__ = ["Bars", "Ending", "Rows", "Store", "UnitsFailed", "Watcher", "complete", "run", "unfinished"]

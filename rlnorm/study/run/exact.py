@@ -1,21 +1,19 @@
 """Runs an exact part: draws its cases and measures the error of each."""
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from rlnorm.study.claim import Exact
+from rlnorm.study.claim import Exact, Record
 from rlnorm.textbook.random_cases import Case
-
-Record = Mapping[str, Any]
 
 
 def error(part: Exact, case: Case) -> float:
-    """The largest distance of formula and truth in one case, as a share of the scale; inf where it is not a number."""
+    """The largest distance of formula and truth in one case, as a fraction of the scale; inf for no number."""
     difference = np.asarray(part.formula(case)) - np.asarray(part.truth(case))
     wrong = {"=": np.abs(difference), "<=": difference, ">=": -difference}[part.relation]
     worst = float(np.max(wrong / part.scale(case)))

@@ -25,12 +25,12 @@ import torch
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from rich.console import Console
 
-from rlnorm.study.claim import Cost, Exact, load
+from rlnorm.study.claim import Cost, Exact, Record, load
 from rlnorm.study.claim.engines import DQN_ENGINES, TRAINING
 from rlnorm.study.plan import Unit
 from rlnorm.study.run import exact, timing
 from rlnorm.study.run.progress import Bars, Watcher
-from rlnorm.study.run.store import Record, Store
+from rlnorm.study.run.store import Store
 
 ATTEMPTS = 2
 # Importing torch's compiler takes each process longer than many a unit; imported once, it is there in all.

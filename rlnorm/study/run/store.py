@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rlnorm.study.claim import Record
 from rlnorm.study.plan.unit import Unit, question_of
-
-Record = Mapping[str, object]
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,11 @@
 import gc
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from rlnorm.study.claim import Cost, Work
-
-Record = Mapping[str, Any]
+from rlnorm.study.claim import Cost, Record, Work
 
 LEAST_CALLS = 3
 KEPT = 31 * 2**20

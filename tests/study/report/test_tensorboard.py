@@ -80,8 +80,8 @@ def test_mean_and_band_are_read_back_in_full(tmp_path: Path, key: str):
 
 def test_what_is_missing_is_left_out(tmp_path: Path):
     tensorboard.write(study(all_diverged_claim()), tmp_path)
-    assert set(read(tmp_path / RUN).Tags()["scalars"]) == {"score", "diverged share"}
-    assert values(tmp_path / RUN, "diverged share")[1].tolist() == [1.0]
+    assert set(read(tmp_path / RUN).Tags()["scalars"]) == {"score", "diverged fraction"}
+    assert values(tmp_path / RUN, "diverged fraction")[1].tolist() == [1.0]
 
 
 def test_single_runs_are_written_when_asked_for(tmp_path: Path):

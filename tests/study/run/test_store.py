@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import tiny
 
+from rlnorm.study.claim import Record
 from rlnorm.study.claim.load import by_path
 from rlnorm.study.claim.metrics import series
 from rlnorm.study.plan import Request, unit
-from rlnorm.study.run import Record, Store, store
+from rlnorm.study.run import Store, store
 
 UNIT = tiny.unit()
 ROWS = [

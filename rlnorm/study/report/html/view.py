@@ -116,9 +116,9 @@ def asked(study: StudyResult) -> str:
         "exact": "by algebra in float64",
         "cost": "by timing side by side",
     }
-    shares = [f"{n} {how[kind]}" for kind, n in sorted(count.items())]
+    kinds = [f"{n} {how[kind]}" for kind, n in sorted(count.items())]
     n = len(study.claims)
-    return f"{n} {'claim' if n == 1 else 'claims'}: {', '.join(shares)}." if n else "No claims yet."
+    return f"{n} {'claim' if n == 1 else 'claims'}: {', '.join(kinds)}." if n else "No claims yet."
 
 
 def settings_of(arms: Mapping[str, ArmResult]) -> Settings | None:
@@ -218,8 +218,8 @@ def _effects(details: EffectDetails) -> Iterator[tuple[str, str]]:
         seen = "told apart" if control.told_apart else "not told apart"
         yield f"negative control, {control.arm}", f"{seen}, {_interval(control.interval)}"
     diverged = details.divergence
-    shares = (wording.percent(each) for each in (diverged.treatment, diverged.reference))
-    yield "diverged, treatment and reference", " and ".join(shares)
+    proportions = (wording.percent(each) for each in (diverged.treatment, diverged.reference))
+    yield "diverged, treatment and reference", " and ".join(proportions)
     yield "diverged, difference", f"{wording.number(diverged.difference)} {_interval(diverged)}"
 
 
