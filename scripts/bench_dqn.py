@@ -19,7 +19,7 @@ from itertools import chain, count, pairwise
 from json import dumps
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -28,6 +28,9 @@ from rich.table import Table
 
 from rlnorm.errors import raise_if_any, too_few, unwritable_file
 from rlnorm.files import write_atomically
+
+if TYPE_CHECKING:
+    from stable_baselines3 import DQN
 
 Part = Literal["one", "ten", "pieces", "memory"]
 Row = Mapping[str, object]
@@ -46,32 +49,43 @@ def training(norm: str, envs: int, steps: int, seeds: Sequence[int] = range(AGEN
     return {"env": "CartPole-v1", "envs": envs, "steps": steps, **agents, **SHARED, **OURS}
 
 
-def ours(norm: str, envs: int, steps: int, seed: int, agents: int = AGENTS) -> float:
-    """Environment steps/s of one process, timed from a fifth of the budget to the last record but one."""
+def engine_speed(arguments: Mapping[str, Any]) -> float:
+    """Environment steps/s of `rlnorm.dqn.train`, from a fifth of the budget to the last record but one."""
     from rlnorm.dqn import train
 
     torch.set_num_threads(1)
-    times: list[tuple[int, float]] = []
-    for record in train(**training(norm, envs, steps, range(seed, seed + agents))):
-        times.append((record["step"], time.perf_counter()))
+    times = [(record["step"], time.perf_counter()) for record in train(**arguments)]
     (first, begin), (last, end) = times[len(times) // 5], times[-2]
-    return agents * (last - first) / (end - begin)
+    return len(arguments["seeds"]) * (last - first) / (end - begin)
 
 
-def stable_baselines3(_: str, envs: int, steps: int, seed: int) -> float:
-    """Environment steps/s of one process with one agent, under the same settings."""
-    from stable_baselines3 import DQN
+def learn_speed(model: "DQN", steps: int) -> float:
+    """Environment steps/s of `learn` of stable-baselines3, from a fifth of the budget to its end."""
     from stable_baselines3.common.callbacks import BaseCallback
-    from stable_baselines3.common.env_util import make_vec_env
 
     class Clock(BaseCallback):
-        def __init__(self) -> None:
-            super().__init__()
+        def _init_callback(self) -> None:
             self.times: list[tuple[int, float]] = []
 
         def _on_step(self) -> bool:
             self.times.append((self.num_timesteps, time.perf_counter()))
             return True
+
+    clock = Clock()
+    model.learn(steps, callback=clock)
+    (first, begin), (last, end) = clock.times[len(clock.times) // 5], clock.times[-1]
+    return (last - first) / (end - begin)
+
+
+def ours(norm: str, envs: int, steps: int, seed: int) -> float:
+    """Environment steps/s of one process with `AGENTS` agents."""
+    return engine_speed(training(norm, envs, steps, range(seed, seed + AGENTS)))
+
+
+def stable_baselines3(_: str, envs: int, steps: int, seed: int) -> float:
+    """Environment steps/s of one process with one agent, under the same settings."""
+    from stable_baselines3 import DQN
+    from stable_baselines3.common.env_util import make_vec_env
 
     torch.set_num_threads(1)
     model = DQN(
@@ -90,10 +104,7 @@ def stable_baselines3(_: str, envs: int, steps: int, seed: int) -> float:
         device="cpu",
         seed=seed,
     )
-    clock = Clock()
-    model.learn(steps, callback=clock)
-    (first, begin), (last, end) = clock.times[len(clock.times) // 5], clock.times[-1]
-    return (last - first) / (end - begin)
+    return learn_speed(model, steps)
 
 
 def together(function: Callable[..., float], *arguments: object) -> float:
@@ -104,9 +115,10 @@ def together(function: Callable[..., float], *arguments: object) -> float:
 
 
 def beside(case: str, ours: Sequence[float], peer: Sequence[float]) -> Row:
-    """A row of two medians and their ratio."""
+    """A row of two medians, their ratio, and the rounds that they are of."""
     mine, its = statistics.median(ours), statistics.median(peer)
-    return {"case": case, "ours": round(mine), "peer": round(its), "ratio": round(mine / its, 2)}
+    rounds = {"ours": [*map(round, ours)], "peer": [*map(round, peer)]}
+    return {"case": case, "ours": round(mine), "peer": round(its), "ratio": round(mine / its, 2), "rounds": rounds}
 
 
 def throughput(envs: int, steps: int, rounds: int) -> list[Row]:
@@ -341,7 +353,7 @@ def main(parts: tuple[Part, ...] = PARTS, steps: int = 10_000, rounds: int = ROU
         parts: Parts to measure.
         steps: Environment steps per agent of ours, and half of those of stable-baselines3's; twice as many in `ten`.
         rounds: Rounds of both sides.
-        json: Write the rows {case, ours, peer, ratio} to this file after each part.
+        json: Write the rows {case, ours, peer, ratio, rounds} to this file after each part.
     """
     check([training(norm, 1, steps) for norm in NORMS], rounds, json)
     measures: dict[Part, Callable[[], list[Row]]] = {

@@ -12,7 +12,6 @@ timed alone in one process.
 """
 
 import sys
-import time
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from bench_dqn import ROUNDS, Row, beside, check, keep, timed, together
+from bench_dqn import ROUNDS, Row, beside, check, engine_speed, keep, learn_speed, timed, together
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -44,22 +43,14 @@ def training(norm: str, steps: int, seeds: Sequence[int] = range(AGENTS)) -> dic
 
 
 def ours(norm: str, steps: int, seed: int) -> float:
-    """Environment steps/s of one process, timed from a fifth of the budget to the last record but one."""
-    from rlnorm.dqn import train
-
-    torch.set_num_threads(1)
-    times: list[tuple[int, float]] = []
-    for record in train(**training(norm, steps, range(seed, seed + AGENTS))):
-        times.append((record["step"], time.perf_counter()))
-    (first, begin), (last, end) = times[len(times) // 5], times[-2]
-    return AGENTS * (last - first) / (end - begin)
+    """Environment steps/s of one process with `AGENTS` agents."""
+    return engine_speed(training(norm, steps, range(seed, seed + AGENTS)))
 
 
 def stable_baselines3(_: str, steps: int, seed: int) -> float:
     """Environment steps/s of one process with one agent, under the same settings."""
     import gymnasium as gym
     from stable_baselines3 import DQN
-    from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
     class Convolution(BaseFeaturesExtractor):
@@ -74,15 +65,6 @@ def stable_baselines3(_: str, steps: int, seed: int) -> float:
 
         def forward(self, observations: Tensor) -> Tensor:
             return self.layers(observations.permute(0, 3, 1, 2))
-
-    class Clock(BaseCallback):
-        def __init__(self) -> None:
-            super().__init__()
-            self.times: list[tuple[int, float]] = []
-
-        def _on_step(self) -> bool:
-            self.times.append((self.num_timesteps, time.perf_counter()))
-            return True
 
     torch.set_num_threads(1)
     import_module("minatar.gym").register_envs()
@@ -103,10 +85,7 @@ def stable_baselines3(_: str, steps: int, seed: int) -> float:
         device="cpu",
         seed=seed,
     )
-    clock = Clock()
-    model.learn(steps, callback=clock)
-    (first, begin), (last, end) = clock.times[len(clock.times) // 5], clock.times[-1]
-    return (last - first) / (end - begin)
+    return learn_speed(model, steps)
 
 
 def where_time_goes(norm: str) -> dict[str, float]:
@@ -169,11 +148,7 @@ def main(
     for _ in range(rounds):
         for name, values in measured.items():
             values.append(together(stable_baselines3 if name == "sb3" else ours, name, steps))
-    peer = measured["sb3"]
-    rows: list[Row] = [
-        {**beside(f"steps/s, {ENV}, {norm}", measured[norm], peer), "rounds": {"ours": measured[norm], "peer": peer}}
-        for norm in norms
-    ]
+    rows: list[Row] = [beside(f"steps/s, {ENV}, {norm}", measured[norm], measured["sb3"]) for norm in norms]
     for norm in norms:
         pieces = where_time_goes(norm)
         for name, value in {**pieces, "sum": sum(pieces.values())}.items():

@@ -156,7 +156,7 @@ def compare(python: Path, norm: str, steps: int, rounds: int) -> "Row":
             ours.append(bench_dqn.together(bench_dqn.ours, norm, ENVS, steps))
             theirs.append(rejax(PROCESSES * seed))
     case = f"steps/s beside rejax ({versions}), {ENVS} envs per agent, {norm}"
-    return {**bench_dqn.beside(case, ours, theirs), "rounds": {"ours": ours, "peer": theirs}}
+    return bench_dqn.beside(case, ours, theirs)
 
 
 def main(

@@ -3,6 +3,7 @@
 import ast
 import json
 import sys
+import time
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -18,12 +19,20 @@ from rlnorm.study.plan.sources import imported_names
 
 
 def test_a_row_is_medians_and_their_ratio():
-    assert bench_dqn.beside("x", [30.0, 10.0, 20.0], [4.0, 8.0, 100.0]) == {
+    assert bench_dqn.beside("x", [30.0, 10.0, 20.4], [4.0, 8.2, 100.0]) == {
         "case": "x",
         "ours": 20,
         "peer": 8,
-        "ratio": 2.5,
+        "ratio": 2.49,
+        "rounds": {"ours": [30, 10, 20], "peer": [4, 8, 100]},
     }
+
+
+def test_speeds_are_those_of_all_agents(monkeypatch: pytest.MonkeyPatch):
+    seconds = iter(range(100))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(seconds))
+    monkeypatch.setattr("rlnorm.dqn.train", lambda **_: ({"step": 10 * i} for i in range(11)))
+    assert bench_dqn.engine_speed({"seeds": (0, 1, 2)}) == 30
 
 
 @pytest.mark.parametrize("envs", [1, 10])
