@@ -9,6 +9,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import tyro
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
@@ -259,5 +260,14 @@ def _write(folder: Path) -> None:
         figure.savefig(folder / "figures" / f"{name}.svg", metadata={"Date": None})
 
 
+def main(docs: Path = Path(__file__).parents[1] / "docs") -> None:
+    """Fill the page and draw its figures.
+
+    Args:
+        docs: Folder of textbook.md and figures/.
+    """
+    write(docs)
+
+
 if __name__ == "__main__":
-    write(Path(__file__).parents[1] / "docs")
+    tyro.cli(main, description=__doc__)

@@ -16,7 +16,7 @@ RANDOM: Settings = {"epsilon": (1.0, 1.0, 1.0)}  # Q is what the best actions br
 
 
 class Probe(NamedTuple):
-    """A metric, the negative control that shows it can tell, its margin: of fractions a difference, of lengths a ratio."""
+    """A metric, the negative control that it must tell apart, and its margin: a difference, or (lengths) a ratio."""
 
     metric: str
     control: tuple[str, Settings]
