@@ -18,7 +18,7 @@ from rlnorm.study.study import out_errors, study
 
 def train(
     env: str = "CartPole-v1",
-    norms: Sequence[str] = ("none", "layer", "batch"),
+    norms: Sequence[str | None] = ("none", "layer", "batch"),
     seeds: int = 16,
     steps: int = 100_000,
     *,
@@ -30,7 +30,7 @@ def train(
 ) -> StudyResult:
     """Compare norms in DQN on one environment, each with the first: `rlnorm train` as a call.
 
-    norms     short names, or paths of files with a user's norm
+    norms     short names, or paths of files with a user's norm; None is "none"
     seeds     agents per norm; steps: environment steps of each
     lr        learning rate of all arms; None: the study setting's
     out       folder of the results: report.html, verdicts.json, ...; finished work found there is used
@@ -42,11 +42,11 @@ def train(
     once, before anything is written; `rlnorm.study.study.Failed` where a unit failed, after all else was kept.
     """
     raise_if_any(train_errors(env, norms, seeds, steps, lr, jobs, Path(out)))
-    return ask([compared(env, list(norms), seeds, steps, lr)], Path(out), jobs, console or Console(), per_seed)
+    return ask([compared(env, norms, seeds, steps, lr)], Path(out), jobs, console or Console(), per_seed)
 
 
 def train_errors(
-    env: str, norms: Sequence[str], seeds: int, steps: int, lr: float | None, jobs: int | None, out: Path
+    env: str, norms: Sequence[str | None], seeds: int, steps: int, lr: float | None, jobs: int | None, out: Path
 ) -> Iterator[str]:
     """One sentence for everything that is wrong with a call of `train`."""
     yield from comparison.errors(env, norms, seeds, steps, lr)

@@ -82,6 +82,18 @@ class Config(ABC):
                 yield f"{name} must be {_named(kind)}, got {value!r}{hint}."
 
 
+@dataclass(frozen=True, kw_only=True)
+class NormConfig(Config):
+    """Base of the settings of networks with a norm. None for the norm means "none"."""
+
+    norm: str = "none"
+
+    def __post_init__(self) -> None:
+        if self.norm is None:
+            object.__setattr__(self, "norm", "none")
+        super().__post_init__()
+
+
 @cache
 def _kinds(cls: type[Config]) -> Mapping[str, Any]:
     return get_type_hints(cls)

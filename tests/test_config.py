@@ -1,7 +1,7 @@
 """Settings as dataclasses: every kind that can be declared, in the forms it is written in."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import rlnorm.dqn
+import rlnorm.supervised
 from rlnorm.config import Config, as_declared
 from rlnorm.errors import ConfigError
 
@@ -112,3 +114,11 @@ def test_every_error_is_one_sentence(given, sentences):
 def test_settings_say_themselves_what_is_wrong_with_them():
     with pytest.raises(TypeError, match="abstract"):
         Config()  # pyright: ignore[reportAbstractUsage]
+
+
+@pytest.mark.parametrize("settings", [rlnorm.dqn.Settings, rlnorm.supervised.Settings])
+def test_no_norm_is_the_norm_none(settings):
+    settable = {"env": "CartPole-v1", "dataset": "digits", "seeds": [0], "rates": [0.1], "steps": 20_000, "norm": None}
+    own = {name: value for name, value in settable.items() if name in {field.name for field in fields(settings)}}
+    assert list(settings.errors_in(own)) == []
+    assert settings(**own).norm == "none"

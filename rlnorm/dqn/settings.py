@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rlnorm.config import Config
+from rlnorm.config import NormConfig
 from rlnorm.dqn.losses import LOSSES
 from rlnorm.dqn.recipes import Recipe, recipe_errors, resolve
 from rlnorm.dqn.schedule import Schedule
@@ -17,7 +17,7 @@ from rlnorm.tasks.environments import SCALES, environment_errors, spaces
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Config):
+class Settings(NormConfig):
     """Settings of one run. Defaults are CleanRL's `dqn.py`.
 
     Counts of steps are environment steps of one agent, over all its environments together.
@@ -51,7 +51,6 @@ class Settings(Config):
     seeds: Sequence[int]
     rates: Sequence[float]
     steps: int
-    norm: str = "none"
     norm_kwargs: Mapping[str, Any] | None = None
     place: str = "before"
     sites: Sequence[str] = ("hidden",)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rlnorm.config import Config
+from rlnorm.config import NormConfig
 from rlnorm.errors import ConfigError, too_few, unknown
 from rlnorm.networks import network_errors, standing
 from rlnorm.nn.recurrent import GATES
@@ -21,7 +21,7 @@ MEASURES = ("layers", "below", "line", "hessian", "batches", "linearity")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Config):
+class Settings(NormConfig):
     """Everything that decides a run: its data, network, optimization and records.
 
     Member i is trained from `seeds[i]` at learning rate `rates[i]`; `steps` counts updates, or epochs (`budget`).
@@ -76,7 +76,6 @@ class Settings(Config):
     standardize: bool = False
     test_shift: float = 0.0
     test_gain: float = 1.0
-    norm: str = "none"
     norm_kwargs: Mapping[str, Any] | None = None
     affine: bool = True
     gamma: PerMember = 1.0

@@ -12,15 +12,15 @@ from rlnorm.study.claim.validate import setting_errors
 from rlnorm.tasks.environments import SCALES
 
 
-def compare(env: str, norms: Sequence[str], seeds: int, steps: int, lr: float | None = None) -> ClaimFile:
+def compare(env: str, norms: Sequence[str | None], seeds: int, steps: int, lr: float | None = None) -> ClaimFile:
     """The comparison of every norm with the first one, as a claim without a file.
 
     A norm is a short name, or the path of a user's norm. Where the environment has constants (`SCALES`) the score is
     the normalized area under the training-return curve and the margin 0.05 of it; elsewhere it is the area in plain
     returns and the margin is 0. Raises ConfigError with every error at once.
     """
-    raise_if_any(errors(env, norms, seeds, steps, lr))
     norms = absolute(norms)
+    raise_if_any(errors(env, norms, seeds, steps, lr))
     first, *others = [_short(norm) for norm in norms]
     arms = {_short(norm): {"norm": norm} for norm in norms}
     known = env in SCALES
@@ -42,13 +42,15 @@ def compare(env: str, norms: Sequence[str], seeds: int, steps: int, lr: float | 
     return ClaimFile(f"train-{env}-{'-'.join(arms)}".lower().replace("/", "-"), claim, None)
 
 
-def absolute(norms: Sequence[str]) -> list[str]:
-    """Norms with the paths of files made absolute, so that they are found again from elsewhere."""
-    return [str(Path(norm).absolute()) if norm.endswith(".py") else norm for norm in norms]
+def absolute(norms: Sequence[str | None]) -> list[str]:
+    """Norms by name, None as "none", and by the absolute path of their file, which is found again from elsewhere."""
+    names = ["none" if norm is None else norm for norm in norms]
+    return [str(Path(name).absolute()) if name.endswith(".py") else name for name in names]
 
 
-def errors(env: str, norms: Sequence[str], seeds: int, steps: int, lr: float | None) -> Iterator[str]:
+def errors(env: str, norms: Sequence[str | None], seeds: int, steps: int, lr: float | None) -> Iterator[str]:
     """One sentence for everything that is wrong with such a comparison."""
+    norms = absolute(norms)
     names = [_short(norm) for norm in norms]
     if len(names) < 2 or len(set(names)) < len(names):
         yield f"--norms needs at least two different norms to compare, got {','.join(names) or 'none'!r}."

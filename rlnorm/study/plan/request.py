@@ -1,7 +1,7 @@
 """What was asked: one claim, at which preset, which of its parts, on how many seeds, through which engine."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -143,8 +143,7 @@ class Request:
         return {name, self.claim.group(name)}
 
 
-def compared(env: str, norms: list[str], seeds: int, steps: int, lr: float | None = None) -> Request:
+def compared(env: str, norms: Sequence[str | None], seeds: int, steps: int, lr: float | None = None) -> Request:
     """A request for a comparison without a claim's file. Raises ConfigError with every error at once."""
-    norms = comparison.absolute(norms)
-    recipe = {"env": env, "norms": norms, "seeds": seeds, "steps": steps, "lr": lr}
+    recipe = {"env": env, "norms": comparison.absolute(norms), "seeds": seeds, "steps": steps, "lr": lr}
     return Request(comparison.compare(**recipe), "full", seeds=seeds, recipe=recipe)

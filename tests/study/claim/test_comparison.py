@@ -59,6 +59,11 @@ class TestCompare:
         expected = "rlnorm train --env CartPole-v1 --norms none,layer --seeds 3 --steps 2000 --lr 0.01"
         assert one.command == expected
 
+    def test_no_norm_is_the_norm_none(self):
+        assert compared("CartPole-v1", [None, "layer"], 8, 2_000) == compared(
+            "CartPole-v1", ["none", "layer"], 8, 2_000
+        )
+
     def test_all_errors_are_raised_at_once(self):
         with pytest.raises(ConfigError) as caught:
             comparison.compare("Pendulum-v1", ["none", "lyer"], 0, -1, float("nan"))
