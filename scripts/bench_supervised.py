@@ -1,6 +1,6 @@
 """Speed of the supervised engine beside a plain PyTorch loop over the same members, in one run, and its bound.
 
-    python scripts/bench_supervised.py [--seconds S] [--rounds R] [--eager] [--json PATH]
+    python scripts/bench_supervised.py --rounds 5
 
 32 members of 64-100-100-100-10 on batches of 60, one thread, plain SGD. Ours trains them as one population, compiled
 unless --eager; the loop trains one torch.nn module after the other with torch.optim. Both get the same batches from
@@ -8,21 +8,22 @@ memory. Rounds of ours, the loop and the matrix products alternate; medians of a
 are shown. The products alone (forward, and backward for weights and inputs) are what no engine can go below.
 """
 
-import argparse
-import json
 import statistics
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from json import dumps
 from pathlib import Path
 
 import torch
+import tyro
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from rlnorm.files import write_atomically
 from rlnorm.networks import mlp
 from rlnorm.supervised.learners import Learners
 
@@ -117,23 +118,24 @@ def compare(seconds: float, rounds: int, compile: bool) -> list[dict[str, object
     return rows
 
 
-def main() -> None:
-    """Measure, print, and keep where asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=1.0, help="per side and round")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--eager", action="store_true", help="do not compile")
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
+def main(seconds: float = 1.0, rounds: int = 5, eager: bool = False, json: Path | None = None) -> None:
+    """Measure, print, and keep where asked.
+
+    Args:
+        seconds: Seconds per side and round.
+        rounds: How often the sides take turns.
+        eager: Do not compile.
+        json: Write the rows to this file.
+    """
     torch.set_num_threads(1)
-    rows = compare(given.seconds, given.rounds, not given.eager)
+    rows = compare(seconds, rounds, not eager)
     table = Table(*rows[0], title="ms per update of all members")
     for row in rows:
         table.add_row(*map(str, row.values()))
     Console().print(table)
-    if given.json:
-        given.json.write_text(json.dumps({"torch": torch.__version__, "rows": rows}, indent=1) + "\n")
+    if json:
+        write_atomically(json, dumps({"torch": torch.__version__, "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main, description=__doc__)

@@ -207,6 +207,8 @@ TESTED_IN = {
     "study/report/wording.py": "study/report/test_terminal.py",
     "study/run/history.py": "study/test_study.py",
     "study/run/progress.py": "study/run/test_pool.py",
+    "supervised/probing.py": "supervised/test_supervised_probing.py",
+    "supervised/settings.py": "supervised/test_supervised_settings.py",
     "supervised/train.py": "supervised/test_supervised.py",
 }
 

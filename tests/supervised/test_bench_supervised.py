@@ -1,24 +1,14 @@
 """The benchmark holds ours against the same network of torch's. No time is asserted."""
 
-import importlib
-from pathlib import Path
-
+import bench_supervised as bench
 import pytest
 import torch
 
 from rlnorm.networks import mlp
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
-
-
-@pytest.fixture
-def bench(monkeypatch):
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    return importlib.import_module("bench_supervised")
-
 
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])
-def test_the_peer_is_the_same_network_of_torchs_modules(bench, norm):
+def test_the_peer_is_the_same_network_of_torchs_modules(norm):
     peer = bench.plain(norm)
     ours = mlp(bench.SIZES[0], bench.SIZES[-1], hidden=bench.SIZES[1:-1], norm=norm)
     assert {type(module).__module__.split(".")[0] for module in peer} == {"torch"}
@@ -27,7 +17,7 @@ def test_the_peer_is_the_same_network_of_torchs_modules(bench, norm):
     torch.testing.assert_close(ours(x), peer(x))
 
 
-def test_every_side_learns_and_the_table_has_its_ratios(bench, monkeypatch):
+def test_every_side_learns_and_the_table_has_its_ratios(monkeypatch):
     monkeypatch.setattr(bench, "MEMBERS", 2)
     given = bench.batch()
     step = bench.ours("batch", given, compile=False)
