@@ -35,7 +35,7 @@ def get_cpp_compiler() -> str:
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """`function` compiled whole, or an error: no silent fall-back to slow pieces.
 
-    Calls to `torch.autograd.grad` inside it are compiled too. What the first call meets is fixed: shapes (another one
+    Calls to `torch.autograd.grad` inside it are compiled too. The first call fixes shapes (another one
     is an AssertionError), dtypes, the gradient mode, and every attribute that is no tensor. Checking these anew at each
     call would take a third of the time of acting, and more where caches are cold.
     """

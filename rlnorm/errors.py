@@ -32,7 +32,8 @@ def unknown(kind: str, got: object, valid: Iterable[str], expected: str | None =
     names: Sequence[str] = sorted(valid)
     near = get_close_matches(str(got), names, n=1, cutoff=0.4)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"unknown {kind} {got!r}.{hint} Expected {expected or 'one of: ' + ', '.join(names)}."
+    listed = map(repr, names) if any("," in name for name in names) else names
+    return f"unknown {kind} {got!r}.{hint} Expected {expected or 'one of: ' + ', '.join(listed)}."
 
 
 def too_few(counts: Mapping[str, int]) -> Iterator[str]:

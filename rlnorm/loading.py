@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 
@@ -28,5 +29,10 @@ def load_module(path: Path, name: str, kind: str, ending: str) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise ConfigError(f"{str(path)!r} does not import: {type(error).__name__}: {error}.") from error
+        if isinstance(error, ConfigError):
+            raise
+        lines = [each.lineno for each in traceback.extract_tb(error.__traceback__) if each.filename == str(path)]
+        where = f" in line {lines[-1]}" if lines else ""
+        said = f"{type(error).__name__}{where}: {str(error).rstrip('.')}"
+        raise ConfigError(f"{str(path)!r} does not import: {said}.") from error
     return module

@@ -46,7 +46,7 @@ BAD_INPUT = {
     "claim file": (["run", "nowhere.py"], ["no claim file at", "nowhere.py"]),
     "part": (
         ["run", "dqn-ln", "--part", "CartPole-v0"],
-        ["unknown part of dqn-ln 'CartPole-v0'. Did you mean 'CartPole-v1'? Expected one of: Acrobot-v1,"],
+        ["unknown part of dqn-ln 'CartPole-v0'. Did you mean 'CartPole-v1'? Expected one of: 'Acrobot-v1',"],
     ),
     "part of another preset": (
         ["run", "dqn-ln", "--part", "CartPole-v1, own best rate", "--preset", "quick"],

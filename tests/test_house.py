@@ -281,7 +281,9 @@ class TestCatalogue:
     @pytest.mark.parametrize("claim", shipped())
     def test_holds_every_claim_with_its_kind_and_notes(self, claim: str):
         found = shipped()[claim].claim
-        assert (found.kind, set(found.notes)) == LISTED[claim]
+        listed = LISTED.get(claim)
+        assert listed or not found.notes, f"claim {claim!r} of a note is missing in CATALOGUE; add it there"
+        assert listed in (None, (found.kind, set(found.notes)))
 
     def test_every_claim_file_is_found_under_its_name(self):
         files = [path.stem.replace("_", "-") for path in (PACKAGE / "claims").glob("[!_]*.py")]

@@ -23,8 +23,8 @@ def test_a_module_is_loaded_once_and_known_by_its_name(tmp_path: Path):
     [
         (None, "no claim file at"),
         ("x = ", "does not import: SyntaxError"),
-        ("1 / 0", "does not import: ZeroDivisionError: division by zero"),
-        ("raise SystemExit(3)", "does not import: SystemExit: 3"),
+        ("1 / 0", "does not import: ZeroDivisionError in line 1: division by zero"),
+        ("raise SystemExit(3)", "does not import: SystemExit in line 1: 3"),
     ],
 )
 def test_what_cannot_be_loaded_is_said_in_a_sentence_and_leaves_nothing(tmp_path: Path, text: str | None, said: str):

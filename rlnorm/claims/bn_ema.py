@@ -75,7 +75,7 @@ def noise_left(case: Case) -> float:
 
 
 def statistics_scale(case: Case) -> Array:
-    """What mean and variance are relative to, the starts 0 and 1 included."""
+    """The scale for errors of mean and variance; it includes the start values 0 and 1."""
     return np.array([np.abs(case["x"]).max(), np.abs(case["x"]).max() ** 2 + 1])
 
 

@@ -13,7 +13,7 @@ JOINT = Question(
 def parts(env: str) -> Iterator[tuple[str, Part]]:
     """One batch against two, without and with a target network; modes and all settings are the same.
 
-    What follows from it, and cannot be had apart, is what enters the running statistics that agents act with.
+    The joint batch also changes the running statistics that agents act with; the two effects cannot be separated.
     """
     for what, target in {"without target": {"target_every": None}, "with target": {}}.items():
         apart: Settings = {"norm": "batch", "recipe": "joint", "modes": {"joint": False}, **target}

@@ -17,7 +17,7 @@ from rlnorm.probes import formulas
 from rlnorm.probes.nested import first_rows
 
 ROUNDING = 1e-3
-"""Differences of outputs, in standard deviations, from which on they are no rounding: float32 leaves about 1e-6,
+"""Smallest difference of outputs, in standard deviations, that rounding cannot explain: float32 leaves about 1e-6,
 and half a batch of 256 rows moves batch statistics by about 0.06."""
 ROLES = {"mean": 0.0, "var": 1.0, "std": 1.0}
 """Last words of the names of running statistics, and their values at construction."""
@@ -26,7 +26,7 @@ ROLES = {"mean": 0.0, "var": 1.0, "std": 1.0}
 def is_norm(module: nn.Module, call: Call) -> bool:
     """Whether a training pass couples the rows of a batch, or changes state on which outputs depend.
 
-    A module with random outputs is none, nor is one whose children couple the rows.
+    Modules with random outputs, or whose children couple the rows, are excluded.
     """
     module = duplicate(module).train()
     leaf = next(module.children(), None) is None

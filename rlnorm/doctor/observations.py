@@ -21,7 +21,7 @@ from rlnorm.errors import ConfigError
 
 IMAGE_ROWS = 32
 ENOUGH = 64
-"""Stored observations from which on they stand for those that the agent meets: A2C keeps 5 in a row."""
+"""Fewest stored observations that represent what the agent sees: A2C keeps 5 in a row."""
 Observations = Mapping[str, np.ndarray]
 """By key; observations that are no dictionary under the key ""."""
 

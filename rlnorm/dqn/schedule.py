@@ -22,7 +22,7 @@ def record_due(before: int, step: int, steps: int) -> bool:
 
 
 class Turn(NamedTuple):
-    """One step of all environments. What it brings comes in the order of the fields.
+    """One step of all environments. Events happen in the order of the fields.
 
     step           environment steps of one agent, this turn included
     epsilon        probability of a random action

@@ -1,10 +1,14 @@
 """Holds a norm of one's own to the laws of the library; `rlnorm check-norm path/to/norm.py` runs it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import nn
+
+from rlnorm.errors import raise_if_any, unknown
 from rlnorm.nn.laws import LAWS, Case
+from rlnorm.nn.laws.facts import INVARIANCES
 from rlnorm.nn.norm import Norm, load_norm
 
 
@@ -60,10 +64,28 @@ def results_of(norm: Norm) -> Iterator[Result]:
             yield Result(name, case, message)
 
 
+def declaration_errors(norm: Norm) -> Iterator[str]:
+    """One sentence for each fact of a norm that is not of its kind, found before any law is run."""
+    if not isinstance(norm.modules, Mapping):
+        yield f"modules maps numbers of spatial dimensions to classes, such as {{0: MyNorm}}, got {norm.modules!r}."
+        return
+    for ndim, make in norm.modules.items():
+        if isinstance(make, nn.Module) or not callable(make):
+            yield f"modules[{ndim!r}] must be a class that takes the width, got {type(make).__name__} {make!r}."
+    words = [norm.invariant_to] if isinstance(norm.invariant_to, str) else norm.invariant_to
+    if isinstance(norm.invariant_to, str):
+        yield f"invariant_to is a set of words, such as frozenset({{{norm.invariant_to!r}}}), got a string."
+    for word in words:
+        if word not in (*INVARIANCES, "weight scale"):
+            yield unknown("invariance", word, (*INVARIANCES, "weight scale"))
+
+
 def check_norm(path: str | Path) -> Report:
     """Run every law over the norm that a file defines.
 
-    Raises ConfigError where the file defines none. Whatever else goes wrong is a broken law in the report.
+    Raises ConfigError where the file defines no norm, or facts of another kind. Anything else that goes wrong is a broken
+    law in the report.
     """
     norm = load_norm(path)
+    raise_if_any(declaration_errors(norm))
     return Report(norm, tuple(results_of(norm)))

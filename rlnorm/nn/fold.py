@@ -66,10 +66,10 @@ def fold(model: nn.Module, notice: Callable[[str], None] | None = None) -> nn.Mo
     Batch norms are ours and torch's with running statistics over the batch, and those of one's own that derive from
     `RunningNorm`. A norm is folded into the Linear or Conv right before it in the same `nn.Sequential`, past modules
     that pass their input on, as Dropout does in eval mode. Elsewhere the order of a pass cannot be read off the
-    modules, and an `Affine` takes its place. So it does behind a layer that occurs more than once, is parametrized or
-    has hooks, or that a list or dict of a module holds too. A norm with hooks or a `forward` of its own is left as it
-    is. `notice` is told each of those, and why; the default is `warnings.warn`. Frozen parameters stay frozen, and
-    dtypes are kept.
+    modules, and an `Affine` takes its place. An `Affine` also replaces a norm behind a layer that occurs more than
+    once, is parametrized or has hooks, or that a list or dict of a module holds too. A norm with hooks or a `forward`
+    of its own is left as it is. `notice` is told each of those, and why; the default is `warnings.warn`. Frozen
+    parameters stay frozen, and dtypes are kept.
 
     A norm that a Linear took up refuses other inputs than (N, C), where the two act on different axes.
 

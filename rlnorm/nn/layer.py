@@ -72,7 +72,7 @@ class LayerNorm(AffineNorm):
 class MapLayerNorm(GroupNorm):
     """Layer normalization of (N, C, ...) over the whole map, one gamma and beta per channel: one group.
 
-    Needs to know the width alone. Where gamma and beta per pixel are wanted: `LayerNorm((C, H, W))`.
+    Needs only the width. For gamma and beta per pixel use `LayerNorm((C, H, W))`.
     """
 
     def __init__(self, num_channels: int, eps: float = 1e-5, affine: bool = True, *, bias: bool = True):

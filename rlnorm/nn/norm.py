@@ -114,11 +114,21 @@ def get_norm(name: str | None, norms: Mapping[str, Norm]) -> Norm:
     """
     if name is None:
         name = "none"
+    if not isinstance(name, str):
+        raise ConfigError(_no_name(name, norms))
     if name.endswith(".py"):
         return load_norm(name)
     if name not in norms:
         raise ConfigError(unknown("norm", name, norms))
     return norms[name]
+
+
+def _no_name(given: object, norms: Mapping[str, Norm]) -> str:
+    """The sentence for a norm that is given as something other than a string."""
+    same = (each.name for each in norms.values() if given in (*each.modules.values(), *each.reference.values()))
+    meant = next((repr(name) for name in same), f"one of: {', '.join(norms)}")
+    got = f"the class {given.__name__}" if isinstance(given, type) else repr(given)
+    return f"norm must be a short name or the path of a norm file, got {got}. Expected {meant}."
 
 
 def discover(package: str, folder: Iterable[str]) -> Mapping[str, Norm]:

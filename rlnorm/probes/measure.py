@@ -63,7 +63,7 @@ class State(NamedTuple):
 
 
 class Probed(NamedTuple):
-    """What was measured, and the moments of each layer's inputs, from which a later time tells how they drifted."""
+    """Measurements, and the input moments of each layer, from which a later measurement computes their drift."""
 
     values: Values
     inputs: dict[str, Moments]

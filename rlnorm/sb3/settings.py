@@ -19,7 +19,7 @@ from torch import nn
 
 from rlnorm.errors import ConfigError, raise_if_any, unknown
 from rlnorm.networks import PLACES
-from rlnorm.nn import NORMS, Norm, Reparametrized, get_norm
+from rlnorm.nn import Norm, Reparametrized, get_norm
 from rlnorm.sb3.insert import insert_norms
 
 Names = str | None | Mapping[str, str | None]
@@ -91,9 +91,6 @@ def setting(norm: str | None, place: str, norm_kwargs: Mapping[str, Any] | None)
 def _errors(given: Setting) -> Iterator[str]:
     if given.place not in PLACES:
         yield unknown("place", given.place, PLACES)
-    if not isinstance(given.name, str):
-        yield _no_name(given.name)
-        return
     if not isinstance(given.kwargs, Mapping):
         yield f"norm_kwargs must be a dict of arguments of norm {given.name!r}, got {given.kwargs!r}."
         return
@@ -117,11 +114,3 @@ def _errors(given: Setting) -> Iterator[str]:
                 f"norm {given.name!r} without running statistics would act and bootstrap on the batch's statistics: "
                 "leave track_running_stats at True."
             )
-
-
-def _no_name(norm: object) -> str:
-    """The sentence for a norm that is given as something other than a string."""
-    alike = (each.name for each in NORMS.values() if norm in (*each.modules.values(), *each.reference.values()))
-    meant = next((repr(name) for name in alike), f"one of: {', '.join(NORMS)}")
-    got = f"the class {norm.__name__}" if isinstance(norm, type) else repr(norm)
-    return f"norm must be a short name or the path of a norm file, got {got}. Expected {meant}."

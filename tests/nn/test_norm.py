@@ -141,3 +141,23 @@ def test_any_integers_are_a_shape(shape):
 def test_a_fraction_is_no_width(make):
     with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
         make(3.0)
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ("Halve", "modules maps numbers of spatial dimensions to classes, such as {0: MyNorm}, got"),
+        ("{0: Halve(4)}", "modules[0] must be a class that takes the width, got Halve"),
+        (
+            "{0: Halve}, invariant_to={'sample scael'}",
+            "unknown invariance 'sample scael'. Did you mean 'sample scale'?",
+        ),
+        ("{0: Halve}, invariant_to='sample scale'", "invariant_to is a set of words"),
+    ],
+)
+def test_facts_of_another_kind_are_said_before_any_law_is_run(tmp_path, declared: str, said: str):
+    path = tmp_path / "halve.py"
+    path.write_text(OWN.replace("{0: Halve}", declared))
+    with pytest.raises(ConfigError) as error:
+        check.check_norm(path)
+    assert error.value.sentences[0].startswith(said)

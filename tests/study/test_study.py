@@ -165,7 +165,7 @@ class TestMemory:
             ("tiny", "smoke", ("digits",), 3),
             (train.file.id, "full", (), 2),
         ]
-        assert kept[1].recipe == train.recipe
+        assert kept[1].arguments == train.arguments
         assert kept[0].file.own
 
     def test_says_what_is_gone(self, tmp_path: Path):

@@ -1,5 +1,7 @@
 """The benchmark holds ours against the same network of torch's. No time is asserted."""
 
+from typing import Any
+
 import bench_supervised as bench
 import pytest
 import torch
@@ -20,10 +22,10 @@ def test_the_peer_is_the_same_network_of_torchs_modules(norm):
 def test_every_side_learns_and_the_table_has_its_ratios(monkeypatch):
     monkeypatch.setattr(bench, "MEMBERS", 2)
     given = bench.batch()
-    step = bench.ours("batch", given, compile=False)
+    step: Any = bench.ours("batch", given, compile=False)
     losses = [step() for _ in range(30)]
     assert (losses[-1] < losses[0] - 0.05).all()
-    rows = bench.compare(0.001, 1, compile=False)
+    rows: list[Any] = bench.compare(0.001, 1, compile=False)
     assert [row["norm"] for row in rows] == ["none", "batch", "layer"]
     for row in rows:
         assert row["loop / ours"] == pytest.approx(row["loop"] / row["ours"], rel=0.1)

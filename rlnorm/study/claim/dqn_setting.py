@@ -7,6 +7,7 @@ stays at the floor there.
 
 from collections.abc import Mapping
 
+from rlnorm.errors import ConfigError, unknown
 from rlnorm.study.claim.declare import (
     FIRST_JUDGED,
     PRESETS,
@@ -56,6 +57,8 @@ _JUDGED_FROM = {"CartPole-v1": 24}
 
 def study(env: str, quick: int | None = None, **changes: object) -> Experiment:
     """The study setting on one environment, with `changes` for all arms; `quick`: at most so many steps at quick."""
+    if env not in BUDGETS:
+        raise ConfigError(unknown("environment of the study setting", env, BUDGETS))
     steps = dict(BUDGETS[env])
     if quick is not None:
         steps["quick"] = min(steps["quick"], quick)

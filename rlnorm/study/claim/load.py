@@ -85,8 +85,11 @@ def shipped() -> Mapping[str, ClaimFile]:
 
 
 def by_path(path: str | Path) -> ClaimFile:
-    """A user's claim, from the file of that path. Raises ConfigError as `load` does."""
-    return load(Path(path).absolute(), own=True)
+    """A user's claim, from the file of that path. Raises ConfigError as `load` does, and for the id of one of ours."""
+    file = Path(path).absolute()
+    if claim_id(file) in map(claim_id, claim_files(shipped_folder())):
+        raise ConfigError(f"{str(path)!r} would be claim {claim_id(file)!r}, which comes with rlnorm; rename the file.")
+    return load(file, own=True)
 
 
 def named(names: Sequence[str], available: Mapping[str, ClaimFile]) -> list[ClaimFile]:
@@ -95,8 +98,6 @@ def named(names: Sequence[str], available: Mapping[str, ClaimFile]) -> list[Clai
     for name in names:
         if name.endswith(".py"):
             own = by_path(name)
-            if own.id in available:
-                raise ConfigError(f"{name!r} would be claim {own.id!r}, which comes with rlnorm; rename the file.")
             found[own.id] = own
         elif name not in available:
             expected = "an id that `rlnorm list` shows, or the path of a file that ends in .py"

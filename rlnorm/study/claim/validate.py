@@ -6,6 +6,7 @@ The same checks hold for the claims that come with rlnorm and for a user's claim
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
+from numbers import Real
 from typing import Any
 
 from rlnorm.errors import unknown
@@ -45,6 +46,8 @@ def claim_errors(claim: Claim) -> Iterator[str]:
             yield f"{name} is empty; expected a sentence."
     if claim.kind not in KINDS:
         yield unknown("kind", claim.kind, KINDS)
+    elif claim.parts and claim.kind not in _kinds(claim):
+        yield f"kind must be that of a part, got {claim.kind!r}; the parts are: {', '.join(sorted(_kinds(claim)))}."
     if claim.overall not in RULES:
         yield unknown("overall rule", claim.overall, RULES)
     if not claim.parts:
@@ -56,6 +59,12 @@ def claim_errors(claim: Claim) -> Iterator[str]:
         yield f"group {group!r} has the name of a part; `--part {group}` could mean either."
     for name, part in claim.parts.items():
         yield from (f"part {name!r}: {sentence}" for sentence in part_errors(part))
+
+
+def _kinds(claim: Claim) -> set[str]:
+    """The kinds that a claim may be filed under: those of its parts, and "cost" where exact parts count bytes."""
+    kinds = {part.kind for part in claim.parts.values() if isinstance(part, Effect | Exact | Cost)}
+    return kinds | ({"cost"} if "exact" in kinds else set())
 
 
 def part_errors(part: Part) -> Iterator[str]:
@@ -120,6 +129,7 @@ def _effect_errors(part: Effect) -> Iterator[str]:
             "have shown; expected negative_control to name an arm that is known to be worse."
         )
     yield from metric_errors(part)
+    yield from _scale_errors(part)
     if part.grid and not part.rates:
         yield "grid needs rates: the score of a run is its mean over them."
     if part.rates and list(part.rates) != sorted(set(part.rates)):
@@ -128,6 +138,16 @@ def _effect_errors(part: Effect) -> Iterator[str]:
         yield f"the common rate must be one of the rates, got lr {part.experiment.settings['lr']}."
     if part.judged_from < FIRST_JUDGED:
         yield f"judged_from must be at least {FIRST_JUDGED}, since lower seeds choose rates, got {part.judged_from}."
+
+
+def _scale_errors(part: Effect) -> Iterator[str]:
+    """The sentence if no difference of two scores could exceed the margin."""
+    metric = METRICS[part.metric].metric if part.metric in METRICS else None
+    if metric is None or metric.random is None or metric.reachable is None or part.question.scale != "difference":
+        return
+    reach = abs(metric.reachable - metric.random)
+    if isinstance(part.question.margin, Real) and part.question.margin >= reach:
+        yield f"a margin of {part.question.margin:g} cannot be exceeded: {metric.name} spans {reach:g}."
 
 
 def metric_errors(part: Effect) -> Iterator[str]:

@@ -22,7 +22,7 @@ class Request:
     parts    only these parts or groups; empty: all of the preset
     seeds    judged seeds per arm; None: the preset's number
     engine   only DQN arms, run through this engine instead of their own
-    recipe   the arguments of a comparison without a file (`compared`), from which it is asked again
+    arguments  of a comparison without a file (`compared`), from which it is asked again
     """
 
     file: ClaimFile
@@ -30,7 +30,7 @@ class Request:
     parts: tuple[str, ...] = ()
     seeds: int | None = None
     engine: DQNEngine | None = None
-    recipe: Mapping[str, Any] | None = None
+    arguments: Mapping[str, Any] | None = None
 
     @property
     def id(self) -> str:
@@ -90,12 +90,12 @@ class Request:
     @property
     def command(self) -> str:
         """What to type to ask it again."""
-        if self.recipe is None:
+        if self.arguments is None:
             options = [word for part in self.parts for word in ("--part", part)]
             options += [] if self.seeds is None else ["--seeds", str(self.seeds)]
             options += [] if self.engine is None else ["--engine", self.engine]
             return shlex.join(["rlnorm", "run", self.file.name, "--preset", self.preset, *options])
-        given = {**self.recipe, "norms": ",".join(self.recipe["norms"])}
+        given = {**self.arguments, "norms": ",".join(self.arguments["norms"])}
         options = [word for key, value in given.items() if value is not None for word in (f"--{key}", str(value))]
         return shlex.join(["rlnorm", "train", *options])
 
@@ -145,5 +145,6 @@ class Request:
 
 def compared(env: str, norms: Sequence[str | None], seeds: int, steps: int, lr: float | None = None) -> Request:
     """A request for a comparison without a claim's file. Raises ConfigError with every error at once."""
-    recipe = {"env": env, "norms": comparison.absolute(norms), "seeds": seeds, "steps": steps, "lr": lr}
-    return Request(comparison.compare(**recipe), "full", seeds=seeds, recipe=recipe)
+    rate = None if lr is None else float(lr)
+    asked = {"env": env, "norms": comparison.absolute(norms), "seeds": int(seeds), "steps": int(steps), "lr": rate}
+    return Request(comparison.compare(**asked), "full", seeds=int(seeds), arguments=asked)

@@ -50,7 +50,10 @@ def _alike(claim: Claim) -> Sequence[Mapping[str, Part]]:
 
 
 def _presets(part: Part) -> str:
-    return f"({part.kind}; {', '.join(part.presets)})"
+    marks = [part.kind, ", ".join(part.presets)]
+    marks += [f"group {part.group}"] if part.group else []
+    marks += [] if part.decisive else ["beside"]
+    return f"({'; '.join(marks)})"
 
 
 def _effect(parts: Mapping[str, Part]) -> Iterator[tuple[str, str]]:

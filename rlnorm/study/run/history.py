@@ -25,7 +25,7 @@ def remember(requests: Sequence[Request], out: Path) -> dict[str, tuple[str, ...
                 "preset": one.preset,
                 "parts": list(parts),
                 "seeds": one.seeds,
-                "recipe": one.recipe,
+                "recipe": one.arguments,
                 "engine": one.engine,
                 "path": str(one.file.path) if one.file.own else None,
             }

@@ -25,8 +25,9 @@ import torch
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from rich.console import Console
 
-from rlnorm.study.claim import Cost, Exact, Record, load
+from rlnorm.study.claim import Cost, Exact, Record
 from rlnorm.study.claim.engines import DQN_ENGINES, TRAINING
+from rlnorm.study.claim.load import load
 from rlnorm.study.plan import Unit
 from rlnorm.study.run import exact, timing
 from rlnorm.study.run.progress import Bars, Watcher
@@ -41,7 +42,7 @@ def records(unit: Unit) -> Iterator[Record]:
     """The unit's records, as its engine yields them."""
     if unit.engine in TRAINING:
         return TRAINING[unit.engine].train(**unit.settings, seeds=unit.seeds, rates=unit.rates, steps=unit.steps)
-    found = load.load(unit.files[0])
+    found = load(unit.files[0])
     part = found.claim.parts[unit.settings["part"]]
     assert isinstance(part, Exact | Cost)
     if isinstance(part, Cost):

@@ -52,8 +52,8 @@ class TestCompare:
 
     def test_can_be_asked_again(self):
         one = compared("CartPole-v1", ["none", "layer"], 3, 2_000, 0.01)
-        assert one.recipe is not None
-        again = compared(**json.loads(json.dumps(one.recipe)))
+        assert one.arguments is not None
+        again = compared(**json.loads(json.dumps(one.arguments)))
         assert (again.id, again.seeds, again.claim) == (one.id, one.seeds, one.claim)
         assert one.id == "train-cartpole-v1-none-layer"
         expected = "rlnorm train --env CartPole-v1 --norms none,layer --seeds 3 --steps 2000 --lr 0.01"
@@ -87,8 +87,8 @@ class TestANormOfOnesOwn:
         assert part.arms["mynorm"]["norm"] == str(tmp_path / "mynorm.py")
         assert get_norm(str(part.arms["mynorm"]["norm"])).name == "mynorm"
         monkeypatch.chdir("/")
-        assert one.recipe is not None
-        assert compared(**one.recipe).claim == one.claim
+        assert one.arguments is not None
+        assert compared(**one.arguments).claim == one.claim
 
     def test_may_not_be_mistaken_for_another(self, tmp_path: Path):
         (tmp_path / "layer.py").write_text(NORM)

@@ -79,7 +79,7 @@ class TestPartsBecomeUnits:
         assert members == [(first + seed, rate) for seed in range(8) for rate in rates]
         assert found[2].label == f"c, p: none, 5 rates, seeds {first + 6}-{first + 7}"
 
-    def test_a_planted_arm_takes_the_rate_of_the_reference(self):
+    def test_a_negative_control_takes_the_rate_of_the_reference(self):
         arms, asked = {**ARMS, "worse": {"train_every": 50}}, replace(QUESTION, negative_control="worse")
         part = Effect(experiment=EXPERIMENT, arms=arms, metric="return_auc", question=asked, rates=RATES)
         chosen = {"none": 1e-2, "layer": 1e-3}
