@@ -83,8 +83,8 @@ def declaration_errors(norm: Norm) -> Iterator[str]:
 def check_norm(path: str | Path) -> Report:
     """Run every law over the norm that a file defines.
 
-    Raises ConfigError where the file defines no norm, or facts of another kind. Anything else that goes wrong is a broken
-    law in the report.
+    Raises ConfigError where the file defines no norm, or facts of another kind. Anything else that goes wrong is a
+    broken law in the report.
     """
     norm = load_norm(path)
     raise_if_any(declaration_errors(norm))
