@@ -6,6 +6,7 @@ import importlib
 import inspect
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -58,6 +59,24 @@ def run(folder: Path, name: str, *words: str) -> subprocess.CompletedProcess[str
         timeout=300,
         check=False,
     )
+
+
+Here = Callable[..., tuple[object, str, str]]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    """Runs a script in this process, in a folder of its own: its exit status and what it prints."""
+    monkeypatch.chdir(tmp_path)
+
+    def run_here(name: str, *words: str) -> tuple[object, str, str]:
+        monkeypatch.setattr(sys, "argv", [name, *words])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(SCRIPTS[name]), run_name="__main__")
+        printed = capsys.readouterr()
+        return ended.value.code, printed.out, printed.err
+
+    return run_here
 
 
 def test_the_doors_that_were_asked_for_are_there():
@@ -125,16 +144,16 @@ def test_an_option_without_explanation_is_noticed():
         ("train_eval_mode.py", ["dqn-modes"]),
     ],
 )
-def test_doors_to_claims_name_them_and_pass_options_on(tmp_path: Path, name: str, claims: list[str]):
-    done = run(tmp_path, name, "--part", "no such part", "--seeds", "0")
-    assert done.returncode == 2
-    assert [f"unknown part of {claim} 'no such part'" in done.stderr for claim in claims] == [True] * len(claims)
-    assert "--seeds must be at least 1, got 0." in done.stderr
+def test_doors_to_claims_name_them_and_pass_options_on(here: Here, tmp_path: Path, name: str, claims: list[str]):
+    code, _, err = here(name, "--part", "no such part", "--seeds", "0")
+    assert code == 2
+    assert [f"unknown part of {claim} 'no such part'" in err for claim in claims] == [True] * len(claims)
+    assert "--seeds must be at least 1, got 0." in err
     assert list(tmp_path.iterdir()) == []
 
 
 def test_formulas_are_put_to_the_test(tmp_path: Path):
-    done = run(tmp_path, "note_formulas.py", "bn-grad-input", "bn-zero-one", "--out", "out")
+    done = run(tmp_path, "note_formulas.py", "bn-grad-input", "bn-zero-one", "--out", "out", "--jobs", "1")
     assert done.returncode == 0, done.stderr
     assert "bn-grad-input: SUPPORTED\n========================\n" in done.stdout
     assert "bn-zero-one: REFUTED" in done.stdout
@@ -143,8 +162,8 @@ def test_formulas_are_put_to_the_test(tmp_path: Path):
     assert (tmp_path / "out" / "report.html").exists()
 
 
-def test_formulas_are_not_written_below_a_file(tmp_path: Path):
+def test_formulas_are_not_written_below_a_file(here: Here, tmp_path: Path):
     (tmp_path / "file").write_text("")
-    done = run(tmp_path, "note_formulas.py", "--out", "file/out")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "rlnorm: cannot write results to --out 'file/out': 'file' is a file, not a folder.\n"
+    code, out, err = here("note_formulas.py", "--out", "file/out")
+    assert (code, out) == (2, "")
+    assert err == "rlnorm: cannot write results to --out 'file/out': 'file' is a file, not a folder.\n"

@@ -86,14 +86,14 @@ def test_gradients_are_those_of_constants_and_end_at_the_clip(rng):
 def test_many_single_updates_keep_their_digits(rng):
     """Increments below the rounding of a float32: the mean of 3000 and 3002, and a variance of 1 + 1."""
     norm = ObservationNorm(1)
-    centres = torch.tensor([3000.0, 3002.0]).repeat_interleave(20_000)
-    x = torch.randn(40_000, 1, 1, generator=rng) + centres[:, None, None]
+    centres = torch.tensor([3000.0, 3002.0]).repeat_interleave(5_000)
+    x = torch.randn(10_000, 1, 1, generator=rng) + centres[:, None, None]
     for each in x:
         norm(each)
     exact = x.double()
-    torch.testing.assert_close(norm.running_mean, exact.mean((0, 1)), rtol=1e-8, atol=0)
-    # The start counts as 1e-4 observations of 0, which adds 1e-4 / 40 000 times 3001^2.
-    torch.testing.assert_close(norm.running_var, exact.var((0, 1), correction=0), rtol=0, atol=0.03)
+    torch.testing.assert_close(norm.running_mean, exact.mean((0, 1)), rtol=2e-8, atol=0)
+    # The start counts as 1e-4 observations of 0, which adds 1e-4 / 10 000 times 3001^2.
+    torch.testing.assert_close(norm.running_var, exact.var((0, 1), correction=0), rtol=0, atol=0.1)
 
 
 def test_counts_on_beyond_2_to_the_24(rng):

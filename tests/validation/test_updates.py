@@ -17,7 +17,7 @@ DOUBLE = replace(SMALL, dtype=torch.float64)
     ("setting", "updates", "clipped", "tolerance"),
     [
         (SMALL, 300, (0.02, 0.98), 1e-5),
-        (replace(DOUBLE, norm="layer", hidden=(64, 64)), 1000, (0.0, 0.02), 1e-9),
+        (replace(DOUBLE, norm="layer", hidden=(64, 64)), 500, (0.0, 0.02), 1e-9),
         (replace(DOUBLE, norm="layer", clip=1.0), 100, (0.02, 0.98), 1e-9),
     ],
     ids=str,
