@@ -1,6 +1,7 @@
 """A norm of one's own in one file, known to every tool; and attributes that are read at each call, as torch's are."""
 
 import itertools
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -18,31 +19,19 @@ from rlnorm.nn import (
     fold,
     load_norm,
     no_decay_parameters,
+    running,
     set_mode,
     update_bn,
 )
 from rlnorm.nn._channels import ChannelNorm
 from rlnorm.nn.laws import LAWS
 
-OWN = """
+EXAMPLE = textwrap.dedent(str(running.__doc__)[str(running.__doc__).index("    class MeanSquareNorm") :])
+OWN = f"""
 from rlnorm.nn import Norm, RunningNorm
 
-class MeanSquareNorm(RunningNorm):
-    STATISTICS = {"running_ms": 1.0}
-    ranks = (2,)
-
-    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1):
-        super().__init__(num_features, momentum, weight=True, bias=False)
-        self.eps = eps
-
-    def normalize_with_batch(self, x):
-        ms = x.square().mean(0)
-        return self.weight * x * (ms + self.eps).rsqrt(), {"running_ms": ms}
-
-    def inference_factors(self, running):
-        return None, (running["running_ms"] + self.eps).rsqrt()
-
-NORM = Norm("ms", {0: MeanSquareNorm}, invariant_to=frozenset({"channel scale"}), couples_batch=True)
+{EXAMPLE}
+NORM = Norm("ms", {{0: MeanSquareNorm}}, invariant_to=frozenset({{"channel scale"}}), couples_batch=True)
 """
 
 
