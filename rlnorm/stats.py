@@ -99,8 +99,14 @@ class Estimate:
             return nothing, nothing
         welch = self.welch(level)
         below, above = self.studentized(level)
-        low = self.theta - np.maximum(below, welch) * self.se
-        high = self.theta + np.maximum(above, welch) * self.se
+        return self._ends(np.maximum(below, welch), np.maximum(above, welch))
+
+    def welch_interval(self, level: float) -> tuple[Array, Array]:
+        """Welch's interval by itself: for levels so high that too few resamples lie beyond them."""
+        return self._ends(self.welch(level), self.welch(level))
+
+    def _ends(self, below: Array, above: Array) -> tuple[Array, Array]:
+        low, high = self.theta - below * self.se, self.theta + above * self.se
         return (np.exp(low), np.exp(high)) if self.log else (low, high)
 
 
@@ -125,6 +131,54 @@ def ratio(x: Array, y: Array, rng: np.random.Generator, resamples: int = RESAMPL
     if least <= 0:
         raise ValueError(f"a ratio of means needs positive scores, got {least:g}; compare by difference instead")
     return _combine(_arm(x, rng, resamples, log=True), _arm(y, rng, resamples, log=True), log=True)
+
+
+def spread_ratio(x: Array, y: Array, rng: np.random.Generator, resamples: int = RESAMPLES) -> Estimate:
+    """Standard deviation of x (n,) over that of y (m,), independent arms, worked out on the log scale.
+
+    With c = x - mean, v = mean c² and k = mean c⁴, log sqrt(v) has the standard error sqrt((k/v² - 1) / (n-1)) / 2
+    (delta method). ValueError as for `mean`, and where an arm does not vary.
+    """
+    x, y = _checked(x), _checked(y)
+    if not min(np.ptp(x), np.ptp(y)) > 0:
+        raise ValueError("a ratio of spreads needs scores that vary in both arms")
+    return _combine(_spread(x, rng, resamples), _spread(y, rng, resamples), log=True)
+
+
+def effect_difference(x: Array, y: Array, rng: np.random.Generator, resamples: int = RESAMPLES) -> Estimate:
+    """Standardized effect of the first score less that of the second: runs x (n, 2) against runs y (m, 2).
+
+    An effect is the difference of the arms' means in pooled standard deviations (Cohen's d). Its standard error is the
+    jackknife's over runs, which carry both scores along. ValueError as for `mean`, and where a score does not vary.
+    """
+    x, y = _checked(x), _checked(y)
+
+    def value(wx: Array, wy: Array) -> Array:
+        means, variances = [], []
+        for weights, scores in ((wx, x), (wy, y)):
+            mean = weights @ scores
+            means.append(mean)
+            variances.append(np.maximum(weights @ scores**2 - mean**2, 0))
+        d = (means[0] - means[1]) / np.sqrt((variances[0] + variances[1]) / 2)
+        return d[:, 0] - d[:, 1]
+
+    x, y = x - y.mean(0), y - y.mean(0)
+    n, m = len(x), len(y)
+    if not (np.ptp(np.concatenate([x, y]), axis=0) > 0).all():
+        raise ValueError("a standardized effect needs scores that vary")
+    even = [np.full((1, size), 1 / size) for size in (n, m)]
+    theta = value(*even)[0]
+    left_out = [(1 - np.eye(size)) / (size - 1) for size in (n, m)]
+    without = value(left_out[0], np.repeat(even[1], n, 0)), value(np.repeat(even[0], m, 0), left_out[1])
+    arms = [((each - each.mean()) ** 2).sum() * (size - 1) / size for each, size in zip(without, (n, m))]
+    variance = np.asarray(sum(arms))
+    df = variance**2 / sum(each**2 / (size - 1) for each, size in zip(arms, (n, m)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        star = value(_counts(n, resamples, rng) / n, _counts(m, resamples, rng) / m)
+    # A resample of equal runs has no standard deviation.
+    deviation = np.where(np.isfinite(star), star - theta, 0.0)
+    se = np.sqrt(variance)
+    return Estimate(np.asarray(theta), se, np.asarray(df), deviation, np.full(resamples, se))
 
 
 def band(curves: Array, rng: np.random.Generator, level: float = 0.95, resamples: int = 1000) -> Band:
@@ -236,6 +290,21 @@ def _arm(x: Array, rng: np.random.Generator, resamples: int, log: bool = False) 
     if not log:
         return _Arm(mu, variance, shift, variance_star, n)
     return _Arm(np.log(mu), variance / mu**2, np.log1p(shift / mu), variance_star / (mu + shift) ** 2, n)
+
+
+def _spread(x: Array, rng: np.random.Generator, resamples: int) -> _Arm:
+    """The logarithm of one arm's standard deviation, the variance of that, and both within every resample."""
+    n, counts, c = len(x), _counts(len(x), resamples, rng), x - x.mean()
+
+    def log_variance(m1: Array, m2: Array, m3: Array, m4: Array) -> tuple[Array, Array]:
+        v = np.maximum(m2 - m1**2, 1e-9 * (c**2).mean())
+        fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
+        return np.log(v), np.maximum(fourth / v**2 - 1, 0) / (4 * (n - 1))
+
+    of_all, variance = log_variance(*((c**power).mean() for power in (1, 2, 3, 4)))
+    star, variance_star = log_variance(*(_weighted(counts, c**power) for power in (1, 2, 3, 4)))
+    unbiased = 0.5 * np.log(n / (n - 1))
+    return _Arm(0.5 * of_all + unbiased, variance, 0.5 * (star - of_all), variance_star, n)
 
 
 def _combine(plus: _Arm, minus: _Arm | None = None, log: bool = False) -> Estimate:

@@ -81,8 +81,8 @@ def parts_of(depth: int, presets: tuple[Preset, ...]) -> dict[str, Part]:
         arms=arms,
         metric="sound",
         question=Question(asks="superior", treatment="batch", reference="none", margin=0.05),
-        rates=RATES,
-        grid=True,
+        points=tuple({"lr": rate} for rate in RATES),
+        seeds=8,
         decisive=False,
     )
     return {

@@ -8,7 +8,7 @@ from rlnorm.study.claim.dqn_setting import QUICK, effect, study
 ENVIRONMENTS = ("CartPole-v1", "Acrobot-v1")
 NORMS = ("layer", "batch", "batch_renorm", "rms", "spectral")
 AT_QUICK = ("layer",)
-WIDE = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+WIDE = tuple({"lr": rate} for rate in (1e-5, 1e-4, 1e-3, 1e-2, 1e-1))
 
 
 def parts(env: str) -> Iterator[tuple[str, Part]]:
@@ -25,8 +25,8 @@ def parts(env: str) -> Iterator[tuple[str, Part]]:
                 question,
                 metric="learned",
                 presets=None if quick else ("full",),
-                rates=WIDE,
-                grid=True,
+                points=WIDE,
+                seeds=8,
             ),
         )
 

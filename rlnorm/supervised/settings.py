@@ -1,7 +1,7 @@
 """The settings of a supervised run, and the check that finds every error in them before anything runs."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from rlnorm.config import NormConfig
@@ -106,6 +106,11 @@ class Settings(NormConfig):
     probes: int = 0
     measure: Sequence[str] = ("layers",)
     compile: bool = False
+
+    @classmethod
+    def per_member(cls) -> frozenset[str]:
+        """The settings that may differ between members of one population."""
+        return frozenset(field.name for field in fields(cls) if field.type in (PerMember, PerMember | None))
 
     @property
     def perturbations(self) -> list[str]:

@@ -7,7 +7,8 @@ from textwrap import fill
 import numpy as np
 
 from rlnorm.study.claim.dqn_setting import DQN_STUDY
-from rlnorm.study.claim.metrics import METRICS, diverged_at, series
+from rlnorm.study.claim.metrics import METRICS
+from rlnorm.study.claim.scored import diverged_at, series
 from rlnorm.study.judge.assess import commits
 from rlnorm.study.plan import SELECTION, Unit, training_unit
 from rlnorm.study.report import markdown, wording

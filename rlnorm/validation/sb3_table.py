@@ -13,7 +13,8 @@ import numpy as np
 
 from rlnorm import stats
 from rlnorm.sb3.train import QUANTILES
-from rlnorm.study.claim.metrics import METRICS, diverged_at
+from rlnorm.study.claim.metrics import METRICS
+from rlnorm.study.claim.scored import diverged_at
 from rlnorm.study.plan import Unit, training_unit
 from rlnorm.study.report.markdown import WIDTH, table
 from rlnorm.study.run import Store

@@ -3,14 +3,13 @@
 import csv
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from rlnorm.study.claim import Effect
 from rlnorm.study.claim.load import shipped
-from rlnorm.study.claim.metrics import METRICS
+from rlnorm.study.claim.metrics import metric_of
 from rlnorm.study.judge import Sample, Verdict, judge, overall
 from rlnorm.study.report import wording
 
@@ -37,7 +36,7 @@ def rejudged(name: str) -> dict[str, Verdict]:
     found, samples = dict[str, Verdict](), scored(name)
     for title, part in CLAIMS[name].claim.parts.items():
         if isinstance(part, Effect):
-            metric = METRICS[part.metric].within(part.experiment.steps["full"])
+            metric = metric_of(part, part.metric, part.experiment.steps["full"])
             judgement = judge(part.question, samples[title], metric)
             found[title] = Verdict(name, title, judgement, part.question.margin)
     return found
@@ -80,9 +79,8 @@ def test_a_kept_page_says_what_its_scores_say(name: str):
 
 @pytest.mark.parametrize("name", KEPT)
 def test_its_overall_verdict_follows_from_those_of_its_parts(name: str):
-    claim, page = CLAIMS[name].claim, shown(name)
-    outcomes: list[Any] = [page[part][0] for part in claim.decisive]
-    verdict = wording.sentence(overall(outcomes, claim.overall))
+    claim, parts = CLAIMS[name].claim, rejudged(name)
+    verdict = wording.sentence(overall([parts[part].judgement for part in claim.decisive], claim.overall))
     assert f"**{verdict}.**" in (FOLDER / f"{name}.md").read_text("utf-8")
 
 

@@ -69,26 +69,42 @@ def supervised_experiment(*, steps: Mapping[Preset, int], **settings: object) ->
     return Experiment("supervised", steps, settings)
 
 
+@dataclass(frozen=True)
+class LogUniform:
+    """A setting that every run draws anew by its seed: 10^u with u uniform between the logarithms of both ends."""
+
+    low: float
+    high: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Effect(Part):
     """Arms x seeds, one score per run (`metric`), one question with its margin.
 
     arms         name -> the settings that this arm changes; nothing else differs between arms
-    metric       the name of a score in `rlnorm.study.claim.metrics`
+    metric       the name of a score in `rlnorm.study.claim.metrics`; `second_metric`: of a question whose scale is
+                 "standardized"
+    points       settings at each of which every run is done once more: learning rates, depths, batch sizes. One run is
+                 then one seed at all points, and its score the `summary` of those at the points:
+                     "mean"; "range": largest - smallest; "slope": of least squares, per step from point to point;
+                     "near best": fraction of points within 5 % of this run's best point
     rates        empty: all arms run at the common rate, the experiment's `lr`. Else each arm runs at every rate on the
-                 selection seeds and is judged at its own best on fresh seeds; the negative control takes the
-                 reference's rate, because a rate of its own could hide its handicap
-    grid         no rate is chosen: eight fresh seeds are judged, and a run's score is its mean over all rates
+                 selection seeds and is judged at its own best on fresh seeds; a control takes the reference's rate,
+                 because a rate of its own could hide its handicap
     judged_from  the first judged seed: later where earlier seeds were looked at while the part was designed
+    seeds        how many seeds are judged; None: the preset's number
     """
 
     experiment: Experiment
     arms: Mapping[str, Settings]
     metric: str
     question: Question
+    second_metric: str = ""
+    points: tuple[Settings, ...] = ()
+    summary: str = "mean"
     rates: tuple[float, ...] = ()
-    grid: bool = False
     judged_from: int = FIRST_JUDGED
+    seeds: int | None = None
 
     @property
     def kind(self) -> Kind:
@@ -98,6 +114,10 @@ class Effect(Part):
     def on_dqn(self) -> bool:
         """Whether its arms are DQN agents."""
         return self.experiment.engine != "supervised"
+
+    def complete_at(self, preset: Preset) -> bool:
+        """Whether runs at this preset are as long as at full, so that their verdict counts and is no preview."""
+        return "full" in self.presets and self.experiment.steps[preset] == self.experiment.steps["full"]
 
     def through(self, engine: DQNEngine) -> "Effect":
         """The same question of the same arms, run by another engine (except arms that name their own)."""

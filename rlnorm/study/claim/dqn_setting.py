@@ -73,7 +73,8 @@ def effect(
     metric: str = "return_auc",
     presets: tuple[Preset, ...] | None = None,
     rates: tuple[float, ...] = (),
-    grid: bool = False,
+    points: tuple[Settings, ...] = (),
+    seeds: int | None = None,
     decisive: bool = True,
 ) -> Effect:
     """A part on the study setting, grouped by its environment and judged on fresh seeds.
@@ -88,7 +89,8 @@ def effect(
         metric=metric,
         question=question,
         rates=rates,
-        grid=grid,
+        points=points,
+        seeds=seeds,
         judged_from=_JUDGED_FROM.get(env, FIRST_JUDGED),
         presets=presets or every,
         group=env,

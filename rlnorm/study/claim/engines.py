@@ -24,6 +24,7 @@ class Engine:
     block      judged seeds trained as one population
     libraries  whose versions decide the rows too, beside those that decide all rows
     probes     whether its records hold probes
+    per_member  the settings, besides the rate, that may differ between members of one population
     """
 
     module: str
@@ -33,6 +34,7 @@ class Engine:
     block: int = 16
     libraries: tuple[str, ...] = ()
     probes: bool = False
+    per_member: frozenset[str] = frozenset()
 
     def errors(self, **settings: Any) -> Iterator[str]:
         """One sentence for each setting that cannot be used in a process of its own, where units run."""
@@ -50,7 +52,9 @@ TRAINING: Mapping[str, Engine] = {
         rlnorm.supervised.train,
         rlnorm.supervised.Settings,
         lambda run: run.total_updates,
+        block=96,
         probes=True,
+        per_member=rlnorm.supervised.Settings.per_member(),
     ),
     # The same settings as "dqn", run by stable-baselines3, one agent after the other and never compiled.
     "sb3": Engine(

@@ -11,14 +11,25 @@ from typing import Any
 
 from rlnorm.errors import unknown
 from rlnorm.study.claim.cost import Cost
-from rlnorm.study.claim.declare import FIRST_JUDGED, PRESETS, Claim, Effect, Experiment, Part, Settings
+from rlnorm.study.claim.declare import (
+    FIRST_JUDGED,
+    PRESETS,
+    Claim,
+    Effect,
+    Experiment,
+    LogUniform,
+    Part,
+    Preset,
+    Settings,
+)
 from rlnorm.study.claim.engines import TRAINING, Engine
 from rlnorm.study.claim.exact import Exact
 from rlnorm.study.claim.metrics import METRICS
 from rlnorm.study.claim.question import Question
+from rlnorm.study.claim.scored import SUMMARIES
 
 ASKS = ("superior", "not better", "equivalent", "non-inferior")
-SCALES = ("difference", "ratio")
+SCALES = ("difference", "ratio", "spread", "standardized")
 RULES = ("all", "any")
 KINDS = ("exact", "cost", "effect")
 LONGEST_TITLE = 8
@@ -30,11 +41,8 @@ def errors(claim: Claim) -> Iterator[str]:
     yield from found
     effects = {name: part for name, part in claim.parts.items() if isinstance(part, Effect)}
     for name, part in effects.items():
-        if not set(part.experiment.steps) >= set(part.presets):
-            continue  # said above
-        budgets = sorted({part.experiment.steps[preset] for preset in part.presets})
-        said = (setting_errors(part.experiment, part.arms, steps, part.rates) for steps in budgets)
-        yield from dict.fromkeys(f"part {name!r}: {sentence}" for sentence in chain.from_iterable(said))
+        if set(part.experiment.steps) >= set(part.presets):  # else said above
+            yield from (f"part {name!r}: {sentence}" for sentence in training_errors(part, part.presets))
 
 
 def claim_errors(claim: Claim) -> Iterator[str]:
@@ -98,9 +106,9 @@ def question_errors(question: Question, arms: Mapping[str, object]) -> Iterator[
         yield unknown("question", question.asks, ASKS)
     if question.scale not in SCALES:
         yield unknown("scale", question.scale, SCALES)
-    roles = {"treatment": question.treatment, "reference": question.reference}
-    if question.negative_control is not None:
-        roles["negative control"] = question.negative_control
+    if question.paired and question.scale != "difference":
+        yield f"only differences are paired, got the scale {question.scale!r}."
+    roles = question.roles
     for role, name in roles.items():
         if name not in arms:
             yield f"the {role} is no arm: {unknown('arm', name, arms)}"
@@ -130,8 +138,7 @@ def _effect_errors(part: Effect) -> Iterator[str]:
         )
     yield from metric_errors(part)
     yield from _scale_errors(part)
-    if part.grid and not part.rates:
-        yield "grid needs rates: the score of a run is its mean over them."
+    yield from _point_errors(part)
     if part.rates and list(part.rates) != sorted(set(part.rates)):
         yield f"rates must be different and increase, got {', '.join(f'{rate:g}' for rate in part.rates)}."
     elif part.rates and "lr" in part.experiment.settings and part.experiment.settings["lr"] not in part.rates:
@@ -154,10 +161,52 @@ def metric_errors(part: Effect) -> Iterator[str]:
     """One sentence for each reason why the arms' records have no such score."""
     if part.metric not in METRICS:
         yield unknown("metric", part.metric, METRICS)
-    elif probe := METRICS[part.metric].probe:
+        return
+    if (part.question.scale == "standardized") != bool(part.second_metric):
+        scale = part.question.scale
+        yield f"a second metric belongs to the scale 'standardized', got {part.second_metric!r} on the scale {scale!r}."
+    elif part.second_metric and part.second_metric not in METRICS:
+        yield unknown("second metric", part.second_metric, METRICS)
+    if probe := METRICS[part.metric].probe:
         engines = {part.experiment.of(arm)[0] for arm in part.arms.values()}
         for engine in sorted(name for name in engines if name in TRAINING and not TRAINING[name].probes):
             yield f"metric {part.metric!r} is made of the probe {probe!r}, and engine {engine!r} records no probes."
+
+
+def training_errors(part: Effect, presets: Sequence[Preset]) -> Iterator[str]:
+    """One sentence for each setting of an arm, at any point, that its engine does not take at one of these presets."""
+    arms = dict[str, Settings]()
+    for name, arm in part.arms.items():
+        for number, point in enumerate(part.points or ({},)):
+            at = {**arm, **point}
+            drawn = {key: value for key, value in at.items() if isinstance(value, LogUniform)}
+            for end in ("low", "high") if drawn else ("",):
+                given = {**at, **{key: getattr(value, end) for key, value in drawn.items()}}
+                arms[f"{name} at point {number}" + (f", {end}" if end else "") if point else name] = given
+    budgets = sorted({part.experiment.steps[preset] for preset in presets})
+    said = (setting_errors(part.experiment, arms, steps, part.rates) for steps in budgets)
+    yield from dict.fromkeys(chain.from_iterable(said))
+
+
+def _point_errors(part: Effect) -> Iterator[str]:
+    """One sentence for everything that is wrong with a part's points."""
+    if part.summary not in SUMMARIES:
+        yield unknown("summary", part.summary, SUMMARIES)
+    if len(part.points) == 1:
+        yield "one point is no range; expected at least two, or its settings in the experiment."
+    own = TRAINING[part.experiment.engine].per_member if part.experiment.engine in TRAINING else frozenset()
+    for number, point in enumerate(part.points):
+        for name, value in point.items():
+            if isinstance(value, LogUniform) and name not in {"lr", *own}:
+                yield f"point {number} draws {name}, which members of one population share; drawn can be: " + (
+                    ", ".join(sorted({"lr", *own})) + "."
+                )
+        if part.rates and "lr" in point:
+            yield f"point {number} sets lr, which a part with rates does not use."
+        for arm, settings in part.arms.items():
+            yield from (f"arm {arm!r} and point {number} both set {name}." for name in settings.keys() & point.keys())
+    if part.seeds is not None and part.seeds < 1:
+        yield f"seeds must be at least 1, got {part.seeds}."
 
 
 def setting_errors(

@@ -1,19 +1,20 @@
 """From stored rows to results: what the arms of a plan scored, and what the judge says of them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from rlnorm.study.claim import Cost, Effect, Exact
 from rlnorm.study.claim.cost import SECONDS
 from rlnorm.study.claim.engines import DQN_ENGINES
-from rlnorm.study.claim.metrics import METRICS, PROBES, diverged_at, series, unfold
+from rlnorm.study.claim.metrics import metric_of
+from rlnorm.study.claim.scored import PROBES, diverged_at, series, unfold
 from rlnorm.study.judge import cost, exact
 from rlnorm.study.judge.results import ArmResult, ClaimResult, Curve, PartResult
 from rlnorm.study.judge.rules import judge, overall
 from rlnorm.study.judge.verdict import Judgement, Outcome, OverallDetails, Sample, Verdict
 from rlnorm.study.plan import ArmPlan, ClaimPlan, PartPlan, Request, Unit
+from rlnorm.study.plan.plan import Place, score
 from rlnorm.study.run import Rows
 
 CURVES = ("return", "loss", "q", "epsilon", "test_accuracy")
@@ -25,10 +26,11 @@ def assess(plan: ClaimPlan, rows_of: RowsOf) -> ClaimResult:
     """Judge one claim from its rows; a part whose rows are missing is "insufficient"."""
     request = plan.request
     parts = tuple(_part(request, part, rows_of) for part in plan.parts)
-    found: dict[str, Outcome] = {part.name: part.verdict.outcome for part in parts}
+    found = {part.name: part.verdict.judgement for part in parts}
+    missing = Judgement("insufficient", "It was not run.")
 
     def decided(names: Sequence[str]) -> Outcome:
-        return overall([found.get(name, "insufficient") for name in names], request.claim.overall)
+        return overall([found.get(name, missing) for name in names], request.claim.overall)
 
     groups: dict[str, Outcome] = {group: decided(names) for group, names in request.groups().items()}
     reason = "; ".join(f"{group}: {outcome}" for group, outcome in groups.items()) + "."
@@ -50,11 +52,15 @@ def _part(request: Request, plan: PartPlan, rows_of: RowsOf) -> PartResult:
 def _effect(request: Request, plan: PartPlan, part: Effect, rows_of: RowsOf) -> PartResult:
     steps = part.experiment.steps[request.preset]
     arms = {arm: _arm(part, arm, each, rows_of) for arm, each in plan.arms.items()}
-    samples = {arm: Sample(result.scores, result.diverged) for arm, result in arms.items()}
-    metric = METRICS[part.metric].within(steps)
-    judgement = judge(part.question, samples, metric)
+    samples = {
+        arm: Sample(result.scores, result.diverged, np.array(result.seeds, dtype=int), result.second)
+        for arm, result in arms.items()
+    }
+    metric = metric_of(part, part.metric, steps)
+    second = metric_of(part, part.second_metric, steps) if part.second_metric else None
+    judgement = judge(part.question, samples, metric, second_metric=second)
     verdict = Verdict(request.id, plan.name, judgement, part.question.margin, request.preset, steps)
-    judged = [unit for arm in plan.arms.values() for unit in arm.judge or ()]
+    judged = [place.unit for arm in plan.arms.values() for run in arm.judge or () for place in run.places]
     ids = tuple(unit.id for unit in plan.units)
     return PartResult(plan.name, part.kind, verdict, metric.name, arms, ids, commits(judged, rows_of))
 
@@ -73,61 +79,51 @@ def _own(request: Request, plan: PartPlan, rows_of: RowsOf) -> PartResult:
     return PartResult(plan.name, part.kind, verdict, metric, {}, (unit.id,), commits([unit], rows_of))
 
 
-@dataclass(frozen=True)
-class _Run:
-    """One judged run: its seed, the members that make its score (several over a grid of rates), its unit and rows."""
-
-    seed: int
-    members: tuple[int, ...]
-    unit: Unit
-    rows: Rows
-
-
-def _runs(part: Effect, plan: ArmPlan, rows_of: RowsOf) -> list[_Run]:
-    found, width = list[_Run](), len(part.rates) if part.grid else 1
-    for unit in plan.judge or ():
-        rows = rows_of(unit)
-        if rows is not None:
-            first = range(0, len(unit.seeds), width)
-            found += [_Run(unit.seeds[i], tuple(range(i, i + width)), unit, rows) for i in first]
-    return found
-
-
 def _arm(part: Effect, arm: str, plan: ArmPlan, rows_of: RowsOf) -> ArmResult:
-    scored, runs = METRICS[part.metric], _runs(part, plan, rows_of)
+    runs = [run for run in plan.judge or () if all(rows_of(place.unit) for place in run.places)]
 
-    def over_members(function) -> np.ndarray:
-        return np.array([
-            np.mean([function(run.rows.records, run.unit.settings, i) for i in run.members]) for run in runs
-        ])  # fmt: skip
+    def rows(unit: Unit) -> Rows:
+        found = rows_of(unit)
+        assert found is not None
+        return found
+
+    def scores(metric: str) -> np.ndarray:
+        return np.array([score(part, metric, run, lambda unit: rows(unit).records) for run in runs])
+
+    def diverged(place: Place) -> bool:
+        records = rows(place.unit).records
+        return diverged_at(records, place.member) < len(records)
 
     # From the rows: older ones are shown with the settings they were made with.
-    settings = runs[0].rows.header["settings"] if runs else {**part.experiment.settings, **part.arms[arm]}
+    first = rows(runs[0].places[0].unit).header["settings"] if runs else {}
     return ArmResult(
         arm,
-        settings,
+        first or {**part.experiment.settings, **part.arms[arm]},
         tuple(run.seed for run in runs),
         plan.rate,
-        over_members(scored.score),
-        over_members(lambda records, _, i: diverged_at(records, i) < len(records)) > 0,
-        over_members(METRICS["final_return"].score) if part.experiment.engine in DQN_ENGINES else None,
-        *_curves(runs),
+        scores(part.metric),
+        np.array([any(map(diverged, run.places)) for run in runs], dtype=bool),
+        scores("final_return") if part.experiment.engine in DQN_ENGINES else None,
+        *_curves([(run.places[len(run.places) // 2], rows) for run in runs]),
+        second=scores(part.second_metric) if part.second_metric else None,
     )
 
 
-def _curves(runs: Sequence[_Run]) -> tuple[Mapping[str, Curve], Mapping[str, Curve]]:
-    """What was recorded over training, and the probes by their tags."""
-    if not runs:
+def _curves(
+    shown: Sequence[tuple[Place, Callable[[Unit], Rows]]],
+) -> tuple[Mapping[str, Curve], Mapping[str, Curve]]:
+    """What was recorded over training at one place of each run, and the probes by their tags."""
+    if not shown:
         return {}, {}
-    unfolded = {run.unit.id: [unfold(record) for record in run.rows.records] for run in runs}
-    first = unfolded[runs[0].unit.id]
+    unfolded = {place.unit.id: [unfold(record) for record in rows(place.unit).records] for place, rows in shown}
+    first = unfolded[shown[0][0].unit.id]
 
     def curve(key: str) -> Curve:
         at, found = [i for i, record in enumerate(first) if key in record], []
-        for run in runs:
-            records, member = unfolded[run.unit.id], run.members[len(run.members) // 2]
-            values = series(records, key, member)
-            values[diverged_at(records, member) :] = np.nan
+        for place, _ in shown:
+            records = unfolded[place.unit.id]
+            values = series(records, key, place.member)
+            values[diverged_at(records, place.member) :] = np.nan
             found.append(values[at])
         return Curve(np.array([first[i]["step"] for i in at]), np.array(found))
 

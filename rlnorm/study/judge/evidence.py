@@ -4,10 +4,12 @@ Scores are turned in `Evidence.benefit` so that more is better, and results are 
 nowhere else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
+from scipy import optimize
 
 from rlnorm import stats
 from rlnorm.errors import raise_if_any
@@ -18,17 +20,18 @@ FEWEST = 8
 HEADROOM = (0.25, 0.9)
 """Where the reference must stand for "no effect" to mean something: 0 = random, 1 = reachable."""
 UNKNOWN = stats.Interval(np.nan, np.nan, np.nan)
-Benefit = Mapping[float, stats.Interval]
 Zone = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm's runs: scores in ascending order (n,), and which runs diverged (n,)."""
+    """One arm's runs: its `Sample` by ascending scores, (n,)."""
 
     name: str
     scores: np.ndarray = field(default_factory=lambda: np.zeros(0))
     diverged: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    seeds: np.ndarray | None = None
+    second: np.ndarray | None = None
 
     @property
     def n(self) -> int:
@@ -47,7 +50,58 @@ class Arm:
         if metric.binary and not np.isin(scores, (0, 1)).all():
             raise ValueError(f"arm {name!r}: {metric.name} is binary, so each run scores 0 or 1, got {scores}")
         # Sorted, so that the order of the seeds has no say in which runs a resample draws.
-        return cls(name, np.sort(scores), diverged)
+        second = np.zeros(len(scores)) if sample.second is None else sample.second
+        order = np.lexsort((second, scores))
+        rest = (None if each is None else np.asarray(each)[order] for each in (sample.seeds, sample.second))
+        return cls(name, scores[order], diverged[order], *rest)
+
+    def both(self) -> np.ndarray:
+        """Scores by both metrics, (n, 2). Raises ValueError where there is no second one."""
+        if self.second is None:
+            raise ValueError(f"arm {self.name!r} has no scores by a second metric")
+        return np.stack([self.scores, self.second], 1)
+
+
+@dataclass(frozen=True)
+class Benefit:
+    """How much better than the reference an arm is.
+
+    at    level -> interval; NaN where it cannot be said
+    tail  the same for levels so high that no resample says anything of them
+    """
+
+    at: Callable[[float], stats.Interval]
+    tail: Callable[[float], stats.Interval]
+
+    @classmethod
+    def of(cls, estimate: stats.Estimate) -> "Benefit":
+        """The benefit that an estimate is of."""
+
+        def interval(ends: tuple[np.ndarray, np.ndarray]) -> stats.Interval:
+            return stats.Interval(float(estimate.value), *map(float, ends))
+
+        return cls(
+            lambda level: interval(estimate.interval(level)), lambda level: interval(estimate.welch_interval(level))
+        )
+
+    def __getitem__(self, level: float) -> stats.Interval:
+        return self.at(level)
+
+    def relative_p(self, decided: Callable[[stats.Interval], bool], level: float) -> float:
+        """p-value of a decision that the interval at `level` allows, over the p-value that the level stands for."""
+        allowed, least = (1 - level) / 2, 1e-12
+        if decided(self.tail(1 - 2 * least)):
+            return least / allowed
+
+        def undecided(log_p: float) -> float:
+            return 0.5 - decided(self.tail(1 - 2 * float(np.exp(log_p))))
+
+        # Without `full_output` it returns the root alone.
+        log_p: float = optimize.bisect(undecided, np.log(least), np.log(allowed), xtol=1e-3)  # pyright: ignore
+        return float(np.exp(log_p)) / allowed
+
+
+NO_BENEFIT = Benefit(lambda _: UNKNOWN, lambda _: UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -60,55 +114,80 @@ class Evidence:
     zone: Zone
     treatment: Arm
     reference: Arm
-    control: Arm | None
+    negative: Arm | None
+    positive: Arm | None
+    second_metric: Metric | None = None
 
     @classmethod
-    def of(cls, question: Question, samples: Mapping[str, Sample], metric: Metric, seed: int) -> "Evidence":
+    def of(
+        cls,
+        question: Question,
+        samples: Mapping[str, Sample],
+        metric: Metric,
+        seed: int,
+        second_metric: Metric | None = None,
+    ) -> "Evidence":
         """The evidence in `samples`; an arm that they lack has no runs. Raises ConfigError for a meaningless margin."""
         raise_if_any(question.margin_errors())
         arms = {name: Arm.of(name, sample, metric) for name, sample in samples.items()}
         treatment, reference = (arms.get(name) or Arm(name) for name in (question.treatment, question.reference))
-        named = question.negative_control
-        control = None if named is None else arms.get(named) or Arm(named)
+        controls = (question.negative_control, question.positive_control)
+        negative, positive = (None if name is None else arms.get(name) or Arm(name) for name in controls)
         margin = question.margin
-        zone = (1 / margin, 1.0, margin) if question.scale == "ratio" else (-margin, 0.0, margin)
-        return cls(question, metric, seed, zone, treatment, reference, control)
+        zone = (1 / margin, 1.0, margin) if question.is_factor else (-margin, 0.0, margin)
+        return cls(question, metric, seed, zone, treatment, reference, negative, positive, second_metric)
 
     @property
     def is_ratio(self) -> bool:
-        return self.question.scale == "ratio"
+        return self.question.is_factor
 
     @property
     def proportions(self) -> bool:
         """Whether the difference of two proportions is asked for."""
-        return self.metric.binary and not self.is_ratio
+        return self.metric.binary and self.question.scale == "difference" and not self.question.paired
 
     def best_first(self, arm: Arm) -> tuple[Arm, Arm]:
         """The arm and the reference, first the one that scores higher if the arm is the better one."""
-        return (arm, self.reference) if self.metric.better == "higher" else (self.reference, arm)
+        higher = self.metric.better == "higher" and self.question.scale != "spread"
+        return (arm, self.reference) if higher else (self.reference, arm)
 
     def benefit(self, arm: Arm) -> Benefit:
-        """level -> how much better than the reference the arm is, at 95 and 90 %; NaN where it cannot be said."""
-        levels, (high, low) = (0.95, 0.90), self.best_first(arm)
-        if not (high.n and low.n) or (self.is_ratio and min(high.scores[0], low.scores[0]) <= 0):
-            return dict.fromkeys(levels, UNKNOWN)
+        """How much better than the reference the arm is."""
+        high, low = self.best_first(arm)
+        if not (high.n and low.n):
+            return NO_BENEFIT
         if self.proportions:
             counts = int(high.scores.sum()), high.n, int(low.scores.sum()), low.n
-            return {level: stats.proportion_difference(*counts, level) for level in levels}
-        rng = np.random.default_rng(self.seed)
-        if self.is_ratio:
-            found = stats.ratio(high.scores, low.scores, rng)
-        else:
-            sign = 1 if self.metric.better == "higher" else -1
-            found = stats.difference(np.sort(sign * arm.scores), np.sort(sign * self.reference.scores), rng)
-        return {level: stats.Interval(float(found.value), *map(float, found.interval(level))) for level in levels}
+            newcombe = partial(stats.proportion_difference, *counts)
+            return Benefit(newcombe, newcombe)
+        found = self._estimate(arm, high, low)
+        return NO_BENEFIT if found is None else Benefit.of(found)
+
+    def _estimate(self, arm: Arm, high: Arm, low: Arm) -> stats.Estimate | None:
+        """The estimate of the benefit on the question's scale; None where there is none."""
+        rng, sign = np.random.default_rng(self.seed), 1 if self.metric.better == "higher" else -1
+        if self.question.scale == "spread":
+            varied = min(np.ptp(high.scores), np.ptp(low.scores)) > 0
+            return stats.spread_ratio(high.scores, low.scores, rng) if varied else None
+        if self.question.scale == "ratio":
+            return stats.ratio(high.scores, low.scores, rng) if min(high.scores[0], low.scores[0]) > 0 else None
+        if self.question.scale == "standardized":
+            assert self.second_metric is not None
+            signs = np.array([sign, 1 if self.second_metric.better == "higher" else -1])
+            return stats.effect_difference(signs * arm.both(), signs * self.reference.both(), rng)
+        if self.question.paired:
+            gains = np.sort(sign * paired(arm, self.reference))
+            return stats.mean(gains, rng) if len(gains) else None
+        return stats.difference(np.sort(sign * arm.scores), np.sort(sign * self.reference.scores), rng)
 
     def natural(self, benefit: stats.Interval) -> stats.Interval:
         """A benefit as treatment - reference, or treatment / reference."""
+        if self.question.scale == "standardized":
+            return benefit
+        if self.question.scale == "spread" or (self.is_ratio and self.metric.better == "lower"):
+            return stats.Interval(1 / benefit.estimate, 1 / benefit.high, 1 / benefit.low)
         if self.metric.better == "higher":
             return benefit
-        if self.is_ratio:
-            return stats.Interval(1 / benefit.estimate, 1 / benefit.high, 1 / benefit.low)
         return stats.Interval(-benefit.estimate, -benefit.high, -benefit.low)
 
     def improvement(self) -> stats.Interval:
@@ -116,29 +195,35 @@ class Evidence:
         high, low = self.best_first(self.treatment)
         return stats.probability_of_improvement(high.scores, low.scores) if high.n and low.n else UNKNOWN
 
-    def told_apart(self, control: Arm) -> bool:
-        """Whether the negative control is seen to be worse than the reference, with no more runs than the treatment."""
-        return FEWEST <= control.n <= self.treatment.n and bool(self.benefit(control)[0.95].high < self.zone[1])
-
-    def contrast(self, control: Arm) -> Control:
-        """The negative control against the reference."""
+    def contrast(self, control: Arm | None) -> Control | None:
+        """A control against the reference."""
+        if control is None:
+            return None
         interval = bounds(self.natural(self.benefit(control)[0.95]))
-        return Control(control.name, control.n, interval, self.told_apart(control))
+        return Control(control.name, control.n, interval, self._untold(control) is None)
+
+    def _untold(self, control: Arm) -> str | None:
+        """Why a control is not told apart from the reference, with no more runs than the treatment; None if it is."""
+        if not FEWEST <= control.n <= self.treatment.n:
+            return f"{control.n} runs where {FEWEST} to {self.treatment.n} are needed"
+        interval, nothing = self.benefit(control)[0.95], self.zone[1]
+        if control is self.negative:
+            return None if interval.high < nothing else f"not seen to be worse than {self.reference.name}"
+        return None if interval.low > nothing else f"not seen to be better than {self.reference.name}"
 
     def insensitive_because(self) -> str | None:
         """Why an effect could not have shown; None where it could."""
-        name, control = self.reference.name, self.control
+        name = self.reference.name
         standing = self.metric.standing(float(self.reference.scores.mean()))
         low, high = HEADROOM
         if standing is not None and standing < low:
             return f"floor, {name} stands at {standing:.2f} of what is reachable and {low} is needed to see an effect"
         if standing is not None and standing > high:
             return f"ceiling, {name} stands at {standing:.2f} of what is reachable, above {high}, and has no headroom"
-        if control is None or self.told_apart(control):
-            return None
-        enough = FEWEST <= control.n <= self.treatment.n
-        runs = f"{control.n} runs where {FEWEST} to {self.treatment.n} are needed"
-        return f"{control.name} is not told apart: {f'not seen to be worse than {name}' if enough else runs}"
+        for control in (self.negative, self.positive):
+            if control is not None and (untold := self._untold(control)):
+                return f"{control.name} is not told apart: {untold}"
+        return None
 
     def divergence(self) -> Divergence:
         """How many runs of each arm diverged."""
@@ -167,6 +252,14 @@ class Evidence:
             standing=self.metric.standing(found.estimate),
             diverged=float(arm.diverged.mean()),
         )
+
+
+def paired(arm: Arm, reference: Arm) -> np.ndarray:
+    """arm - reference for each seed that both have, (pairs,). Raises ValueError where an arm has no seeds."""
+    if arm.seeds is None or reference.seeds is None:
+        raise ValueError("runs are paired by seed, and an arm came without seeds")
+    of = [dict(zip(each.seeds.tolist(), each.scores)) for each in (arm, reference)]  # pyright: ignore
+    return np.array([of[0][seed] - of[1][seed] for seed in sorted(of[0].keys() & of[1].keys())])
 
 
 def known(value: float) -> float | None:

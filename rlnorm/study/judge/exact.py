@@ -31,9 +31,9 @@ def judge(part: Exact, records: Iterable[Record]) -> Judgement:
     if not missed:
         found = "Largest error" if part.relation == "=" else "Nearest to the bound"
         reason = f"{found} {largest:.1e} over {len(errors)} cases, within the tolerance {part.tolerance:.0e}."
-        return Judgement("supported", reason, details, largest, level=1.0, n=len(errors))
+        return Judgement("supported", reason, details, largest, level=1.0, n=len(errors), relative_p=0.0)
     reason = (
         f"{missed} of {len(errors)} cases miss the tolerance {part.tolerance:.0e}; "
         f"median error {np.median(errors):.1e}, largest {largest:.1e}."
     )
-    return Judgement("refuted", reason, details, finite(largest), level=1.0, n=len(errors))
+    return Judgement("refuted", reason, details, finite(largest), level=1.0, n=len(errors), relative_p=0.0)

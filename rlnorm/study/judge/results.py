@@ -28,6 +28,7 @@ class ArmResult:
     settings  everything the engine was given, resolved        seeds     n judged seeds
     rate      the learning rate judged (None: not one)         scores    (n,) the judged score of each run
     diverged  (n,) bool                                        final     (n,) final greedy return, or None
+    second    (n,) the score by the part's second metric, or None
     curves    "return", "loss", "q", "epsilon" from DQN; "loss", "test_accuracy" from supervised
     """
 
@@ -40,6 +41,7 @@ class ArmResult:
     final: np.ndarray | None
     curves: Mapping[str, Curve]
     probes: Mapping[str, Curve] = field(default_factory=dict)
+    second: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -34,16 +34,22 @@ DECIDED_BY: Mapping[str, tuple[str, Outcome, Outcome]] = {
 OPPOSITE: Mapping[str, Outcome] = {"supported": "refuted", "refuted": "supported"}
 
 
-def judge(question: Question, samples: Mapping[str, Sample], metric: Metric, rng_seed: int = 0) -> Judgement:
+def judge(
+    question: Question,
+    samples: Mapping[str, Sample],
+    metric: Metric,
+    rng_seed: int = 0,
+    second_metric: Metric | None = None,
+) -> Judgement:
     """One question, answered from the arms' scores. Pure: the same scores in any order give the same answer.
 
     Diverged runs count; their scores are already those of a random policy from then on. An arm that `samples` lacks has
     no runs. Raises ConfigError for a margin without a meaning, ValueError for scores that are not finite or not (n,).
     """
-    evidence = Evidence.of(question, samples, metric, rng_seed)
-    treatment, reference, control = evidence.treatment, evidence.reference, evidence.control
+    evidence = Evidence.of(question, samples, metric, rng_seed, second_metric)
+    treatment, reference = evidence.treatment, evidence.reference
     benefit = evidence.benefit(treatment)
-    answers = _answers(benefit, evidence.zone)
+    answers = _answers(benefit[0.95], benefit[0.90], evidence.zone)
     outcome, why = _decide(evidence, benefit, answers)
     level = 0.95 if question.asks in ("superior", "not better") else 0.90
     shown = evidence.natural(benefit[level])
@@ -51,14 +57,15 @@ def judge(question: Question, samples: Mapping[str, Sample], metric: Metric, rng
     details = EffectDetails(
         asks=question.asks,
         margin=question.margin,
-        scale=question.scale,
+        scale="ratio" if question.is_factor else "difference",
         better=metric.better,
         method="newcombe" if evidence.proportions else stats.METHOD,
         arms={name: evidence.summary(Arm.of(name, sample, metric)) for name, sample in samples.items()},
-        intervals={f"{100 * each:.0f}": bounds(evidence.natural(found)) for each, found in benefit.items()},
+        intervals={f"{100 * each:.0f}": bounds(evidence.natural(benefit[each])) for each in (0.95, 0.90)},
         answers=answers,
         probability_of_improvement=bounds(evidence.improvement()),
-        negative_control=None if control is None else evidence.contrast(control),
+        negative_control=evidence.contrast(evidence.negative),
+        positive_control=evidence.contrast(evidence.positive),
         divergence=evidence.divergence(),
     )
     return Judgement(
@@ -71,17 +78,23 @@ def judge(question: Question, samples: Mapping[str, Sample], metric: Metric, rng
         level=level,
         n=min(treatment.n, reference.n),
         diverged=float(flags.mean()) if flags.size else None,
+        relative_p=_relative_p(evidence, benefit, outcome),
     )
 
 
-def overall(outcomes: Sequence[Outcome], rule: Literal["all", "any"]) -> Outcome:
+def overall(parts: Sequence[Judgement], rule: Literal["all", "any"]) -> Outcome:
     """One outcome of a claim's parts.
 
     "all": refuted if any part is, supported if every part is. "any": supported if any is, refuted if every part is.
     Else insufficient if any part is (or there is none), else inconclusive.
+
+    Where one part decides, any of them could have erred. So one counts only where the smallest p-value holds after
+    Holm's correction over all parts that rest on chance (Holm 1979, Scand. J. Stat. 6:65).
     """
     one, every = ("refuted", "supported") if rule == "all" else ("supported", "refuted")
-    if one in outcomes:
+    outcomes = [part.outcome for part in parts]
+    chances = sum(part.relative_p != 0 for part in parts)
+    if any(part.outcome == one and (part.relative_p or 0.0) * chances <= 1 for part in parts):
         return one
     if not outcomes or "insufficient" in outcomes:
         return "insufficient"
@@ -101,7 +114,9 @@ def _decide(evidence: Evidence, benefit: Benefit, answers: Mapping[str, Answer])
     if answer.holds is None:
         return "inconclusive", words
     outcome = if_holds if answer.holds else OPPOSITE[if_holds]
-    insensitive = evidence.insensitive_because() if outcome == rests_on_no_effect else None
+    # Where harm is plain, no benefit was missed.
+    harmful = name == "benefit_by_margin" and answers["harm"].holds
+    insensitive = evidence.insensitive_because() if outcome == rests_on_no_effect and not harmful else None
     return ("insufficient", insensitive) if insensitive else (outcome, words)
 
 
@@ -116,9 +131,18 @@ def _measured(evidence: Evidence, shown: stats.Interval, level: float) -> str:
     return f"{joined} is {shown.estimate:{'' if ratio else '+'}.3g} ({interval}{runs})"
 
 
-def _answers(benefit: Benefit, zone: Zone) -> dict[str, Answer]:
+def _relative_p(evidence: Evidence, benefit: Benefit, outcome: Outcome) -> float | None:
+    """See `Judgement`: how far a decision's p-value lies below the level that it is taken at."""
+    if outcome not in OPPOSITE:
+        return None
+    name, if_holds, _ = DECIDED_BY[evidence.question.asks]
+    wanted = outcome == if_holds
+    level = 0.90 if wanted and name != "benefit_by_margin" else 0.95
+    return benefit.relative_p(lambda at: _answers(at, at, evidence.zone)[name].holds is wanted, level)
+
+
+def _answers(at95: stats.Interval, at90: stats.Interval, zone: Zone) -> dict[str, Answer]:
     """Benefit, harm, equivalence and non-inferiority, each true, false or undecided, in words too."""
-    at95, at90 = benefit[0.95], benefit[0.90]
     least, nothing, most = zone
 
     def answer(holds: bool, fails: bool, yes: str, no: str) -> Answer:

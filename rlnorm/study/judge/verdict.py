@@ -13,10 +13,16 @@ Outcome = Literal["supported", "refuted", "inconclusive", "insufficient"]
 
 @dataclass(frozen=True)
 class Sample:
-    """One arm's evidence: a score per run, shape (n,), and which of those runs diverged, shape (n,) bool."""
+    """One arm's evidence: a score per run, shape (n,), and which of those runs diverged, shape (n,) bool.
+
+    seeds   of the runs, (n,), for questions whose runs are paired by them
+    second  the runs' scores by the second metric, (n,), for questions that compare two effects
+    """
 
     scores: np.ndarray
     diverged: np.ndarray
+    seeds: np.ndarray | None = None
+    second: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Control:
-    """The negative control against the reference, at 95 %."""
+    """A control against the reference, at 95 %."""
 
     arm: str
     n: int
@@ -91,6 +97,7 @@ class EffectDetails:
     answers: Mapping[str, Answer]
     probability_of_improvement: Bounds
     negative_control: Control | None
+    positive_control: Control | None
     divergence: Divergence
 
 
@@ -121,6 +128,8 @@ class Judgement:
     estimate, low, high  treatment - reference (or treatment / reference), the interval at `level`
     n                    runs of the smaller of the two judged arms (exact parts: cases)
     diverged             proportion of diverged runs over both judged arms
+    relative_p           p-value of the decision over the level it is taken at: 1 or less where one is taken; 0 where
+                         nothing is left to chance, None where nothing is decided
     """
 
     outcome: Outcome
@@ -132,6 +141,7 @@ class Judgement:
     level: float | None = None
     n: int | None = None
     diverged: float | None = None
+    relative_p: float | None = None
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ Rates are chosen on finished selection units; the units that judge an arm at its
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from rlnorm.study.claim import FIRST_JUDGED, Cost, Effect, Exact, Part, Preset
+from rlnorm.study.claim import FIRST_JUDGED, Cost, Effect, Exact, LogUniform, Part, Preset, Settings
 from rlnorm.study.claim.engines import TRAINING
 from rlnorm.study.claim.metrics import METRICS
+from rlnorm.study.claim.scored import SUMMARIES
 from rlnorm.study.plan.request import Request
 from rlnorm.study.plan.unit import Unit, training_unit
 
@@ -22,17 +23,33 @@ RecordsOf = Callable[[Unit], Sequence[Mapping[str, Any]] | None]
 """The records of a finished unit; None while it is not finished."""
 
 
+class Place(NamedTuple):
+    """Where one training stands in the rows: a member of a unit."""
+
+    unit: Unit
+    member: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of an arm: its seed, and where it stands at each point (at one place where the part has no points)."""
+
+    seed: int
+    places: tuple[Place, ...]
+
+
 @dataclass(frozen=True)
 class ArmPlan:
-    """The units that choose an arm's rate, and those that judge it (None: its rate is not yet chosen)."""
+    """The runs that choose an arm's rate, and those that judge it (None: its rate is not yet chosen)."""
 
-    select: tuple[Unit, ...]
-    judge: tuple[Unit, ...] | None
+    select: tuple[Run, ...]
+    judge: tuple[Run, ...] | None
     rate: float | None
 
     @property
-    def units(self) -> tuple[Unit, ...]:
-        return (*self.select, *(self.judge or ()))
+    def units(self) -> list[Unit]:
+        """The units of all runs, each once."""
+        return _once(place.unit for run in (*self.select, *(self.judge or ())) for place in run.places)
 
 
 @dataclass(frozen=True)
@@ -46,7 +63,7 @@ class PartPlan:
 
     @property
     def units(self) -> list[Unit]:
-        """Every unit of the part, each once: a negative control's choice of a rate is its reference's."""
+        """Every unit of the part, each once: a control's choice of a rate is its reference's."""
         own = () if self.unit is None else (self.unit,)
         return _once(chain(own, *(arm.units for arm in self.arms.values())))
 
@@ -79,21 +96,22 @@ def _once(units: Iterable[Unit]) -> list[Unit]:
     return list(found.values())
 
 
-def best_rate(part: Effect, units: Sequence[Unit], records_of: RecordsOf) -> float | None:
+def score(part: Effect, metric: str, run: Run, records_of: Callable[[Unit], Sequence[Mapping[str, Any]]]) -> float:
+    """The score of one finished run: the part's summary of its scores at all points."""
+    scored = METRICS[metric].score
+    at = [scored(records_of(unit), unit.settings, member) for unit, member in run.places]
+    return SUMMARIES[part.summary](np.array(at)) if part.points else at[0]
+
+
+def best_rate(part: Effect, runs: Sequence[Run], records_of: RecordsOf) -> float | None:
     """The rate with the best mean score on the selection seeds, the lower of equals; None until all are finished."""
-    scored, scores = METRICS[part.metric], list[float]()
-    for unit in units:
-        records = records_of(unit)
-        if records is None:
-            return None
-        scores += [scored.score(records, unit.settings, i) for i in range(len(unit.seeds))]
+    found = {place.unit.id: records_of(place.unit) for run in runs for place in run.places}
+    if any(records is None for records in found.values()):
+        return None
+    scores = [score(part, part.metric, run, lambda unit: found[unit.id] or ()) for run in runs]
     means = np.array(scores).reshape(len(SELECTION), len(part.rates)).mean(0)
-    return part.rates[int(means.argmax() if scored.metric.better == "higher" else means.argmin())]
-
-
-def grid_seeds(part: Effect) -> range:
-    """The seeds on which a grid is judged: as many as choose a rate elsewhere."""
-    return range(part.judged_from, part.judged_from + len(SELECTION))
+    higher = METRICS[part.metric].metric.better == "higher"
+    return part.rates[int(means.argmax() if higher else means.argmin())]
 
 
 def arm_plan(
@@ -102,47 +120,99 @@ def arm_plan(
     arm: str,
     preset: Preset,
     seeds: int,
-    choose: Callable[[Effect, Sequence[Unit]], float | None],
+    choose: Callable[[Effect, Sequence[Run]], float | None],
 ) -> ArmPlan:
-    """The units of one arm of a part; their labels begin with `label`.
+    """The runs of one arm of a part; labels of their units begin with `label`.
 
-    `choose(part, selection units)` gives the best rate there, or None while they are not all finished. A negative
-    control takes the reference's rate: a rate of its own could hide its handicap.
+    `choose(part, selection runs)` gives the best rate there, or None while they are not all finished. A control takes
+    the reference's rate: a rate of its own could hide its handicap.
     """
-
-    def blocks(arm: str, seeds: Sequence[int], rates: Sequence[float], note: str = "") -> tuple[Unit, ...]:
-        """Every seed at every rate, in units of no more agents than the engine trains as one population."""
-        engine, settings, _ = _settled(part, arm)
-        size = max(1, TRAINING[engine].block // len(rates))
-        steps, found = part.experiment.steps[preset], list[Unit]()
-        for block in (seeds[i : i + size] for i in range(0, len(seeds), size)):
-            members = [(seed, rate) for seed in block for rate in rates]
-            of = [seed for seed, _ in members], [rate for _, rate in members]
-            found.append(training_unit(engine, settings, *of, steps, f"{label}: {arm}{note}, {_span(block)}"))
-        return tuple(found)
-
-    judged = range(part.judged_from, part.judged_from + seeds)
-    note = f", {len(part.rates)} rates"
-    if part.grid:
-        return ArmPlan((), blocks(arm, grid_seeds(part), part.rates, note), None)
+    judged, points = range(part.judged_from, part.judged_from + seeds), part.points or ({},)
+    at = f", {len(points)} points" if len(points) > 1 else ""
     if not part.rates:
-        rate = _settled(part, arm)[2]
-        return ArmPlan((), blocks(arm, judged, [rate]), rate)
-    chooser = part.question.reference if arm == part.question.negative_control else arm
-    select = blocks(chooser, SELECTION, part.rates, note)
+        rate = float(part.experiment.of(part.arms[arm])[1]["lr"])  # pyright: ignore[reportArgumentType]
+        varied = any("lr" in point for point in points)
+        return ArmPlan((), _runs(part, arm, preset, judged, points, f"{label}: {arm}{at}"), None if varied else rate)
+    controls = (part.question.negative_control, part.question.positive_control)
+    chooser = part.question.reference if arm in controls else arm
+    select = _runs(
+        part,
+        chooser,
+        preset,
+        SELECTION,
+        [{**point, "lr": rate} for rate in part.rates for point in points],
+        f"{label}: {chooser}, {len(part.rates)} rates{at}",
+        of=len(points),
+    )
     rate = choose(part, select)
-    return ArmPlan(select, None if rate is None else blocks(arm, judged, [rate]), rate)
+    if rate is None:
+        return ArmPlan(select, None, None)
+    chosen = [{**point, "lr": rate} for point in points]
+    return ArmPlan(select, _runs(part, arm, preset, judged, chosen, f"{label}: {arm}{at}"), rate)
+
+
+def _runs(
+    part: Effect, arm: str, preset: Preset, seeds: Sequence[int], points: Sequence[Settings], label: str, of: int = 0
+) -> tuple[Run, ...]:
+    """Every seed at every point; each `of` successive points make one run (0: all).
+
+    What differs by member alone is trained as one population, as far as the engine's block goes, and whole seeds stay
+    together.
+    """
+    steps = part.experiment.steps[preset]
+    places: dict[tuple[int, int], Place] = {}
+    for numbers in _alike(part, arm, points):
+        engine, settings = part.experiment.of({**part.arms[arm], **points[numbers[0]]})
+        size = max(1, TRAINING[engine].block // len(numbers))
+        for block in (seeds[i : i + size] for i in range(0, len(seeds), size)):
+            members = [(seed, number) for seed in block for number in numbers]
+            given = [_drawn({**part.arms[arm], **points[number]}, seed, number) for seed, number in members]
+            varied = {name: [own.get(name, settings.get(name)) for own in given] for name in _varied(part, points)}
+            rates = [float(own.get("lr", settings["lr"])) for own in given]
+            common = {name: value for name, value in settings.items() if name != "lr"} | varied
+            unit = training_unit(engine, common, [s for s, _ in members], rates, steps, f"{label}, {_span(block)}")
+            places |= {key: Place(unit, i) for i, key in enumerate(members)}
+    width = of or len(points)
+    return tuple(
+        Run(seed, tuple(places[seed, number] for number in range(first, first + width)))
+        for seed in seeds
+        for first in range(0, len(points), width)
+    )
+
+
+def _varied(part: Effect, points: Sequence[Settings]) -> list[str]:
+    """The settings besides the rate in which members of one population differ."""
+    own = TRAINING[part.experiment.engine].per_member
+    return [name for name in dict.fromkeys(name for point in points for name in point) if name in own]
+
+
+def _alike(part: Effect, arm: str, points: Sequence[Settings]) -> list[list[int]]:
+    """The numbers of the points that can be trained as one population, by what else they set."""
+    own, found = {"lr", *_varied(part, points)}, dict[str, list[int]]()
+    for number, point in enumerate(points):
+        rest = {name: value for name, value in point.items() if name not in own}
+        found.setdefault(repr(sorted(rest.items())), []).append(number)
+    return list(found.values())
+
+
+def _drawn(settings: Settings, seed: int, point: int) -> dict[str, Any]:
+    """The settings with every draw made; the seed and the point alone decide it, so that arms share their draws."""
+    rng = np.random.default_rng([seed, 4, point])
+    return {
+        name: float(value.low * (value.high / value.low) ** rng.random()) if isinstance(value, LogUniform) else value
+        for name, value in sorted(settings.items())
+    }
 
 
 def _part_plan(request: Request, name: str, part: Part, records_of: RecordsOf) -> PartPlan:
     if not isinstance(part, Effect):
         return PartPlan(name, part, {}, _own_unit(request, name, part))
 
-    def choose(part: Effect, units: Sequence[Unit]) -> float | None:
-        return best_rate(part, units, records_of)
+    def choose(part: Effect, runs: Sequence[Run]) -> float | None:
+        return best_rate(part, runs, records_of)
 
-    label = f"{request.id}, {name}"
-    arms = {arm: arm_plan(label, part, arm, request.preset, request.judged_seeds(), choose) for arm in part.arms}
+    label, seeds = f"{request.id}, {name}", request.judged_seeds(part)
+    arms = {arm: arm_plan(label, part, arm, request.preset, seeds, choose) for arm in part.arms}
     return PartPlan(name, part, arms, None)
 
 
@@ -153,12 +223,6 @@ def _own_unit(request: Request, name: str, part: Part) -> Unit:
     count, what = (part.cases, "cases") if isinstance(part, Exact) else (part.repetitions, "repetitions")
     settings = {"claim": request.id, "part": name}
     return Unit(part.kind, settings, (0,), (), count, f"{request.id}, {name}: {count} {what}", (request.file.path,))
-
-
-def _settled(part: Effect, arm: str) -> tuple[str, dict[str, object], float]:
-    """An arm's engine, its settings without the rate, and the common rate."""
-    engine, settings = part.experiment.of(part.arms[arm])
-    return engine, settings, float(settings.pop("lr"))  # pyright: ignore[reportArgumentType]
 
 
 def _span(seeds: Sequence[int]) -> str:

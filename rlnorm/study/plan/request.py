@@ -10,9 +10,14 @@ from rlnorm.errors import unknown
 from rlnorm.study.claim import PRESETS, Claim, DQNEngine, Effect, Kind, Part, Preset, comparison
 from rlnorm.study.claim.engines import DQN_ENGINES
 from rlnorm.study.claim.load import ClaimFile
-from rlnorm.study.claim.validate import claim_errors, metric_errors, setting_errors
+from rlnorm.study.claim.validate import claim_errors, metric_errors, training_errors
 
 SEEDS: Mapping[Preset, int] = {"smoke": 8, "quick": 16, "full": 16}
+
+
+def seeds_at(part: Effect, preset: Preset) -> int:
+    """How many seeds an arm of a part is judged on at a preset, where no other number is asked for."""
+    return SEEDS[preset] if preset == "smoke" else part.seeds or SEEDS[preset]
 
 
 @dataclass(frozen=True)
@@ -99,9 +104,9 @@ class Request:
         options = [word for key, value in given.items() if value is not None for word in (f"--{key}", str(value))]
         return shlex.join(["rlnorm", "train", *options])
 
-    def judged_seeds(self) -> int:
-        """How many seeds an arm is judged on."""
-        return self.seeds or SEEDS[self.preset]
+    def judged_seeds(self, part: Effect) -> int:
+        """How many seeds an arm of a part is judged on."""
+        return self.seeds or seeds_at(part, self.preset)
 
     def errors(self) -> Iterator[str]:
         """One sentence for everything that is wrong with what was asked, the claim's declaration included."""
@@ -123,9 +128,8 @@ class Request:
             yield f"{self.id} has no part that is run at preset {self.preset!r}."
         for part in self.chosen().values():
             if isinstance(part, Effect):
-                steps = part.experiment.steps[self.preset]
                 # Through another engine than its own, a part may lack what its metric is made of.
-                found = chain(metric_errors(part), setting_errors(part.experiment, part.arms, steps, part.rates))
+                found = chain(metric_errors(part), training_errors(part, [self.preset]))
                 yield from (f"{self.id}: {sentence}" for sentence in found)
 
     def _part_errors(self) -> Iterator[str]:

@@ -4,13 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import fill
 
 from rlnorm.study.claim import PRESETS, Claim, Cost, Effect, Exact, Part, Preset
-from rlnorm.study.claim.engines import DQN_ENGINES
 from rlnorm.study.claim.load import ClaimFile
-from rlnorm.study.plan import SEEDS, SELECTION
-from rlnorm.study.plan.plan import grid_seeds
+from rlnorm.study.plan import SELECTION
+from rlnorm.study.plan.request import seeds_at
 from rlnorm.study.report import wording
-
-BUDGET = {"supervised": "updates", **dict.fromkeys(DQN_ENGINES, "environment steps")}
 
 
 def page(found: ClaimFile, width: int = 80) -> str:
@@ -41,7 +38,7 @@ def _alike(claim: Claim) -> Sequence[Mapping[str, Part]]:
     blocks: dict[object, dict[str, Part]] = {}
     for name, part in claim.parts.items():
         key = (
-            repr((part.experiment, part.arms, part.metric, part.question, part.judged_from, part.grid))
+            repr((part.experiment, part.arms, part.metric, part.question, part.judged_from, part.points))
             if isinstance(part, Effect)
             else name
         )
@@ -61,8 +58,10 @@ def _effect(parts: Mapping[str, Part]) -> Iterator[tuple[str, str]]:
     part = next(iter(effects.values()))
     yield "Asked", wording.asked(part.question)
     yield "Score", wording.metric(part.metric)
+    if part.points:
+        yield "", wording.points(part)
     for i, (name, arm) in enumerate(part.arms.items()):
-        control = "; known to be worse" if name == part.question.negative_control else ""
+        control = wording.control(part.question, name)
         yield "" if i else "Arms", f"{name}: {_settings(arm) or 'as below'}{control}"
     yield "Setting", f"{part.experiment.engine} engine; {_settings(part.experiment.settings)}"
     yield "Rates", "; ".join(dict.fromkeys(_rates(each) for each in effects.values()))
@@ -74,10 +73,11 @@ def _effect(parts: Mapping[str, Part]) -> Iterator[tuple[str, str]]:
 
 def _rates(part: Effect) -> str:
     listed = wording.setting(part.rates)
-    if part.grid:
-        return f"a run's score is its mean over the rates {listed}"
+    if any("lr" in point for point in part.points):
+        return "every point sets its own"
     if part.rates:
-        control = "; the negative control takes the reference's" if part.question.negative_control else ""
+        controls = part.question.roles.keys() & {"negative control", "positive control"}
+        control = "; controls take the reference's" if controls else ""
         return f"own best rate: each arm's of {listed}, chosen on seeds {SELECTION[0]} to {SELECTION[-1]}{control}"
     return "common rate: all arms at the setting's lr"
 
@@ -87,13 +87,10 @@ def _size(part: Effect, presets: Sequence[Preset]) -> str:
     for preset in presets:
         steps = f"{part.experiment.steps[preset]:,}".replace(",", " ")
         sizes.setdefault(
-            f"{len(grid_seeds(part)) if part.grid else SEEDS[preset]} seeds, {steps} {BUDGET[part.experiment.engine]}",
+            f"{seeds_at(part, preset)} seeds, {steps} {wording.budget(part.experiment)}",
             [],
         ).append(preset)
     listed = "; ".join(f"{', '.join(names)}: {size}" for size, names in sizes.items())
-    if part.grid:
-        first, *_, last = grid_seeds(part)
-        return f"{listed}; always seeds {first} to {last}, at every rate: --seeds does not apply"
     return f"{listed}; seeds from {part.judged_from} on"
 
 

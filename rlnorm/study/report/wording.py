@@ -8,8 +8,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from rlnorm.study.claim import Claim, Cost, Effect, Exact, Part, Question
+from rlnorm.study.claim import Claim, Cost, Effect, Exact, Experiment, Part, Question
 from rlnorm.study.claim.metrics import METRICS
+from rlnorm.study.claim.scored import summary_metric
 from rlnorm.study.judge.results import ArmResult, ClaimResult, PartResult, StudyResult
 from rlnorm.study.judge.verdict import ExactDetails, Outcome, OverallDetails, Verdict
 
@@ -74,10 +75,32 @@ def has_groups(result: ClaimResult) -> bool:
 
 def metric(name: str) -> str:
     """What a score is, in words, and which way is better."""
-    scored = METRICS.get(name)
+    base, _, summary = name.partition(", ")
+    scored = METRICS.get(base)
     if scored is None:
         return name.replace("_", " ")
-    return f"{scored.metric.unit} ({scored.metric.better} is better)"
+    shown = summary_metric(scored.metric, summary or "mean")
+    return f"{shown.unit} ({shown.better} is better)"
+
+
+def points(part: Effect) -> str:
+    """How a run's score is made of its scores at several points."""
+    names = dict.fromkeys(name for point in part.points for name in point)
+    listed = "; ".join(f"{name} {setting([point.get(name) for point in part.points])}" for name in names)
+    return f"a run's score is the {part.summary} over {len(part.points)} points: {listed}"
+
+
+def control(question: Question, arm: str) -> str:
+    """What is known of an arm beforehand, with a semicolon before it; empty of arms that are asked about."""
+    known = {question.negative_control: "worse", question.positive_control: "better"}
+    return f"; known to be {known[arm]}" if arm in known else ""
+
+
+def budget(experiment: Experiment) -> str:
+    """What the steps of an experiment count."""
+    if experiment.engine == "supervised":
+        return str(experiment.settings.get("budget", "updates"))
+    return "environment steps"
 
 
 def half_trained(study: StudyResult) -> str:
@@ -94,7 +117,7 @@ def scale_of(part: Part | None) -> Scale:
     """What a part's estimate is: a difference, a ratio, or (exact parts) an error held against a tolerance."""
     if isinstance(part, Exact):
         return "error"
-    return part.question.scale if isinstance(part, Effect | Cost) else "difference"
+    return "ratio" if isinstance(part, Effect | Cost) and part.question.is_factor else "difference"
 
 
 def overall_scale(result: ClaimResult) -> Scale:
@@ -213,13 +236,24 @@ def level(question: Question) -> str:
 def asked(question: Question) -> str:
     """The question to the arms as a sentence."""
     a, b = question.treatment, question.reference
-    size = f"a factor of {question.margin:g}" if question.scale == "ratio" else f"{question.margin:g}"
+    size = f"a factor of {question.margin:g}" if question.is_factor else f"{question.margin:g}"
+    if question.scale == "spread":
+        a, b = (f"the spread of “{name}”" for name in (a, b))
+        return f"Is {a} {_ASKED_OF_SPREADS[question.asks]} {b}, by {size}?"
     return {
         "superior": f"Is “{a}” better than “{b}”, by more than {size}?",
         "not better": f"Is “{a}” not better than “{b}” by {size}?",
         "equivalent": f"Are “{a}” and “{b}” the same to within {size}?",
         "non-inferior": f"Is “{a}” no worse than “{b}” by {size}?",
     }[question.asks]
+
+
+_ASKED_OF_SPREADS = {
+    "superior": "smaller than",
+    "not better": "no smaller than",
+    "equivalent": "the same as",
+    "non-inferior": "no larger than",
+}
 
 
 def tally(study: StudyResult) -> dict[Outcome, int]:

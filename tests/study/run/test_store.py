@@ -11,7 +11,7 @@ import tiny
 
 from rlnorm.study.claim import Record
 from rlnorm.study.claim.load import by_path
-from rlnorm.study.claim.metrics import series
+from rlnorm.study.claim.scored import series
 from rlnorm.study.plan import Request, unit
 from rlnorm.study.run import Store, store
 

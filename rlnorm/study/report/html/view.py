@@ -196,12 +196,13 @@ def _setup(result: PartResult, part: Part | None) -> str:
     pieces = [f"{wording.level(part.question)} interval decides"]
     if result.verdict.steps:
         pieces.insert(0, f"{result.verdict.steps:,} {unit} per run".replace(",", "\u00a0"))
-    if part.grid:
-        pieces.append(f"a run's score is its mean over {len(part.rates)} learning rates")
-    elif part.rates:
+    if part.points:
+        pieces.append(wording.points(part))
+    if part.rates:
         pieces.append(f"each arm at its own best of {len(part.rates)} learning rates, chosen on other seeds")
-    if part.question.negative_control:
-        pieces.append(f"“{part.question.negative_control}” is known to be worse and must be told apart")
+    for arm in part.arms:
+        if known := wording.control(part.question, arm):
+            pieces.append(f"“{arm}” is {known.removeprefix('; ')} and must be told apart")
     return "; ".join(pieces)
 
 
@@ -245,7 +246,7 @@ def _figures(result: PartResult, part: Part | None, colours: Mapping[str, str]) 
     if drawn:
         strip = "; shaded: reference ± margin" if margin else ""
         yield f"Score of every run, mean with 95 % interval{strip}", drawn
-    middle = " at the middle rate; the score is a mean over all" if effect and effect.grid else ""
+    middle = " at the middle point" if effect and effect.points else ""
     for key in dict.fromkeys(key for arm in result.arms.values() for key in arm.curves):
         drawn = figures.curves(result.arms, key, colours, _unit(part))
         if drawn:

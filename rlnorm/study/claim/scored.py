@@ -1,0 +1,115 @@
+"""How records become scores: what a metric is made of, and how one run's scores at several points become one.
+
+A run is one member of a unit. A diverged run scores as random from the record on at which it was found (rule 2), so its
+numbers after that are never read.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rlnorm import stats
+from rlnorm.study.claim.declare import Record
+from rlnorm.study.claim.question import Metric
+
+Records = Sequence[Record]
+PROBES = "norm/"
+Score = Callable[[Records, Mapping[str, Any], int], float]
+
+
+def unfold(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with its probes beside the rest, each under the name of its tag: norm/<layer>/<probe>."""
+    found = record.get("probes", {}).items()
+    tags = {f"{PROBES}{layer}/{name}": values for layer, probes in found for name, values in probes.items()}
+    return {**record, **tags}
+
+
+def series(records: Records, key: str, member: int) -> np.ndarray:
+    """One member's values over the records, (T,); NaN where there is none."""
+    values = [record.get(key) for record in records]
+    return np.array([v[member] if isinstance(v, list) else v for v in values], dtype=float)
+
+
+def diverged_at(records: Records, member: int) -> int:
+    """Index of the first record at which the member had diverged; the number of records if it never did."""
+    flags = series(records, "diverged", member) > 0
+    return int(flags.argmax()) if flags.any() else len(records)
+
+
+def carried(values: np.ndarray, start: float) -> np.ndarray:
+    """NaNs replaced by the last value before them, or by `start`; (T,)."""
+    return stats.forward_filled(np.concatenate([[start], values]))[1:]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A metric and how a run's records give it.
+
+    of_budget: scores are steps, so that the whole budget (never reached) is the floor and no step the ceiling.
+    probe: the one whose values it is made of; None: it is made of what all records hold.
+    """
+
+    metric: Metric
+    score: Score
+    of_budget: bool = False
+    probe: str | None = None
+
+
+def probed(
+    metric: Metric,
+    probe: str,
+    read: Callable[[np.ndarray, Mapping[str, Any]], np.ndarray],
+    when: slice = slice(1, None),
+) -> Scored:
+    """A metric that is the mean over training of what `read` makes of a probe and the settings.
+
+    `read` is given its values at every layer that has it, in the order of the network: (layers, times) -> (times,).
+    Left out are what is not finite and the first time: it comes with the first update, before anything was learned and
+    while running statistics are those that a norm is made with. `when` chooses other times (claims about the start). A
+    diverged run has the metric's random value from divergence on, or the worst of its own where there is none (0 where
+    it has none either).
+    """
+    worst = np.max if metric.better == "lower" else np.min
+
+    def score(records: Records, settings: Mapping[str, Any], member: int) -> float:
+        at = [i for i, record in enumerate(records) if "probes" in record][when]
+        rows = [unfold(records[i]) for i in at]
+        tags = dict.fromkeys(tag for row in rows for tag in row if tag.startswith(PROBES) and tag.endswith(f"/{probe}"))
+        found = np.array([series(rows, tag, member) for tag in tags])
+        values = read(found, settings) if tags else np.full(len(at), np.nan)
+        sound = np.array(at) < diverged_at(records, member)
+        known = values[sound & np.isfinite(values)]
+        lost = metric.random if metric.random is not None else worst(known) if len(known) else 0.0
+        return float(np.append(known, np.full((~sound).sum(), lost)).mean()) if len(known) else float(lost)
+
+    return Scored(metric, score, probe=probe)
+
+
+def _slope(values: np.ndarray) -> float:
+    """Slope of least squares, per step from one point to the next."""
+    at = np.arange(len(values)) - (len(values) - 1) / 2
+    return float(at @ values / (at @ at))
+
+
+NEAR = 0.05  # how far from the best a point may score to count as near it, as a fraction of the best
+
+SUMMARIES: Mapping[str, Callable[[np.ndarray], float]] = {
+    "mean": lambda values: float(values.mean()),
+    "range": lambda values: float(np.ptp(values)),
+    "slope": _slope,
+    "near best": lambda values: float((values >= (1 - NEAR) * values.max()).mean()),
+}
+"""Scores of one run at all points, (points,), in the part's order -> the run's score."""
+
+
+def summary_metric(metric: Metric, summary: str) -> Metric:
+    """What the summary of a metric over several points is."""
+    if summary == "mean":
+        return metric
+    if summary == "near best":
+        return Metric(f"{metric.name}, {summary}", "higher", f"fraction of points within 5 % of the best {metric.unit}")
+    if summary == "range":
+        return Metric(f"{metric.name}, {summary}", "lower", f"range over the points of {metric.unit}")
+    return Metric(f"{metric.name}, {summary}", metric.better, f"change per point of {metric.unit}")
