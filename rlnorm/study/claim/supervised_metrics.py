@@ -90,14 +90,26 @@ def sound(records: Records, settings: Settings, member: int) -> float:
     return float(diverged_at(records, member) == len(records))
 
 
+def kept_learning(records: Records, settings: Settings, member: int) -> float:
+    """1 if the run never diverged and its last training loss is below that of guessing, by a tenth, else 0."""
+    guessing = np.log(1 / chance(settings))
+    return sound(records, settings, member) * float(series(records[-1:], "loss", member)[0] < 0.9 * guessing)
+
+
 def roughness(records: Records, settings: Settings, member: int) -> float:
-    """How much the training loss rises from record to record, in nats, mean over records; 1 from divergence on."""
-    until = diverged_at(records, member)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        moves = np.diff(np.log(series(records, "loss", member) + 1e-3))
-    rises = np.maximum(moves, 0)
-    rises[max(until - 1, 0) :] = 1.0
-    return float(rises.mean())
+    """How much the training loss rises from record to record, mean; guessing's loss once diverged."""
+    loss = series(records, "loss", member)
+    loss[diverged_at(records, member) :] = np.nan
+    rises = np.maximum(np.diff(loss), 0)
+    return float(np.where(np.isnan(rises), np.log(1 / chance(settings)), rises).mean())
+
+
+def relative_roughness(records: Records, settings: Settings, member: int) -> float:
+    """The same of the loss's logarithm; 1 nat from divergence on."""
+    loss = series(records, "loss", member) + 1e-3
+    loss[diverged_at(records, member) :] = np.nan
+    rises = np.maximum(np.diff(np.log(loss)), 0)
+    return float(np.where(np.isnan(rises), 1.0, rises).mean())
 
 
 def log_train_loss(records: Records, settings: Settings, member: int) -> float:
@@ -157,7 +169,14 @@ SUPERVISED: tuple[Scored, ...] = (
         for x in THRESHOLDS
     ),
     Scored(Metric("sound", "higher", "proportion of runs that did not diverge", 0.0, 1.0), sound),
-    Scored(Metric("roughness", "lower", "rise of the training loss from record to record, nats"), roughness),
+    Scored(
+        Metric("kept_learning", "higher", "proportion of runs that end better than guessing", 0.0, 1.0), kept_learning
+    ),
+    Scored(Metric("roughness", "lower", "rise of the training loss from record to record"), roughness),
+    Scored(
+        Metric("relative_roughness", "lower", "rise of the training loss's logarithm, nats a record"),
+        relative_roughness,
+    ),
     Scored(Metric("train_loss", "lower", "training loss at the end, nats of its value"), log_train_loss),
     probed(
         Metric("gradient_fading", "lower", "decades between first and last hidden layer's gradient"),

@@ -123,12 +123,20 @@ def _decide(evidence: Evidence, benefit: Benefit, answers: Mapping[str, Answer])
 def _measured(evidence: Evidence, shown: stats.Interval, level: float) -> str:
     """What was measured: the first half of the reason."""
     treatment, reference, ratio = evidence.treatment, evidence.reference, evidence.is_ratio
-    joined = f"{evidence.metric.unit}, {treatment.name} {'over' if ratio else 'minus'} {reference.name}"
+    joined = f"{_score(evidence)}, {treatment.name} {'over' if ratio else 'minus'} {reference.name}"
     runs = f"n = {treatment.n} and {reference.n}"
     if np.isnan(shown.estimate):
         return f"{joined} cannot be given ({runs})"
     interval = "" if np.isnan(shown.low) else f"{100 * level:.0f} % interval {shown.low:.3g} to {shown.high:.3g}, "
     return f"{joined} is {shown.estimate:{'' if ratio else '+'}.3g} ({interval}{runs})"
+
+
+def _score(evidence: Evidence) -> str:
+    """What is compared, in words."""
+    unit, second = evidence.metric.unit, evidence.second_metric
+    if evidence.question.scale == "spread":
+        return f"spread of {unit}"
+    return unit if second is None else f"standardized benefit in {unit} less that in {second.unit}"
 
 
 def _relative_p(evidence: Evidence, benefit: Benefit, outcome: Outcome) -> float | None:
