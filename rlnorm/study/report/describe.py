@@ -38,8 +38,19 @@ def _alike(claim: Claim) -> Sequence[Mapping[str, Part]]:
     blocks: dict[object, dict[str, Part]] = {}
     for name, part in claim.parts.items():
         key = (
-            repr((part.experiment, part.arms, part.metric, part.question, part.judged_from, part.seeds, part.points, part.summary,
-             part.second_metric))
+            repr(
+                (
+                    part.experiment,
+                    part.arms,
+                    part.metric,
+                    part.question,
+                    part.judged_from,
+                    part.seeds,
+                    part.points,
+                    part.summary,
+                    part.second_metric,
+                )
+            )
             if isinstance(part, Effect)
             else name
         )
