@@ -236,12 +236,15 @@ class TestPoints:
 
 def test_pairs_are_of_one_seed_wherever_it_stands(tmp_path: Path):
     """Seeds decide nearly all of a score: their own differences show what two means do not."""
+
+    def accuracies(unit: Unit) -> np.ndarray:
+        return 0.5 + luck(unit) + 0.05 * (unit.settings["norm"] == "layer")
+
     outcomes = {}
     for paired in (True, False):
         one = asked(replace(SUPERVISED, question=replace(SUPERVISED.question, paired=paired)), preset="full")
         store = Store(tmp_path / str(paired))
-        gain = {"none": 0.0, "layer": 0.05}
-        tiny.fill(store, tiny.units([one], store), lambda unit: 0.5 + luck(unit) + gain[unit.settings["norm"]])
+        tiny.fill(store, tiny.units([one], store), accuracies)
         outcomes[paired] = tiny.assess(one, store).parts[0].verdict.outcome
     assert outcomes == {True: "supported", False: "inconclusive"}
 
