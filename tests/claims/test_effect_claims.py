@@ -104,7 +104,7 @@ def test_dqn_claims_have_the_one_setting_of_all_studies(claim: str):
             # The batch is what one claim varies, and the grid of another is its subject.
             varied = {"dqn-batch": {"batch"}}.get(claim, set())
             assert {name for name, value in DQN_STUDY.items() if settings[name] != value} <= varied
-            assert part.grid or part.rates in ((), RATES)
+            assert part.points or part.rates in ((), RATES)
             for preset, steps in BUDGETS[str(settings["env"])].items():
                 assert part.experiment.steps[preset] <= steps
 

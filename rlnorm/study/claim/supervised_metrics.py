@@ -68,7 +68,9 @@ def updates_to(percent: int) -> Score:
         reached[diverged_at(records, member) + 1 :] = False
         if not reached.any():
             return float(steps[-1])
-        i = max(int(reached.argmax()), 1)
+        i = int(reached.argmax())
+        if i == 0:
+            return 1.0
         part = (percent / 100 - values[i - 1]) / (values[i] - values[i - 1])
         return float(max(steps[i - 1] + part * (steps[i] - steps[i - 1]), 1.0))
 

@@ -136,6 +136,8 @@ def _effect_errors(part: Effect) -> Iterator[str]:
             f"question {part.question.asks!r} may be answered by no effect, which counts only where an effect could "
             "have shown; expected negative_control to name an arm that is known to be worse."
         )
+    if part.question.paired and part.on_dqn:
+        yield "seeds of DQN agents are not paired: what an agent meets is up to it, and arms share none of it."
     yield from metric_errors(part)
     yield from _scale_errors(part)
     yield from _point_errors(part)
@@ -167,10 +169,14 @@ def metric_errors(part: Effect) -> Iterator[str]:
         yield f"a second metric belongs to the scale 'standardized', got {part.second_metric!r} on the scale {scale!r}."
     elif part.second_metric and part.second_metric not in METRICS:
         yield unknown("second metric", part.second_metric, METRICS)
-    if probe := METRICS[part.metric].probe:
-        engines = {part.experiment.of(arm)[0] for arm in part.arms.values()}
-        for engine in sorted(name for name in engines if name in TRAINING and not TRAINING[name].probes):
-            yield f"metric {part.metric!r} is made of the probe {probe!r}, and engine {engine!r} records no probes."
+    engines = {part.experiment.of(arm)[0] for arm in part.arms.values()}
+    for name in (name for name in (part.metric, part.second_metric) if name in METRICS):
+        if probe := METRICS[name].probe:
+            for engine in sorted(each for each in engines if each in TRAINING and not TRAINING[each].probes):
+                yield f"metric {name!r} is made of the probe {probe!r}, and engine {engine!r} records no probes."
+        budget = part.experiment.settings.get("budget", "updates")
+        if METRICS[name].of_budget and budget != "updates":
+            yield f"metric {name!r} counts updates, and the budget counts {budget}."
 
 
 def training_errors(part: Effect, presets: Sequence[Preset]) -> Iterator[str]:
@@ -192,21 +198,42 @@ def _point_errors(part: Effect) -> Iterator[str]:
     """One sentence for everything that is wrong with a part's points."""
     if part.summary not in SUMMARIES:
         yield unknown("summary", part.summary, SUMMARIES)
+    elif part.summary != "mean" and not part.points:
+        yield f"the summary {part.summary!r} is one over points, and the part has none."
+    if part.summary == "near best" and part.metric in METRICS and METRICS[part.metric].metric.better == "lower":
+        yield f"the summary 'near best' needs a metric whose higher scores are better, got {part.metric!r}."
     if len(part.points) == 1:
         yield "one point is no range; expected at least two, or its settings in the experiment."
-    own = TRAINING[part.experiment.engine].per_member if part.experiment.engine in TRAINING else frozenset()
     for number, point in enumerate(part.points):
-        for name, value in point.items():
-            if isinstance(value, LogUniform) and name not in {"lr", *own}:
-                yield f"point {number} draws {name}, which members of one population share; drawn can be: " + (
-                    ", ".join(sorted({"lr", *own})) + "."
-                )
+        if point.keys() != part.points[0].keys():
+            names = [", ".join(each) or "nothing" for each in (part.points[0], point)]
+            yield f"every point sets the same, got {names[0]} at point 0 and {names[1]} at point {number}."
         if part.rates and "lr" in point:
             yield f"point {number} sets lr, which a part with rates does not use."
         for arm, settings in part.arms.items():
             yield from (f"arm {arm!r} and point {number} both set {name}." for name in settings.keys() & point.keys())
+    yield from _draw_errors(part)
     if part.seeds is not None and part.seeds < 1:
         yield f"seeds must be at least 1, got {part.seeds}."
+
+
+def _draw_errors(part: Effect) -> Iterator[str]:
+    """One sentence for each setting that cannot be drawn."""
+    own = TRAINING[part.experiment.engine].per_member if part.experiment.engine in TRAINING else frozenset()
+    drawable = sorted({"lr", *own})
+    points = {f"point {number}": point for number, point in enumerate(part.points)}
+    arms = {f"arm {name!r}": arm for name, arm in part.arms.items()}
+    for where, settings in {**points, **arms, "the experiment": part.experiment.settings}.items():
+        for name, value in settings.items():
+            if not isinstance(value, LogUniform):
+                continue
+            if where not in points:
+                yield f"{where} draws {name}; only points draw their settings."
+            elif name not in drawable:
+                listed = ", ".join(drawable)
+                yield f"{where} draws {name}, which members of one population share; drawn can be: {listed}."
+            if not 0 < value.low < value.high < float("inf"):
+                yield f"{where} draws {name} from {value.low:g} to {value.high:g}; expected 0 < low < high."
 
 
 def setting_errors(

@@ -148,8 +148,12 @@ class Evidence:
 
     def best_first(self, arm: Arm) -> tuple[Arm, Arm]:
         """The arm and the reference, first the one that scores higher if the arm is the better one."""
-        higher = self.metric.better == "higher" and self.question.scale != "spread"
-        return (arm, self.reference) if higher else (self.reference, arm)
+        return (arm, self.reference) if self.metric.better == "higher" else (self.reference, arm)
+
+    def runs(self, arm: Arm) -> int:
+        """How many runs of an arm are compared: where runs are paired, those whose seed the reference has too."""
+        both = self.question.paired and arm.n and self.reference.n
+        return len(paired(arm, self.reference)) if both else arm.n
 
     def benefit(self, arm: Arm) -> Benefit:
         """How much better than the reference the arm is."""
@@ -167,14 +171,16 @@ class Evidence:
         """The estimate of the benefit on the question's scale; None where there is none."""
         rng, sign = np.random.default_rng(self.seed), 1 if self.metric.better == "higher" else -1
         if self.question.scale == "spread":
-            varied = min(np.ptp(high.scores), np.ptp(low.scores)) > 0
-            return stats.spread_ratio(high.scores, low.scores, rng) if varied else None
+            varied = min(np.ptp(arm.scores), np.ptp(self.reference.scores)) > 0
+            return stats.spread_ratio(self.reference.scores, arm.scores, rng) if varied else None
         if self.question.scale == "ratio":
             return stats.ratio(high.scores, low.scores, rng) if min(high.scores[0], low.scores[0]) > 0 else None
         if self.question.scale == "standardized":
             assert self.second_metric is not None
             signs = np.array([sign, 1 if self.second_metric.better == "higher" else -1])
-            return stats.effect_difference(signs * arm.both(), signs * self.reference.both(), rng)
+            x, y = signs * arm.both(), signs * self.reference.both()
+            varied = min(len(x), len(y)) > 1 and min(*np.ptp(x, axis=0), *np.ptp(y, axis=0)) > 0
+            return stats.effect_difference(x, y, rng) if varied else None
         if self.question.paired:
             gains = np.sort(sign * paired(arm, self.reference))
             return stats.mean(gains, rng) if len(gains) else None
@@ -204,8 +210,9 @@ class Evidence:
 
     def _untold(self, control: Arm) -> str | None:
         """Why a control is not told apart from the reference, with no more runs than the treatment; None if it is."""
-        if not FEWEST <= control.n <= self.treatment.n:
-            return f"{control.n} runs where {FEWEST} to {self.treatment.n} are needed"
+        runs, most = self.runs(control), self.runs(self.treatment)
+        if not FEWEST <= runs <= most:
+            return f"{runs} runs where {FEWEST} to {most} are needed"
         interval, nothing = self.benefit(control)[0.95], self.zone[1]
         if control is self.negative:
             return None if interval.high < nothing else f"not seen to be worse than {self.reference.name}"

@@ -32,6 +32,12 @@ DECIDED_BY: Mapping[str, tuple[str, Outcome, Outcome]] = {
     "non-inferior": ("non_inferiority", "supported", "supported"),
 }
 OPPOSITE: Mapping[str, Outcome] = {"supported": "refuted", "refuted": "supported"}
+# scale: why enough runs may still give no estimate on it
+UNDEFINED: Mapping[str, str] = {
+    "ratio": "a ratio needs scores above 0 in every run",
+    "spread": "a ratio of spreads needs scores that vary in both arms",
+    "standardized": "a standardized effect needs scores that vary in both arms",
+}
 
 
 def judge(
@@ -76,7 +82,7 @@ def judge(
         low=known(shown.low),
         high=known(shown.high),
         level=level,
-        n=min(treatment.n, reference.n),
+        n=min(evidence.runs(treatment), evidence.runs(reference)),
         diverged=float(flags.mean()) if flags.size else None,
         relative_p=_relative_p(evidence, benefit, outcome),
     )
@@ -104,10 +110,11 @@ def overall(parts: Sequence[Judgement], rule: Literal["all", "any"]) -> Outcome:
 def _decide(evidence: Evidence, benefit: Benefit, answers: Mapping[str, Answer]) -> tuple[Outcome, str]:
     """The outcome and the clause that gives its reason."""
     for arm in (evidence.treatment, evidence.reference):
-        if arm.n < FEWEST:
-            return "insufficient", f"{arm.name} has {arm.n} runs, at least {FEWEST} are needed"
+        if (runs := evidence.runs(arm)) < FEWEST:
+            pairs = " with a partner of the same seed" if evidence.question.paired else ""
+            return "insufficient", f"{arm.name} has {runs} runs{pairs}, at least {FEWEST} are needed"
     if np.isnan(benefit[0.95].estimate):
-        return "insufficient", "a ratio needs scores above 0 in every run"
+        return "insufficient", UNDEFINED[evidence.question.scale]
     name, if_holds, rests_on_no_effect = DECIDED_BY[evidence.question.asks]
     answer = answers[name]
     words = f"{answer.words} (margin {evidence.question.margin:g})"
@@ -123,20 +130,25 @@ def _decide(evidence: Evidence, benefit: Benefit, answers: Mapping[str, Answer])
 def _measured(evidence: Evidence, shown: stats.Interval, level: float) -> str:
     """What was measured: the first half of the reason."""
     treatment, reference, ratio = evidence.treatment, evidence.reference, evidence.is_ratio
-    joined = f"{_score(evidence)}, {treatment.name} {'over' if ratio else 'minus'} {reference.name}"
-    runs = f"n = {treatment.n} and {reference.n}"
+    paired = evidence.question.paired and treatment.n and reference.n
+    runs = f"{evidence.runs(treatment)} pairs" if paired else f"n = {treatment.n} and {reference.n}"
+    quantity = _quantity(evidence)
     if np.isnan(shown.estimate):
-        return f"{joined} cannot be given ({runs})"
+        return f"{quantity} cannot be given ({runs})"
     interval = "" if np.isnan(shown.low) else f"{100 * level:.0f} % interval {shown.low:.3g} to {shown.high:.3g}, "
-    return f"{joined} is {shown.estimate:{'' if ratio else '+'}.3g} ({interval}{runs})"
+    return f"{quantity} is {shown.estimate:{'' if ratio else '+'}.3g} ({interval}{runs})"
 
 
-def _score(evidence: Evidence) -> str:
-    """What is compared, in words."""
-    unit, second = evidence.metric.unit, evidence.second_metric
-    if evidence.question.scale == "spread":
-        return f"spread of {unit}"
-    return unit if second is None else f"standardized benefit in {unit} less that in {second.unit}"
+def _quantity(evidence: Evidence) -> str:
+    """What the estimate is of."""
+    treatment, reference, unit = evidence.treatment.name, evidence.reference.name, evidence.metric.unit
+    if evidence.second_metric is not None:
+        return (
+            f"benefit of {treatment} over {reference} in {unit}, less that in {evidence.second_metric.unit}, each in "
+            "standard deviations,"
+        )
+    spread = "spread of " if evidence.question.scale == "spread" else ""
+    return f"{spread}{unit}, {treatment} {'over' if evidence.is_ratio else 'minus'} {reference}"
 
 
 def _relative_p(evidence: Evidence, benefit: Benefit, outcome: Outcome) -> float | None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from rlnorm.study.claim import FIRST_JUDGED, Cost, Effect, Exact, LogUniform, Part, Preset, Settings
 from rlnorm.study.claim.engines import TRAINING
-from rlnorm.study.claim.metrics import METRICS
+from rlnorm.study.claim.metrics import METRICS, metric_of
 from rlnorm.study.claim.scored import SUMMARIES
 from rlnorm.study.plan.request import Request
 from rlnorm.study.plan.unit import Unit, training_unit
@@ -110,7 +110,7 @@ def best_rate(part: Effect, runs: Sequence[Run], records_of: RecordsOf) -> float
         return None
     scores = [score(part, part.metric, run, lambda unit: found[unit.id] or ()) for run in runs]
     means = np.array(scores).reshape(len(SELECTION), len(part.rates)).mean(0)
-    higher = METRICS[part.metric].metric.better == "higher"
+    higher = metric_of(part, part.metric, steps=1).better == "higher"
     return part.rates[int(means.argmax() if higher else means.argmin())]
 
 
@@ -130,9 +130,9 @@ def arm_plan(
     judged, points = range(part.judged_from, part.judged_from + seeds), part.points or ({},)
     at = f", {len(points)} points" if len(points) > 1 else ""
     if not part.rates:
-        rate = float(part.experiment.of(part.arms[arm])[1]["lr"])  # pyright: ignore[reportArgumentType]
-        varied = any("lr" in point for point in points)
-        return ArmPlan((), _runs(part, arm, preset, judged, points, f"{label}: {arm}{at}"), None if varied else rate)
+        common = part.experiment.of({**part.arms[arm], **points[0]})[1]["lr"]
+        rate = None if any("lr" in point for point in points) else float(common)  # pyright: ignore[reportArgumentType]
+        return ArmPlan((), _runs(part, arm, preset, judged, points, f"{label}: {arm}{at}"), rate)
     controls = (part.question.negative_control, part.question.positive_control)
     chooser = part.question.reference if arm in controls else arm
     select = _runs(
@@ -159,20 +159,19 @@ def _runs(
     What differs by member alone is trained as one population, as far as the engine's block goes, and whole seeds stay
     together.
     """
-    steps = part.experiment.steps[preset]
+    steps, width = part.experiment.steps[preset], of or len(points)
     places: dict[tuple[int, int], Place] = {}
     for numbers in _alike(part, arm, points):
         engine, settings = part.experiment.of({**part.arms[arm], **points[numbers[0]]})
         size = max(1, TRAINING[engine].block // len(numbers))
         for block in (seeds[i : i + size] for i in range(0, len(seeds), size)):
             members = [(seed, number) for seed in block for number in numbers]
-            given = [_drawn({**part.arms[arm], **points[number]}, seed, number) for seed, number in members]
+            given = [_drawn({**part.arms[arm], **points[number]}, seed, number % width) for seed, number in members]
             varied = {name: [own.get(name, settings.get(name)) for own in given] for name in _varied(part, points)}
             rates = [float(own.get("lr", settings["lr"])) for own in given]
             common = {name: value for name, value in settings.items() if name != "lr"} | varied
             unit = training_unit(engine, common, [s for s, _ in members], rates, steps, f"{label}, {_span(block)}")
             places |= {key: Place(unit, i) for i, key in enumerate(members)}
-    width = of or len(points)
     return tuple(
         Run(seed, tuple(places[seed, number] for number in range(first, first + width)))
         for seed in seeds

@@ -38,7 +38,19 @@ def _alike(claim: Claim) -> Sequence[Mapping[str, Part]]:
     blocks: dict[object, dict[str, Part]] = {}
     for name, part in claim.parts.items():
         key = (
-            repr((part.experiment, part.arms, part.metric, part.question, part.judged_from, part.points))
+            repr(
+                (
+                    part.experiment,
+                    part.arms,
+                    part.metric,
+                    part.question,
+                    part.judged_from,
+                    part.seeds,
+                    part.points,
+                    part.summary,
+                    part.second_metric,
+                )
+            )
             if isinstance(part, Effect)
             else name
         )
@@ -58,6 +70,8 @@ def _effect(parts: Mapping[str, Part]) -> Iterator[tuple[str, str]]:
     part = next(iter(effects.values()))
     yield "Asked", wording.asked(part.question)
     yield "Score", wording.metric(part.metric)
+    if part.second_metric:
+        yield "", f"against {wording.metric(part.second_metric)}"
     if part.points:
         yield "", wording.points(part)
     for i, (name, arm) in enumerate(part.arms.items()):

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from rlnorm.study.claim import Claim, Cost, Effect, Exact, Experiment, Part, Question
+from rlnorm.study.claim import Claim, Cost, Effect, Exact, Experiment, LogUniform, Part, Question
 from rlnorm.study.claim.metrics import METRICS
 from rlnorm.study.claim.scored import summary_metric
 from rlnorm.study.judge.results import ArmResult, ClaimResult, PartResult, StudyResult
@@ -85,8 +85,9 @@ def metric(name: str) -> str:
 
 def points(part: Effect) -> str:
     """How a run's score is made of its scores at several points."""
-    names = dict.fromkeys(name for point in part.points for name in point)
-    listed = "; ".join(f"{name} {setting([point.get(name) for point in part.points])}" for name in names)
+    values = {name: [point[name] for point in part.points] for name in part.points[0]}
+    # Draws are from the same range at every point.
+    listed = "; ".join(f"{name} {setting(list(dict.fromkeys(at)))}" for name, at in values.items())
     return f"a run's score is the {part.summary} over {len(part.points)} points: {listed}"
 
 
@@ -193,6 +194,8 @@ def setting(value: object) -> str:
         return NOTHING
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, LogUniform):
+        return f"drawn by the seed from {value.low:g} to {value.high:g}"
     if isinstance(value, list | tuple):
         return ", ".join(setting(item) for item in value) or NOTHING
     return str(value)
@@ -240,6 +243,9 @@ def asked(question: Question) -> str:
     if question.scale == "spread":
         a, b = (f"the spread of “{name}”" for name in (a, b))
         return f"Is {a} {_ASKED_OF_SPREADS[question.asks]} {b}, by {size}?"
+    if question.scale == "standardized":
+        than = f"in the first score {_ASKED_OF_EFFECTS[question.asks]} in the second"
+        return f"Is the benefit of “{a}” over “{b}” {than}, by {size} standard deviations?"
     return {
         "superior": f"Is “{a}” better than “{b}”, by more than {size}?",
         "not better": f"Is “{a}” not better than “{b}” by {size}?",
@@ -253,6 +259,14 @@ _ASKED_OF_SPREADS = {
     "not better": "no smaller than",
     "equivalent": "the same as",
     "non-inferior": "no larger than",
+}
+
+
+_ASKED_OF_EFFECTS = {
+    "superior": "larger than",
+    "not better": "no larger than",
+    "equivalent": "the same as",
+    "non-inferior": "no smaller than",
 }
 
 

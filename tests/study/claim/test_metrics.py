@@ -6,19 +6,9 @@ import numpy as np
 import pytest
 
 from rlnorm.probes import PROBES
-from rlnorm.study.claim.metrics import (
-    METRICS,
-    accuracy,
-    carried,
-    diverged_at,
-    final_return,
-    learned,
-    plain_return_auc,
-    return_auc,
-    series,
-    sound,
-    updates_to,
-)
+from rlnorm.study.claim.metrics import METRICS, final_return, learned, plain_return_auc, return_auc
+from rlnorm.study.claim.scored import carried, diverged_at, series
+from rlnorm.supervised.probing import OWN_PROBES
 from rlnorm.tasks.environments import SCALES
 
 CARTPOLE, OTHER = {"env": "CartPole-v1"}, {"env": "MyOwn-v0"}
@@ -105,29 +95,6 @@ class TestLastRecord:
     def test_of_a_diverged_run_is_the_random_policys(self):
         assert final_return([{"final_return": [480.0], "diverged": [True]}], CARTPOLE, 0) == RANDOM
 
-    def test_accuracy_is_the_last_never_the_best(self):
-        assert accuracy(records("test_accuracy", [0.2, 0.9, 0.7]), {}, 0) == 0.7
-
-    def test_accuracy_of_a_diverged_run_is_chance(self):
-        assert accuracy(records("test_accuracy", [0.9, 0.9], [False, True]), {}, 0) == 0.1
-
-
-class TestUpdatesTo:
-    def test_first_reach_counts_even_if_lost_again(self):
-        assert updates_to(0.9)(records("test_accuracy", [0.5, 0.9, 0.3, 0.95]), {}, 0) == 20
-
-    def test_never_reached_is_the_whole_budget(self):
-        assert updates_to(0.9)(records("test_accuracy", [0.5, 0.89, 0.3]), {}, 0) == 30
-
-    def test_reached_after_divergence_is_not_reached(self):
-        rows = records("test_accuracy", [0.5, 0.99, 0.99, 0.99], [False, True, True, True])
-        assert updates_to(0.9)(rows, {}, 0) == 40
-
-
-def test_sound_is_whether_a_run_never_diverged():
-    assert sound(records("loss", [1, 1]), {}, 0) == 1
-    assert sound(records("loss", [1, 1], [False, True]), {}, 0) == 0
-
 
 NAN = None  # as it is stored
 SETTINGS = {"env": "CartPole-v1", "hidden": [64, 10], "discount": 0.9, "reward_scale": 2.0}
@@ -163,7 +130,7 @@ class TestProbes:
         assert METRICS[metric].score(probed(probe, layers), SETTINGS, 0) == pytest.approx(expected)
 
     def test_every_probe_that_is_scored_exists(self):
-        assert {scored.probe for scored in METRICS.values()} - {None} <= set(PROBES)
+        assert {scored.probe for scored in METRICS.values()} - {None} <= {*PROBES, *OWN_PROBES}
 
     def test_what_is_not_known_is_left_out(self):
         assert METRICS["mean_gap"].score(probed("mean_gap", {"norm1": [NAN, 0.2, 0.4]}), {}, 0) == pytest.approx(0.3)
@@ -192,9 +159,3 @@ class TestProbes:
 def test_every_metric_is_found_by_its_own_name():
     assert all(name == scored.metric.name for name, scored in METRICS.items())
     assert {"return_auc", "plain_return_auc", "final_return", "accuracy", "updates_to_90", "sound"} <= set(METRICS)
-
-
-def test_updates_stand_between_the_whole_budget_and_none_of_it():
-    metric = METRICS["updates_to_90"].within(400)
-    assert [metric.standing(score) for score in (400, 300, 40)] == [0.0, 0.25, 0.9]
-    assert METRICS["accuracy"].within(400) is METRICS["accuracy"].metric

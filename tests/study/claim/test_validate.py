@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 import tiny
 
-from rlnorm.study.claim import PRESETS, Cost, Effect, Exact, Kind, Part, Question, dqn_experiment
+from rlnorm.study.claim import (
+    PRESETS,
+    Cost,
+    Effect,
+    Exact,
+    Kind,
+    LogUniform,
+    Part,
+    Question,
+    dqn_experiment,
+    supervised_experiment,
+)
 from rlnorm.study.claim.validate import claim_errors, errors, part_errors, setting_errors
 
 STEPS = dict.fromkeys(PRESETS, 2_000)
@@ -24,6 +35,15 @@ COST = Cost(
     question=Question(asks="superior", treatment="a", reference="b", margin=1.25, scale="ratio"),
 )
 GOOD = tiny.claim({"trained": EFFECT, "algebra": EXACT, "timed": COST})
+
+
+SUPERVISED = Effect(
+    experiment=supervised_experiment(steps=STEPS, dataset="digits", lr=0.1),
+    arms=TWO,
+    metric="accuracy",
+    question=Question(asks="superior", treatment="layer", reference="none", margin=0.01),
+    points=({"label_noise": 0.0}, {"label_noise": 0.2}),
+)
 
 
 class Other(Part):
@@ -83,7 +103,6 @@ def asking(**changes: Any) -> Effect:
         (replace(EFFECT, experiment=replace(EXPERIMENT, steps={"full": 10})), "no budget at preset smoke, quick"),
         (replace(EFFECT, arms={**ARMS, "worse": {}}), "arms 'none' and 'worse' are the same"),
         (replace(EFFECT, metric="return_acu"), "unknown metric 'return_acu'. Did you mean 'return_auc'?"),
-        (replace(EFFECT, grid=True), "grid needs rates"),
         (replace(EFFECT, rates=(1e-3, 1e-4)), "rates must be different and increase, got 0.001, 0.0001"),
         (replace(EFFECT, rates=(1e-4, 1e-2)), "the common rate must be one of the rates, got lr 0.001"),
         (
@@ -104,6 +123,103 @@ def test_of_a_part(part: Part, said: str):
     found = list(part_errors(part))
     assert any(said in sentence for sentence in found), found
     assert list(part_errors(EFFECT)) == []
+
+
+def drawing(low: float, high: float) -> Effect:
+    return replace(SUPERVISED, points=({"lr": LogUniform(low, high)},) * 2)
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        (replace(SUPERVISED, summary="rage"), "unknown summary 'rage'. Did you mean 'range'?"),
+        (replace(SUPERVISED, points=(), summary="range"), "'range' is one over points, and the part has none"),
+        (replace(SUPERVISED, metric="gap", summary="near best"), "needs a metric whose higher scores are better"),
+        (replace(SUPERVISED, points=({"lr": 0.1},)), "one point is no range; expected at least two"),
+        (
+            replace(SUPERVISED, points=({"lr": 0.1}, {"lr": 1.0, "batch": 8})),
+            "every point sets the same, got lr at point 0 and lr, batch at point 1",
+        ),
+        (replace(SUPERVISED, points=({}, {"lr": 0.1})), "got nothing at point 0 and lr at point 1"),
+        (
+            replace(SUPERVISED, arms={"none": {}, "layer": {"norm": "layer", "label_noise": 0.3}}),
+            "arm 'layer' and point 1 both set label_noise",
+        ),
+        (
+            replace(SUPERVISED, points=({"lr": 0.1}, {"lr": 1.0}), rates=(0.01, 0.1)),
+            "point 1 sets lr, which a part with rates does not use",
+        ),
+        (
+            replace(SUPERVISED, points=({"batch": LogUniform(8, 64)},) * 2),
+            "point 1 draws batch, which members of one population share; drawn can be: alpha_dropout, clip, dropout, "
+            "gamma, init_scale, label_noise, lr, momentum, noise, weight_decay.",
+        ),
+        (
+            replace(SUPERVISED, arms={"none": {}, "layer": {"norm": "layer", "noise": LogUniform(0.1, 1)}}),
+            "arm 'layer' draws noise; only points draw their settings",
+        ),
+        (
+            replace(SUPERVISED, experiment=supervised_experiment(steps=STEPS, dataset="digits", lr=LogUniform(0.1, 1))),
+            "the experiment draws lr; only points draw their settings",
+        ),
+        (drawing(0.0, 0.1), "point 0 draws lr from 0 to 0.1; expected 0 < low < high"),
+        (drawing(0.1, 0.01), "point 1 draws lr from 0.1 to 0.01; expected 0 < low < high"),
+        (replace(SUPERVISED, seeds=0), "seeds must be at least 1, got 0"),
+        (replace(SUPERVISED, second_metric="gap"), "second metric belongs to the scale 'standardized', got 'gap' on"),
+        (
+            replace(SUPERVISED, question=replace(SUPERVISED.question, scale="standardized")),
+            "a second metric belongs to the scale 'standardized', got '' on the scale 'standardized'",
+        ),
+        (
+            replace(
+                SUPERVISED, question=replace(SUPERVISED.question, scale="standardized"), second_metric="accurcy_batch"
+            ),
+            "unknown second metric 'accurcy_batch'. Did you mean 'accuracy_batch'?",
+        ),
+        (
+            replace(SUPERVISED, question=replace(SUPERVISED.question, paired=True, scale="ratio", margin=1.25)),
+            "only differences are paired, got the scale 'ratio'",
+        ),
+        (asking(paired=True), "seeds of DQN agents are not paired"),
+        (
+            replace(SUPERVISED, metric="updates_to_90", experiment=supervised_experiment(steps=STEPS, budget="epochs")),
+            "metric 'updates_to_90' counts updates, and the budget counts epochs",
+        ),
+        (asking(positive_control="bettr"), "the positive control is no arm: unknown arm 'bettr'"),
+        (asking(margin=0.9, scale="spread"), "the margin of a spread is a factor of at least 1"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_of_points_scales_and_pairs(part: Effect, said: str):
+    found = list(part_errors(part))
+    assert any(said in sentence for sentence in found), found
+    assert list(part_errors(SUPERVISED)) == []
+
+
+def test_every_new_scale_can_be_asked_for():
+    asks = replace(SUPERVISED.question, paired=True)
+    for question, second in (
+        (asks, ""),
+        (replace(asks, paired=False, scale="spread", margin=1.25), ""),
+        (replace(asks, paired=False, scale="standardized", margin=0.2), "train_loss"),
+    ):
+        assert list(errors(tiny.claim({"a": replace(SUPERVISED, question=question, second_metric=second)}))) == []
+
+
+def test_a_second_metric_needs_its_probe_too():
+    question = replace(QUESTION, scale="standardized")
+    part = replace(EFFECT, question=question, second_metric="rank", experiment=replace(EXPERIMENT, engine="sb3"))
+    assert "metric 'rank' is made of the probe 'rank', and engine 'sb3' records no probes." in list(part_errors(part))
+
+
+def test_settings_are_held_against_the_engine_at_every_point_and_at_both_ends_of_a_draw():
+    wrong = replace(SUPERVISED, points=({"batch": 8}, {"batch": 0}))
+    (found,) = errors(tiny.claim({"a": wrong}))
+    assert found.startswith("part 'a': arm none at point 1, layer at point 1: batch must be at least 1, got 0")
+    drawn = replace(SUPERVISED, points=({"label_noise": LogUniform(0.1, 2.0)},) * 2)
+    (found,) = errors(tiny.claim({"a": drawn}))
+    assert "layer at point 0, high" in found
+    assert "label_noise" in found
 
 
 def test_all_are_said_at_once_and_the_part_is_named():

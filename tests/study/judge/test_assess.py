@@ -13,9 +13,9 @@ import tiny
 
 from rlnorm.study.claim import PRESETS, Effect, Question, dqn_experiment, supervised_experiment
 from rlnorm.study.judge.verdict import OverallDetails
-from rlnorm.study.plan import Request
+from rlnorm.study.plan import Request, Unit
 from rlnorm.study.plan.plan import best_rate
-from rlnorm.study.report.csv import scores
+from rlnorm.study.report.csv import COLUMNS, scores
 from rlnorm.study.run import Store
 
 STEPS = dict.fromkeys(PRESETS, 2_000)
@@ -128,9 +128,10 @@ class TestRates:
     def choose(self, folder: Path, scores: dict[float, float]) -> float:
         store, one = Store(folder), asked(self.part)
         select = tiny.arms(one, store, NAME)["none"].select
-        tiny.fill(store, select[1:], lambda unit: [level(scores[rate]) for rate in unit.rates])
+        first, *others = {place.unit.id: place.unit for run in select for place in run.places}.values()
+        tiny.fill(store, others, lambda unit: [level(scores[rate]) for rate in unit.rates])
         assert tiny.arms(one, store, NAME)["none"].rate is None
-        tiny.fill(store, select[:1], lambda unit: [level(scores[rate]) for rate in unit.rates])
+        tiny.fill(store, [first], lambda unit: [level(scores[rate]) for rate in unit.rates])
         found = best_rate(self.part, select, store.records)
         assert found is not None
         return found
@@ -152,9 +153,9 @@ class TestRates:
             rates=RATES,
         )
         store, one = Store(tmp_path), asked(part)
-        select = tiny.arms(one, store, NAME)["none"].select
-        tiny.fill(store, select, lambda unit: [0.95 if rate == 1e-2 else 0.5 for rate in unit.rates])
-        assert best_rate(part, select, store.records) == 1e-2
+        arm = tiny.arms(one, store, NAME)["none"]
+        tiny.fill(store, arm.units, lambda unit: [0.95 if rate == 1e-2 else 0.5 for rate in unit.rates])
+        assert best_rate(part, arm.select, store.records) == 1e-2
 
     def test_two_rounds_and_the_fresh_seeds_are_judged(self, tmp_path: Path):
         one, store = asked(self.part), Store(tmp_path)
@@ -178,8 +179,8 @@ class TestRates:
         assert part.verdict.judgement.estimate == pytest.approx(0.1)
         assert tiny.arms(one, store, NAME)["none"].rate == 1e-1
 
-    def test_over_a_grid_a_runs_score_is_its_mean_over_the_rates(self, tmp_path: Path):
-        part = replace(PART, rates=RATES, grid=True)
+    def test_over_points_a_runs_score_is_its_mean_over_the_rates(self, tmp_path: Path):
+        part = replace(PART, points=tuple({"lr": rate} for rate in RATES))
         one, store = asked(part), Store(tmp_path)
         tiny.fill(
             store,
@@ -193,6 +194,83 @@ class TestRates:
         assert arm.rate is None
 
 
+SUPERVISED = Effect(
+    experiment=supervised_experiment(steps=dict.fromkeys(PRESETS, 3), **tiny.SETTINGS, lr=0.1),
+    arms=ARMS,
+    metric="accuracy",
+    question=Question(asks="superior", treatment="layer", reference="none", margin=0.01, paired=True),
+)
+
+
+def luck(unit: Unit) -> np.ndarray:
+    """What the seed of each member adds to its accuracy: far more than any arm does."""
+    return np.array([0.3 * np.sin(seed) for seed in unit.seeds])
+
+
+class TestPoints:
+    part = replace(SUPERVISED, points=tuple({"batch": batch} for batch in (8, 16, 32)), summary="slope")
+
+    def test_a_run_that_lacks_a_point_has_no_score(self, tmp_path: Path):
+        one, store = asked(self.part, seeds=100), Store(tmp_path)
+        planned = tiny.arms(one, store, NAME)
+        first, second = [[run.places[point].unit for point in range(3)] for run in planned["none"].judge or ()][::99]
+        assert first != second
+        tiny.fill(store, [*first[:2], *second], lambda unit: [unit.settings["batch"] / 100] * len(unit.seeds))
+        (part,) = tiny.assess(one, store).parts
+        assert part.arms["none"].seeds == tuple(range(104, 108))
+        assert part.arms["none"].scores == pytest.approx([0.12] * 4)
+        assert part.arms["layer"].seeds == ()
+        tiny.fill(store, first[2:], lambda unit: [0.5] * len(unit.seeds))
+        assert tiny.assess(one, Store(tmp_path)).parts[0].arms["none"].seeds == tuple(range(8, 108))
+
+    def test_a_run_has_diverged_where_it_has_at_any_point(self, tmp_path: Path):
+        one, store = asked(self.part), Store(tmp_path)
+        for unit in tiny.arms(one, store, NAME)["none"].units:
+            lost = [unit.settings["batch"] == 32 and seed == 9 for seed in unit.seeds]
+            row = {"step": 3, "loss": [0.0] * 8, "test_accuracy": [0.5] * 8, "train_accuracy": [0.5] * 8}
+            store.write(unit, [{**row, "diverged": lost}], lambda: 0.0)
+        arm = tiny.assess(one, store).parts[0].arms["none"]
+        np.testing.assert_equal(arm.diverged, np.arange(8, 16) == 9)
+        assert arm.scores == pytest.approx([0.0] + [(0.1 - 0.5) / 2] + [0.0] * 6)
+
+
+def test_pairs_are_of_one_seed_wherever_it_stands(tmp_path: Path):
+    """Seeds decide nearly all of a score: their own differences show what two means do not."""
+
+    def accuracies(unit: Unit) -> np.ndarray:
+        return 0.5 + luck(unit) + 0.05 * (unit.settings["norm"] == "layer")
+
+    outcomes = {}
+    for paired in (True, False):
+        one = asked(replace(SUPERVISED, question=replace(SUPERVISED.question, paired=paired)), preset="full")
+        store = Store(tmp_path / str(paired))
+        tiny.fill(store, tiny.units([one], store), accuracies)
+        outcomes[paired] = tiny.assess(one, store).parts[0].verdict.outcome
+    assert outcomes == {True: "supported", False: "inconclusive"}
+
+
+def test_the_second_score_comes_from_the_second_metric(tmp_path: Path):
+    question = replace(SUPERVISED.question, scale="standardized", paired=False, margin=0.5)
+    one, store = asked(replace(SUPERVISED, question=question, second_metric="train_accuracy")), Store(tmp_path)
+    for unit in tiny.units([one], store):
+        better = unit.settings["norm"] == "layer"
+        rows = {"loss": [0.0] * 8, "diverged": [False] * 8, "step": 3}
+        rows |= {"test_accuracy": tiny.spread(0.6 if better else 0.3, 0.1, 8)}
+        rows |= {"train_accuracy": tiny.spread(0.7 + 0.01 * better, 0.1, 8)}
+        store.write(unit, [rows], lambda: 0.0)
+    result = tiny.assess(one, store)
+    (part,) = result.parts
+    assert part.arms["layer"].second == pytest.approx(tiny.spread(0.71, 0.1, 8))
+    assert part.verdict.outcome == "supported"
+    deviation = np.std(tiny.spread(0, 0.1, 8))
+    assert part.verdict.judgement.estimate == pytest.approx((0.3 - 0.01) / deviation)
+    assert part.verdict.judgement.reason.startswith(
+        "benefit of layer over none in test accuracy, less that in training accuracy, each in standard deviations, is +"
+    )
+    rows = list(csv.DictReader(io.StringIO(scores(result))))
+    assert [float(row["second_score"]) for row in rows[8:]] == pytest.approx(tiny.spread(0.71, 0.1, 8))
+
+
 def test_scores_are_a_table_of_every_judged_run(tmp_path: Path):
     one = asked()
     text = scores(tiny.assess(one, filled(tmp_path, one, none=0.4, layer=0.7)))
@@ -201,7 +279,7 @@ def test_scores_are_a_table_of_every_judged_run(tmp_path: Path):
     assert {row["arm"] for row in rows} == {"none", "layer"}
     assert [int(row["seed"]) for row in rows[:8]] == list(range(8, 16))
     assert float(rows[8]["score"]) == pytest.approx(0.7, abs=0.011)
-    assert set(rows[0]) == {"part", "arm", "seed", "rate", "metric", "score", "diverged", "final_return"}
+    assert tuple(rows[0]) == COLUMNS
     assert {(row["metric"], row["diverged"], row["rate"]) for row in rows} == {("return_auc", "0", "0.001")}
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rlnorm import stats
 from rlnorm.errors import ConfigError
 from rlnorm.study.claim import Metric, Question
-from rlnorm.study.judge.rules import DECIDED_BY, judge, overall
-from rlnorm.study.judge.verdict import EffectDetails, Judgement, Outcome, Sample
+from rlnorm.study.judge.rules import DECIDED_BY, judge
+from rlnorm.study.judge.verdict import EffectDetails, Judgement, Sample
 
 AUC = Metric("return_auc", "higher", "normalized return", 0.0, 1.0)
 PLAIN = Metric("score", "higher", "score")
@@ -366,25 +366,3 @@ def test_arms_that_are_not_asked_about_change_nothing():
         )
     )
     assert replace(plain, details=None) == replace(crowded, details=None)
-
-
-# -- one outcome of many
-
-OVERALL: list[tuple[list[Outcome], Outcome, Outcome]] = [
-    (["supported", "supported"], "supported", "supported"),
-    (["refuted", "refuted"], "refuted", "refuted"),
-    (["supported", "refuted"], "refuted", "supported"),
-    (["supported", "inconclusive"], "inconclusive", "supported"),
-    (["refuted", "inconclusive"], "refuted", "inconclusive"),
-    (["supported", "insufficient"], "insufficient", "supported"),
-    (["refuted", "insufficient"], "refuted", "insufficient"),
-    (["inconclusive", "insufficient"], "insufficient", "insufficient"),
-    (["inconclusive"], "inconclusive", "inconclusive"),
-    ([], "insufficient", "insufficient"),
-]
-
-
-@pytest.mark.parametrize(("outcomes", "every", "some"), OVERALL)
-def test_overall(outcomes, every, some):
-    assert overall(outcomes, "all") == overall(outcomes[::-1], "all") == every
-    assert overall(outcomes, "any") == overall(outcomes[::-1], "any") == some

@@ -1,16 +1,21 @@
 """What claims share, and which units a part comes to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import tiny
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from rlnorm.study.claim import Effect, Question, dqn_experiment, load
+from rlnorm.study.claim import PRESETS, Effect, LogUniform, Question, dqn_experiment, load, supervised_experiment
+from rlnorm.study.claim.engines import TRAINING
 from rlnorm.study.claim.load import shipped
 from rlnorm.study.plan import Request, Unit
-from rlnorm.study.plan.plan import arm_plan
+from rlnorm.study.plan.plan import Run, arm_plan, best_rate, score
 from rlnorm.study.plan.request import compared
 from rlnorm.study.run import Store
 
@@ -41,76 +46,102 @@ EXPERIMENT = dqn_experiment(
 ARMS = {"none": {}, "layer": {"norm": "layer"}}
 QUESTION = Question(asks="superior", treatment="layer", reference="none", margin=0.05)
 RATES = (1e-3, 1e-2)
+PART = Effect(experiment=EXPERIMENT, arms=ARMS, metric="return_auc", question=QUESTION)
+
+
+def fixed(part: Effect, arm: str = "none", seeds: int = 8) -> tuple[Run, ...]:
+    """The judged runs of an arm without a choice of rates."""
+    found = arm_plan("c, p", part, arm, "smoke", seeds, lambda *_: pytest.fail("nothing to choose"))
+    assert found.select == ()
+    assert found.judge is not None
+    return found.judge
+
+
+def units(runs: Sequence[Run]) -> list[Unit]:
+    """The units in which runs stand, each once, in order."""
+    return list({place.unit.id: place.unit for run in runs for place in run.places}.values())
+
+
+def members(unit: Unit) -> list[tuple[int, float]]:
+    return list(zip(unit.seeds, unit.rates, strict=True))
 
 
 class TestPartsBecomeUnits:
     def test_at_the_common_rate_an_arm_is_its_blocks(self):
-        part = Effect(experiment=EXPERIMENT, arms=ARMS, metric="return_auc", question=QUESTION)
-        need = arm_plan("claim, part", part, "layer", "quick", 40, lambda *_: pytest.fail("nothing to choose"))
+        need = arm_plan("claim, part", PART, "layer", "quick", 40, lambda *_: pytest.fail("nothing to choose"))
         assert need.select == ()
         assert need.rate == 1e-3
         assert need.judge is not None
-        assert [unit.seeds for unit in need.judge] == [tuple(range(8, 24)), tuple(range(24, 40)), tuple(range(40, 48))]
-        assert {unit.rates for unit in need.judge} == {(1e-3,) * 16, (1e-3,) * 8}
-        assert {(unit.steps, unit.settings["norm"]) for unit in need.judge} == {(3_000, "layer")}
-        assert "lr" not in need.judge[0].settings
-        assert need.judge[0].label == "claim, part: layer, seeds 8-23"
+        assert [run.seed for run in need.judge] == list(range(8, 48))
+        found = need.units
+        assert [unit.seeds for unit in found] == [tuple(range(8, 24)), tuple(range(24, 40)), tuple(range(40, 48))]
+        assert {unit.rates for unit in found} == {(1e-3,) * 16, (1e-3,) * 8}
+        assert {(unit.steps, unit.settings["norm"]) for unit in found} == {(3_000, "layer")}
+        assert "lr" not in found[0].settings
+        assert found[0].label == "claim, part: layer, seeds 8-23"
 
     def test_an_own_best_rate_is_chosen_on_other_seeds_before_it_is_judged(self):
-        part = Effect(experiment=EXPERIMENT, arms=ARMS, metric="return_auc", question=QUESTION, rates=RATES)
+        part = replace(PART, rates=RATES)
         first = arm_plan("c", part, "none", "smoke", 8, lambda *_: None)
         assert first.judge is None
-        (select,) = first.select
-        assert list(zip(select.seeds, select.rates)) == [(seed, rate) for seed in range(8) for rate in RATES]
+        (select,) = units(first.select)
+        assert members(select) == [(seed, rate) for seed in range(8) for rate in RATES]
         second = arm_plan("c", part, "none", "smoke", 8, lambda *_: 1e-2)
-        assert second.select[0].id == select.id
+        assert units(second.select)[0].id == select.id
         assert second.judge is not None
-        assert [(unit.seeds, set(unit.rates)) for unit in second.judge] == [(tuple(range(8, 16)), {1e-2})]
-        assert not set(select.seeds) & set(second.judge[0].seeds)
+        (judged,) = units(second.judge)
+        assert (judged.seeds, set(judged.rates)) == (tuple(range(8, 16)), {1e-2})
+        assert not set(select.seeds) & set(judged.seeds)
+        assert [unit.id for unit in second.units] == [select.id, judged.id]
 
-    @pytest.mark.parametrize("grid", [False, True])
-    def test_units_over_many_rates_hold_no_more_agents_than_others(self, grid: bool):
-        rates = tuple(10.0**-k for k in range(5))
-        part = Effect(experiment=EXPERIMENT, arms=ARMS, metric="return_auc", question=QUESTION, rates=rates, grid=grid)
+    @pytest.mark.parametrize("judged", [False, True])
+    def test_units_over_many_rates_hold_no_more_agents_than_others(self, judged: bool):
+        rates = tuple(10.0**-k for k in range(5, 0, -1))
+        part = replace(PART, points=tuple({"lr": rate} for rate in rates)) if judged else replace(PART, rates=rates)
         need = arm_plan("c, p", part, "none", "smoke", 8, lambda *_: None)
-        found, first = (list(need.judge or ()), 8) if grid else (list(need.select), 0)
+        found, first = (units(need.judge or ()), 8) if judged else (units(need.select), 0)
         assert [len(unit.seeds) for unit in found] == [15, 15, 10]
-        members = [member for unit in found for member in zip(unit.seeds, unit.rates, strict=True)]
-        assert members == [(first + seed, rate) for seed in range(8) for rate in rates]
-        assert found[2].label == f"c, p: none, 5 rates, seeds {first + 6}-{first + 7}"
+        expected = [(first + seed, rate) for seed in range(8) for rate in rates]
+        assert [member for unit in found for member in members(unit)] == expected
+        what = "points" if judged else "rates"
+        assert found[2].label == f"c, p: none, 5 {what}, seeds {first + 6}-{first + 7}"
 
-    def test_a_negative_control_takes_the_rate_of_the_reference(self):
-        arms, asked = {**ARMS, "worse": {"train_every": 50}}, replace(QUESTION, negative_control="worse")
-        part = Effect(experiment=EXPERIMENT, arms=arms, metric="return_auc", question=asked, rates=RATES)
+    @pytest.mark.parametrize("role", ["negative_control", "positive_control"])
+    def test_a_control_takes_the_rate_of_the_reference(self, role: str):
+        arms, asked = {**ARMS, "control": {"train_every": 50}}, replace(QUESTION, **{role: "control"})
+        part = replace(PART, arms=arms, question=asked, rates=RATES)
         chosen = {"none": 1e-2, "layer": 1e-3}
 
-        def choose(part: Effect, units: Sequence[Unit]) -> float:
-            (unit,) = units
+        def choose(part: Effect, runs: Sequence[Run]) -> float:
+            (unit,) = units(runs)
             assert unit.settings["train_every"] == EXPERIMENT.settings.get("train_every", 10)
             return chosen[str(unit.settings["norm"])]
 
         found = {arm: arm_plan("c", part, arm, "smoke", 8, choose) for arm in arms}
-        assert {arm: need.rate for arm, need in found.items()} == {"none": 1e-2, "layer": 1e-3, "worse": 1e-2}
-        assert found["worse"].select[0].id == found["none"].select[0].id
-        judge = found["worse"].judge
-        assert judge is not None
-        assert [(unit.settings["train_every"], set(unit.rates)) for unit in judge] == [(50, {1e-2})]
+        assert {arm: need.rate for arm, need in found.items()} == {"none": 1e-2, "layer": 1e-3, "control": 1e-2}
+        assert units(found["control"].select)[0].id == units(found["none"].select)[0].id
+        assert found["control"].judge is not None
+        (judged,) = units(found["control"].judge)
+        assert (judged.settings["train_every"], set(judged.rates)) == (50, {1e-2})
 
-    def test_a_grid_is_judged_at_every_rate_at_once(self):
-        part = Effect(experiment=EXPERIMENT, arms=ARMS, metric="return_auc", question=QUESTION, rates=RATES, grid=True)
-        need = arm_plan("c", part, "none", "smoke", 3, lambda *_: pytest.fail("nothing to choose"))
-        assert need.select == ()
-        assert need.judge is not None
-        (unit,) = need.judge
-        assert list(zip(unit.seeds, unit.rates)) == [(seed, rate) for seed in range(8, 16) for rate in RATES]
-        later = arm_plan("c", replace(part, judged_from=24), "none", "smoke", 3, lambda *_: None).judge
-        assert later is not None
-        assert set(later[0].seeds) == set(range(24, 32))
+    def test_rates_as_points_are_judged_at_once_and_need_no_common_rate(self):
+        without = {name: value for name, value in EXPERIMENT.settings.items() if name != "lr"}
+        points = tuple({"lr": rate} for rate in RATES)
+        for experiment in (EXPERIMENT, replace(EXPERIMENT, settings=without)):
+            part = replace(PART, experiment=experiment, points=points)
+            (unit,) = units(fixed(part))
+            assert members(unit) == [(seed, rate) for seed in range(8, 16) for rate in RATES]
+            assert arm_plan("c", part, "none", "smoke", 8, lambda *_: None).rate is None
+        assert [run.seed for run in fixed(replace(PART, points=points, judged_from=24), seeds=3)] == [24, 25, 26]
 
     def test_seeds_are_the_presets_or_as_asked(self, tmp_path: Path):
         found = load.by_path(tiny.effect(tmp_path))
         for seeds, expected in ((None, 8), (3, 3)):
             planned = tiny.units([Request(found, "smoke", seeds=seeds)], Store(tmp_path))
+            assert {unit.seeds for unit in planned} == {tuple(range(8, 8 + expected))}
+        own = load.by_path(tiny.effect(tmp_path, "own", more=", seeds=24"))
+        for preset, seeds, expected in (("smoke", None, 8), ("quick", None, 24), ("full", None, 24), ("full", 9, 9)):
+            planned = tiny.units([Request(own, preset, seeds=seeds)], Store(tmp_path))
             assert {unit.seeds for unit in planned} == {tuple(range(8, 8 + expected))}
 
     def test_selection_is_the_same_however_many_are_judged(self, tmp_path: Path):
@@ -118,3 +149,138 @@ class TestPartsBecomeUnits:
         planned = [tiny.units([Request(found, "smoke", seeds=seeds)], Store(tmp_path)) for seeds in (2, 3)]
         assert [unit.id for unit in planned[0]] == [unit.id for unit in planned[1]]
         assert {unit.seeds for unit in planned[0]} == {tuple(s for s in range(8) for _ in range(2))}
+
+
+SUPERVISED = Effect(
+    experiment=supervised_experiment(steps=dict.fromkeys(PRESETS, 3), **tiny.SETTINGS, lr=0.05),
+    arms=ARMS,
+    metric="accuracy",
+    question=replace(QUESTION, margin=0.01),
+)
+NOISES, BATCHES = (0.0, 0.1, 0.3), (8, 16)
+# The second of these differs between units, the rest between members of one.
+POINTS = tuple({"label_noise": noise, "batch": batch, "lr": 0.1 + noise} for noise in NOISES for batch in BATCHES)
+
+
+def at(run: Run) -> list[dict[str, Any]]:
+    """What a run is trained with, at each point."""
+    return [
+        {
+            "seed": unit.seeds[member],
+            "lr": unit.rates[member],
+            "batch": unit.settings["batch"],
+            "label_noise": unit.settings["label_noise"][member],
+        }
+        for unit, member in run.places
+    ]
+
+
+class TestPoints:
+    @settings(deadline=None, max_examples=15)
+    @given(st.integers(1, 70), st.permutations(POINTS), st.integers(2, 6))
+    def test_every_run_is_one_seed_at_all_points_in_their_order(self, seeds: int, points: list, count: int):
+        chosen = tuple(points[:count])
+        runs = fixed(replace(SUPERVISED, points=chosen), seeds=seeds)
+        assert [run.seed for run in runs] == list(range(8, 8 + seeds))
+        assert all(at(run) == [{"seed": run.seed, **point} for point in chosen] for run in runs)
+
+    @settings(deadline=None, max_examples=15)
+    @given(st.integers(1, 200))
+    def test_members_of_one_population_differ_by_member_alone_and_seeds_stay_whole(self, seeds: int):
+        found = units(fixed(replace(SUPERVISED, points=POINTS), seeds=seeds))
+        block = TRAINING["supervised"].block // len(NOISES)
+        blocks = [range(8 + i, 8 + min(i + block, seeds)) for i in range(0, seeds, block)]
+        # Each batch size is a population of its own, of each block of seeds.
+        assert len(found) == len(BATCHES) * len(blocks)
+        for batch in BATCHES:
+            of = [unit for unit in found if unit.settings["batch"] == batch]
+            assert [unit.seeds for unit in of] == [tuple(np.repeat(seeds, len(NOISES))) for seeds in blocks]
+            assert [tuple(unit.settings["label_noise"]) for unit in of] == [NOISES * len(seeds) for seeds in blocks]
+        assert max(len(unit.seeds) for unit in found) <= TRAINING["supervised"].block
+
+    def test_a_run_of_more_points_than_a_block_is_one_population_all_the_same(self):
+        many = tuple({"lr": 0.001 * (i + 1)} for i in range(TRAINING["supervised"].block + 1))
+        found = units(fixed(replace(SUPERVISED, points=many), seeds=2))
+        assert [len(unit.seeds) for unit in found] == [len(many)] * 2
+
+    def test_one_unit_trains_what_a_point_alone_would_be_trained_with(self):
+        """The same settings, but for being lists: a grid is no other experiment."""
+        (run,) = fixed(replace(SUPERVISED, points=POINTS), seeds=1)
+        for (unit, member), point in zip(run.places, POINTS, strict=True):
+            (alone,) = fixed(replace(SUPERVISED, experiment=replace(
+                SUPERVISED.experiment, settings={**SUPERVISED.experiment.settings, **point})), seeds=1)  # fmt: skip
+            own = alone.places[0].unit
+            same = {name: value[member] if name == "label_noise" else value for name, value in unit.settings.items()}
+            assert (same, unit.rates[member]) == (dict(own.settings), own.rates[0])
+
+
+DRAWN = tuple({"lr": LogUniform(1e-3, 1.0), "label_noise": LogUniform(0.01, 0.5)} for _ in range(4))
+
+
+class TestDraws:
+    def test_seed_and_point_alone_decide_them_and_arms_share_them(self):
+        part = replace(SUPERVISED, points=DRAWN)
+        few, many, other = fixed(part, seeds=2), fixed(part, seeds=30), fixed(part, arm="layer", seeds=2)
+        assert [at(run) for run in few] == [at(run) for run in many[:2]] == [at(run) for run in other]
+        fewer_points = fixed(replace(part, points=DRAWN[:2]), seeds=2)
+        assert [at(run)[:2] for run in few] == [at(run) for run in fewer_points]
+        drawn = [each["lr"] for run in many for each in at(run)]
+        assert len(set(drawn)) == len(drawn) == 120
+
+    def test_they_are_uniform_between_the_logarithms_of_both_ends(self):
+        part = replace(SUPERVISED, points=({"lr": LogUniform(1e-3, 1e1)},) * 16)
+        drawn = np.log10([rate for unit in units(fixed(part, seeds=50)) for rate in unit.rates])
+        assert drawn.min() >= -3
+        assert drawn.max() <= 1
+        # 800 draws: a uniform one has quartiles at -2, -1, 0 to within 0.05 standard errors of four decades.
+        assert np.quantile(drawn, [0.25, 0.5, 0.75]) == pytest.approx([-2, -1, 0], abs=0.25)
+
+    def test_rates_are_compared_at_the_same_draws(self):
+        points = tuple({"label_noise": LogUniform(0.01, 0.5)} for _ in range(3))
+        need = arm_plan("c", replace(SUPERVISED, points=points, rates=RATES), "none", "smoke", 8, lambda *_: None)
+        noises = [[each["label_noise"] for each in at(run)] for run in need.select]
+        assert noises[::2] == noises[1::2]
+        assert len({tuple(each) for each in noises}) == 8
+
+
+class TestScores:
+    def scored(self, part: Effect, run: Run, of: Mapping[tuple[int, float], float]) -> float:
+        """The run's score where every member ends with the accuracy of its batch size and rate."""
+
+        def rows(unit: Unit) -> list[dict[str, Any]]:
+            ends = [of[unit.settings["batch"], rate] for rate in unit.rates]
+            return [{"step": 3, "test_accuracy": ends, "diverged": [False] * len(ends)}]
+
+        return score(part, part.metric, run, rows)
+
+    def test_a_runs_score_is_the_summary_of_those_at_its_points_in_their_order(self):
+        points = tuple({"lr": rate, "batch": batch} for rate in RATES for batch in BATCHES)
+        ends = dict(zip([(point["batch"], point["lr"]) for point in points], (0.1, 0.2, 0.7, 0.8), strict=True))
+        for summary, expected in (("mean", 0.45), ("range", 0.7), ("slope", 0.26), ("near best", 0.25)):
+            part = replace(SUPERVISED, points=points, summary=summary)
+            assert [self.scored(part, run, ends) for run in fixed(part)] == pytest.approx([expected] * 8)
+
+    @pytest.mark.parametrize(("summary", "best"), [("mean", 1e-2), ("range", 1e-3)])
+    def test_the_best_rate_is_that_of_the_summary_the_smaller_of_ranges(self, summary: str, best: float):
+        part = replace(SUPERVISED, points=tuple({"batch": batch} for batch in BATCHES), summary=summary, rates=RATES)
+        select = arm_plan("c", part, "none", "smoke", 8, lambda *_: None).select
+        assert len(select) == 8 * len(RATES)
+        ends = {(8, 1e-3): 0.3, (16, 1e-3): 0.3, (8, 1e-2): 0.2, (16, 1e-2): 0.9}
+
+        def rows(unit: Unit) -> list[dict[str, Any]]:
+            found = [ends[unit.settings["batch"], rate] for rate in unit.rates]
+            return [{"step": 3, "test_accuracy": found, "diverged": [False] * len(found)}]
+
+        assert best_rate(part, select, rows) == best
+        one_is_missing = units(select)[1].id
+        assert best_rate(part, select, lambda unit: None if unit.id == one_is_missing else rows(unit)) is None
+
+
+def test_what_may_differ_by_member_is_what_the_engine_documents_so():
+    """Settings marked (*) in the engine's documentation, and no others."""
+    engine = TRAINING["supervised"]
+    documented = engine.settings.__doc__ or ""
+    marked = {name for line in documented.splitlines() if "(*)" in line and not line.strip().startswith("Settings")
+              for name in line.partition("(*)")[0].replace(",", " ").split()}  # fmt: skip
+    marked |= {"dropout", "alpha_dropout", "noise"}
+    assert engine.per_member == marked

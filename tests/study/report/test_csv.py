@@ -14,7 +14,7 @@ from rlnorm.study.judge.rules import judge
 from rlnorm.study.judge.verdict import Sample
 from rlnorm.study.report.csv import scores
 
-HEAD = "part,arm,seed,rate,metric,score,diverged,final_return"
+HEAD = "part,arm,seed,rate,metric,score,diverged,final_return,second_score"
 
 
 def rows(claim: ClaimResult) -> list[dict[str, str]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import tiny
 
-from rlnorm.study.claim import PRESETS, Claim, Effect, Part, Preset, Question, dqn_experiment, load
+from rlnorm.study.claim import PRESETS, Claim, Effect, LogUniform, Part, Preset, Question, dqn_experiment, load
 from rlnorm.study.claim.load import ClaimFile
 from rlnorm.study.report import describe, wording
 
@@ -40,6 +40,20 @@ def test_a_part_is_said_in_words():
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_spreads_effects_and_controls_both_ways_are_said_in_words():
+    spread = wording.asked(replace(QUESTION, scale="spread", margin=1.25))
+    assert spread == "Is the spread of “layer” no smaller than the spread of “none”, by a factor of 1.25?"
+    effects = wording.asked(replace(QUESTION, scale="standardized", asks="superior"))
+    assert effects == (
+        "Is the benefit of “layer” over “none” in the first score larger than in the second, by 0.05 standard "
+        "deviations?"
+    )
+    both = replace(QUESTION, positive_control="better")
+    text = page(replace(COMMON, arms={**ARMS, "better": {"train_every": 5}}, question=both, rates=(1e-4, 1e-3)))
+    assert "better: train_every=5; known to be better" in text
+    assert "controls take the reference's" in " ".join(text.split())
+
+
 def test_parts_that_differ_in_presets_and_rates_alone_share_a_block():
     text = page(COMMON, replace(COMMON, rates=(1e-3, 1e-2), presets=("full",)))
     assert "* CartPole-v1, 0 (effect; smoke, quick, full)\n* CartPole-v1, 1 (effect; full)\n  Asked" in text
@@ -50,12 +64,19 @@ def test_parts_that_differ_in_presets_and_rates_alone_share_a_block():
 def test_parts_that_ask_something_else_do_not():
     other = replace(COMMON, question=replace(QUESTION, asks="equivalent"))
     scored = replace(COMMON, metric="dormant")
-    text = page(COMMON, other, replace(COMMON, arms={**ARMS, "worse": {"train_every": 20}}), scored)
-    assert text.count("Setting") == 4
+    ranged = replace(COMMON, points=({"batch": 8}, {"batch": 32}))
+    same = (replace(ranged, summary="range"), replace(COMMON, seeds=24), replace(COMMON, second_metric="dormant"))
+    text = page(COMMON, other, replace(COMMON, arms={**ARMS, "worse": {"train_every": 20}}), scored, ranged, *same)
+    assert text.count("Setting") == 8
 
 
-def test_a_grid_says_what_its_score_is():
-    assert "a run's score is its mean over the rates 0.1, 1" in page(replace(COMMON, rates=(0.1, 1.0), grid=True))
+def test_points_are_said_with_what_is_made_of_their_scores():
+    points = ({"lr": 0.1, "batch": 8}, {"lr": 1.0, "batch": 32})
+    text = " ".join(page(replace(COMMON, points=points, summary="range")).split())
+    assert "a run's score is the range over 2 points: lr 0.1, 1; batch 8, 32" in text
+    assert "Rates every point sets its own" in text
+    drawn = page(replace(COMMON, points=({"lr": LogUniform(1e-3, 0.1)},) * 20))
+    assert "the mean over 20 points: lr drawn by the seed from 0.001 to 0.1" in " ".join(drawn.split())
 
 
 def test_presets_of_the_same_size_are_said_once():
@@ -85,9 +106,10 @@ def test_a_page_is_wrapped_to_its_width(tmp_path: Path):
     assert max(map(len, lines)) <= 60
 
 
-def test_a_grid_is_judged_on_eight_fresh_seeds():
-    text = " ".join(page(replace(COMMON, rates=(0.1, 1.0), grid=True, judged_from=24)).split())
-    assert "always seeds 24 to 31, at every rate: --seeds does not apply" in text
+def test_a_part_with_seeds_of_its_own_says_how_many():
+    text = " ".join(page(replace(COMMON, seeds=24, judged_from=24)).split())
+    assert "smoke: 8 seeds, 2 000 environment steps; quick, full: 24 seeds," in text
+    assert "seeds from 24 on" in text
     assert "16 seeds" not in text
 
 
