@@ -80,7 +80,8 @@ def test_a_kept_page_says_what_its_scores_say(name: str):
 @pytest.mark.parametrize("name", KEPT)
 def test_its_overall_verdict_follows_from_those_of_its_parts(name: str):
     claim, parts = CLAIMS[name].claim, rejudged(name)
-    verdict = wording.sentence(overall([parts[part].judgement for part in claim.decisive], claim.overall))
+    judgements, fair = [parts[part].judgement for part in claim.decisive], claim.fair(claim.decisive)
+    verdict = wording.sentence(overall(judgements, claim.overall, fair))
     assert f"**{verdict}.**" in (FOLDER / f"{name}.md").read_text("utf-8")
 
 

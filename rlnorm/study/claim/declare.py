@@ -10,7 +10,7 @@ To add a claim, add one file `rlnorm/claims/<id with underscores>.py` that ends 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -119,6 +119,11 @@ class Effect(Part):
         """Whether runs at this preset are as long as at full, so that their verdict counts and is no preview."""
         return "full" in self.presets and self.experiment.steps[preset] == self.experiment.steps["full"]
 
+    @property
+    def _asked(self) -> tuple[object, ...]:
+        """What is compared, whatever the rates."""
+        return self.experiment, self.arms, self.metric, self.question, self.points, self.summary
+
     def through(self, engine: DQNEngine) -> "Effect":
         """The same question of the same arms, run by another engine (except arms that name their own)."""
         return replace(self, experiment=replace(self.experiment, engine=engine))
@@ -151,6 +156,17 @@ class Claim:
     def decisive(self) -> list[str]:
         """The names of the parts that the overall verdict is made of."""
         return [name for name, part in self.parts.items() if part.decisive]
+
+    def fair(self, names: Sequence[str]) -> list[bool]:
+        """Which of the parts `names` compare arms at fair rates (rule 6).
+
+        Not fair is a part at the common rate where another of them compares the same at each arm's own best one: the
+        common rate may suit one arm and not the other.
+        """
+        parts = [self.parts[name] for name in names]
+        asked = {i: part._asked for i, part in enumerate(parts) if isinstance(part, Effect)}
+        own = [asked[i] for i, part in enumerate(parts) if isinstance(part, Effect) and part.rates]
+        return [not (isinstance(part, Effect) and not part.rates and asked[i] in own) for i, part in enumerate(parts)]
 
     def group(self, name: str) -> str:
         """The group of a part: its own name where it stands alone."""

@@ -30,7 +30,8 @@ def assess(plan: ClaimPlan, rows_of: RowsOf) -> ClaimResult:
     missing = Judgement("insufficient", "It was not run.")
 
     def decided(names: Sequence[str]) -> Outcome:
-        return overall([found.get(name, missing) for name in names], request.claim.overall)
+        fair = request.claim.fair(names)
+        return overall([found.get(name, missing) for name in names], request.claim.overall, fair)
 
     groups: dict[str, Outcome] = {group: decided(names) for group, names in request.groups().items()}
     reason = "; ".join(f"{group}: {outcome}" for group, outcome in groups.items()) + "."

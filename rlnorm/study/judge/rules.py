@@ -88,19 +88,21 @@ def judge(
     )
 
 
-def overall(parts: Sequence[Judgement], rule: Literal["all", "any"]) -> Outcome:
+def overall(parts: Sequence[Judgement], rule: Literal["all", "any"], fair: Sequence[bool] | None = None) -> Outcome:
     """One outcome of a claim's parts.
 
     "all": refuted if any part is, supported if every part is. "any": supported if any is, refuted if every part is.
     Else insufficient if any part is (or there is none), else inconclusive.
 
     Where one part decides, any of them could have erred. So one counts only where the smallest p-value holds after
-    Holm's correction over all parts that rest on chance (Holm 1979, Scand. J. Stat. 6:65).
+    Holm's correction over all parts that rest on chance (Holm 1979, Scand. J. Stat. 6:65). Parts that are not `fair`
+    (None: all are) cannot decide by themselves.
     """
     one, every = ("refuted", "supported") if rule == "all" else ("supported", "refuted")
     outcomes = [part.outcome for part in parts]
-    chances = sum(part.relative_p != 0 for part in parts)
-    if any(part.outcome == one and (part.relative_p or 0.0) * chances <= 1 for part in parts):
+    able = [part for part, may in zip(parts, fair or [True] * len(parts), strict=True) if may]
+    chances = sum(part.relative_p != 0 for part in able)
+    if any(part.outcome == one and (part.relative_p or 0.0) * chances <= 1 for part in able):
         return one
     if not outcomes or "insufficient" in outcomes:
         return "insufficient"

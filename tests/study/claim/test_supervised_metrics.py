@@ -120,13 +120,22 @@ def test_sound_is_whether_a_run_never_diverged():
 
 
 def test_roughness_is_the_mean_rise_and_falls_do_not_make_up_for_it():
-    """Losses whose thousandth more is 1, e, 1 and e: two rises of a nat each over three moves."""
+    """Losses whose thousandth more is 1, e, 1 and e: two rises over three moves, of e - 1 and of a nat each."""
     losses: list[float | None] = [1 - 1e-3, np.e - 1e-3, 1 - 1e-3, np.e - 1e-3]
-    assert score("roughness", records(loss=losses)) == pytest.approx(2 / 3)
-    # Lost from the third record on: the move to it and those after count as one nat.
-    assert score("roughness", records(LOST, loss=losses)) == pytest.approx(1.0)
-    assert score("roughness", records(LOST, loss=[1.0, 1.0, 1.0, 1.0])) == pytest.approx(2 / 3)
-    assert score("roughness", records(loss=[3.0, 2.0, 1.0])) == 0
+    guessing = np.log(10)
+    for name, rise, lost in (("roughness", np.e - 1, guessing), ("relative_roughness", 1, 1)):
+        assert score(name, records(loss=losses)) == pytest.approx(2 * rise / 3)
+        # Lost from the third record on: the move to it and those after count as the worst.
+        assert score(name, records(LOST, loss=losses)) == pytest.approx((rise + 2 * lost) / 3)
+        assert score(name, records(LOST, loss=[1.0, 1.0, 1.0, 1.0])) == pytest.approx(2 * lost / 3)
+        assert score(name, records(loss=[3.0, 2.0, 1.0])) == 0
+
+
+def test_a_run_keeps_learning_if_it_ends_better_than_guessing():
+    guessing = float(np.log(10))
+    assert score("kept_learning", records(loss=[guessing, 0.8 * guessing])) == 1
+    assert score("kept_learning", records(loss=[0.5, 0.95 * guessing])) == 0
+    assert score("kept_learning", records((False, True), loss=[0.5, 0.5])) == 0
 
 
 def test_the_training_loss_is_told_in_nats_and_a_lost_run_guesses():

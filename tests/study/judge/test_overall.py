@@ -53,6 +53,12 @@ class TestOneOfManyDecides:
         if parts > 1:
             assert overall([judged(ONE[rule], 1.001 / parts), *others], rule) == "inconclusive"
 
+    def test_what_is_compared_at_unfair_rates_decides_nothing_alone(self):
+        parts = [judged("refuted", 1e-6), judged("supported", 0.9)]
+        assert overall(parts, "all", [True, True]) == "refuted"
+        assert overall(parts, "all", [False, True]) == "inconclusive"
+        assert overall([judged("supported"), judged("supported")], "all", [False, True]) == "supported"
+
     def test_the_smallest_p_value_is_enough_and_the_others_are_not_asked(self):
         assert (
             overall([judged("refuted", 0.9), judged("refuted", 0.4), judged("supported", 0.9)], "all") == "inconclusive"
