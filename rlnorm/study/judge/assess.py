@@ -1,6 +1,7 @@
 """From stored rows to results: what the arms of a plan scored, and what the judge says of them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -60,10 +61,20 @@ def _effect(request: Request, plan: PartPlan, part: Effect, rows_of: RowsOf) -> 
     metric = metric_of(part, part.metric, steps)
     second = metric_of(part, part.second_metric, steps) if part.second_metric else None
     judgement = judge(part.question, samples, metric, second_metric=second)
+    judgement = replace(judgement, reason=judgement.reason + at_the_edge(part, arms))
     verdict = Verdict(request.id, plan.name, judgement, part.question.margin, request.preset, steps)
     judged = [place.unit for arm in plan.arms.values() for run in arm.judge or () for place in run.places]
     ids = tuple(unit.id for unit in plan.units)
     return PartResult(plan.name, part.kind, verdict, metric.name, arms, ids, commits(judged, rows_of))
+
+
+def at_the_edge(part: Effect, arms: Mapping[str, ArmResult]) -> str:
+    """The sentence that says whose best rate is the end of the grid (rule 6), with a space before it; else nothing."""
+    compared = [name for name in (part.question.treatment, part.question.reference) if arms[name].rate is not None]
+    ends = dict(zip(part.rates[:1] + part.rates[-1:], ("lowest", "highest")))
+    at = {name: ends[rate] for name in compared if (rate := arms[name].rate) in ends}
+    found = "; ".join(f"{name}'s best rate is the {end} of the grid" for name, end in at.items())
+    return f" ({found}: a wider one may hold a better.)" if found else ""
 
 
 def _own(request: Request, plan: PartPlan, rows_of: RowsOf) -> PartResult:

@@ -127,7 +127,8 @@ def arm_plan(
     `choose(part, selection runs)` gives the best rate there, or None while they are not all finished. A control takes
     the reference's rate: a rate of its own could hide its handicap.
     """
-    judged, points = range(part.judged_from, part.judged_from + seeds), part.points or ({},)
+    judged = range(part.judged_from, part.judged_from + seeds)
+    points: list[Settings] = [*part.points] or [{}]
     at = f", {len(points)} points" if len(points) > 1 else ""
     if not part.rates:
         common = part.experiment.of({**part.arms[arm], **points[0]})[1]["lr"]

@@ -12,6 +12,8 @@ import pytest
 import tiny
 
 from rlnorm.study.claim import PRESETS, Effect, Question, dqn_experiment, supervised_experiment
+from rlnorm.study.judge.assess import at_the_edge
+from rlnorm.study.judge.results import ArmResult
 from rlnorm.study.judge.verdict import OverallDetails
 from rlnorm.study.plan import Request, Unit
 from rlnorm.study.plan.plan import best_rate
@@ -331,3 +333,26 @@ class TestOverall:
             {"A": "supported", "B": "insufficient", "alone, too": "supported"}
         )
         assert overall.judgement.reason == "A: supported; B: insufficient; alone, too: supported."
+
+
+@pytest.mark.parametrize(
+    ("treatment", "reference", "said"),
+    [
+        (1e-2, 1e-2, ""),
+        (1e-1, 1e-2, " (layer's best rate is the highest of the grid: a wider one may hold a better.)"),
+        (
+            1e-3,
+            1e-1,
+            " (layer's best rate is the lowest of the grid; none's best rate is the highest of the grid: a wider one may "
+            "hold a better.)",
+        ),
+        (None, None, ""),
+    ],
+)
+def test_a_best_rate_at_an_end_of_the_grid_is_told(treatment: float | None, reference: float | None, said: str):
+    part = replace(PART, rates=RATES)
+    arms = {
+        name: ArmResult(name, {}, (), rate, np.zeros(0), np.zeros(0, dtype=bool), None, {})
+        for name, rate in (("layer", treatment), ("none", reference))
+    }
+    assert at_the_edge(part, arms) == said
