@@ -164,11 +164,14 @@ class Evidence:
             counts = int(high.scores.sum()), high.n, int(low.scores.sum()), low.n
             newcombe = partial(stats.proportion_difference, *counts)
             return Benefit(newcombe, newcombe)
-        found = self._estimate(arm, high, low)
+        found = self.estimate(arm)
         return NO_BENEFIT if found is None else Benefit.of(found)
 
-    def _estimate(self, arm: Arm, high: Arm, low: Arm) -> stats.Estimate | None:
-        """The estimate of the benefit on the question's scale; None where there is none."""
+    def estimate(self, arm: Arm) -> stats.Estimate | None:
+        """The estimate of an arm's benefit on the question's scale; None where there is none."""
+        high, low = self.best_first(arm)
+        if not (high.n and low.n):
+            return None
         rng, sign = np.random.default_rng(self.seed), 1 if self.metric.better == "higher" else -1
         if self.question.scale == "spread":
             varied = min(np.ptp(arm.scores), np.ptp(self.reference.scores)) > 0

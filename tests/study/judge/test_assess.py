@@ -343,8 +343,8 @@ class TestOverall:
         (
             1e-3,
             1e-1,
-            " (layer's best rate is the lowest of the grid; none's best rate is the highest of the grid: a wider one may "
-            "hold a better.)",
+            " (layer's best rate is the lowest of the grid; none's best rate is the highest of the grid: "
+            "a wider one may hold a better.)",
         ),
         (None, None, ""),
     ],
