@@ -1,7 +1,8 @@
 r"""Means, differences and ratios of means over runs, each with an interval that was seen to cover.
 
 A *run* is one seed's score, or one seed's whole curve. Runs are the first axis, (n, ...), and are resampled whole, so
-points of one curve are never torn apart. Arms are independent: seeds of different arms are not paired.
+points of one curve are never torn apart. Arms are independent; runs that are paired are one arm,
+of differences.
 
 Studentized bootstrap (Efron & Tibshirani 1993, *An Introduction to the Bootstrap*, sec. 12.5). With theta the estimate,
 se its standard error and * a resample of whole runs, within each arm:

@@ -34,7 +34,7 @@ LARGEST_RATIO = 1.25
 def wrongs(part: Effect) -> Iterator[str]:
     """What rlnorm asks of its own effects beyond what `rlnorm check-claim` asks of every claim."""
     question = part.question
-    if question.scale == "ratio":
+    if question.is_factor:
         if not 1 < question.margin <= LARGEST_RATIO:
             yield "the margin of a ratio lies outside (1, 1.25]"
     elif not 0 < question.margin <= LARGEST.get(part.metric, 0.0):

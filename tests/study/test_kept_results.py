@@ -19,12 +19,13 @@ CLAIMS = shipped()
 
 
 def scored(name: str) -> dict[str, dict[str, Sample]]:
-    """part -> arm -> the scores of its runs and which of them diverged."""
-    found: dict[str, dict[str, list[tuple[float, bool]]]] = {}
+    """part -> arm -> its runs: score, whether it diverged, seed, and score by the second metric where there is one."""
+    found: dict[str, dict[str, list[tuple[float, bool, int, float]]]] = {}
     with (FOLDER / f"{name}.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             runs = found.setdefault(row["part"], {}).setdefault(row["arm"], [])
-            runs.append((float(row["score"]), row["diverged"] == "1"))
+            second = float(row.get("second_score") or "nan")
+            runs.append((float(row["score"]), row["diverged"] == "1", int(row["seed"]), second))
     return {
         part: {arm: Sample(*map(np.array, zip(*runs, strict=True))) for arm, runs in arms.items()}
         for part, arms in found.items()
@@ -36,8 +37,10 @@ def rejudged(name: str) -> dict[str, Verdict]:
     found, samples = dict[str, Verdict](), scored(name)
     for title, part in CLAIMS[name].claim.parts.items():
         if isinstance(part, Effect):
-            metric = metric_of(part, part.metric, part.experiment.steps["full"])
-            judgement = judge(part.question, samples[title], metric)
+            steps = part.experiment.steps["full"]
+            metric = metric_of(part, part.metric, steps)
+            second = metric_of(part, part.second_metric, steps) if part.second_metric else None
+            judgement = judge(part.question, samples[title], metric, second_metric=second)
             found[title] = Verdict(name, title, judgement, part.question.margin)
     return found
 
