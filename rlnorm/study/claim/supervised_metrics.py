@@ -12,6 +12,7 @@ from rlnorm.tasks.datasets import dataset
 Settings = Mapping[str, Any]
 THRESHOLDS = (50, 70, 80, 90, 95)  # percent of the test set
 AT_START = slice(0, 1)
+AT_END = slice(-1, None)
 EVERY_TIME = slice(0, None)
 
 
@@ -240,6 +241,12 @@ SUPERVISED: tuple[Scored, ...] = (
         Metric("identity_distance", "lower", "distance of a norm's outputs from its inputs, fraction of these"),
         "identity_distance",
         middle,
+    ),
+    probed(
+        Metric("linearity_at_end", "higher", "fraction of the outputs' variance that a linear map explains", 0.0, 1.0),
+        "linearity",
+        only,
+        AT_END,
     ),
 )
 """Every metric of supervised runs."""
