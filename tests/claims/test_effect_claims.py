@@ -27,14 +27,17 @@ PARTS = pytest.mark.parametrize("part", [pytest.param(part, id=name) for name, p
 # Rule 3 of the rules of evidence. A claim may tighten its margin, never loosen it.
 # "learned": a tenth of five rates a decade apart is half a decade. Other scores compare as ratios alone.
 SHARES = dict.fromkeys(("return_auc", "final_return", "sound", "dormant", "rank", "overestimation"), 0.05)
-LARGEST = {**SHARES, "accuracy": 0.01, "learned": 0.1}
+# Gaps and slopes of accuracy hold accuracy's margin; scores that are logarithms hold that of ratios, 1.25.
+ACCURACIES = dict.fromkeys(("accuracy", "accuracy_reestimated", "gap", "mode_gap", "reestimation_gap"), 0.01)
+DECADES = dict.fromkeys(("drift_growth", "gradient_change_growth", "sharpness"), 0.097)
+LARGEST = {**SHARES, **ACCURACIES, **DECADES, "learned": 0.1, "train_loss": 0.2232, "output_spread": 0.05}
 LARGEST_RATIO = 1.25
 
 
 def wrongs(part: Effect) -> Iterator[str]:
     """What rlnorm asks of its own effects beyond what `rlnorm check-claim` asks of every claim."""
     question = part.question
-    if question.scale == "ratio":
+    if question.is_factor:
         if not 1 < question.margin <= LARGEST_RATIO:
             yield "the margin of a ratio lies outside (1, 1.25]"
     elif not 0 < question.margin <= LARGEST.get(part.metric, 0.0):

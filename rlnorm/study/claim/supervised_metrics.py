@@ -134,6 +134,30 @@ def only(found: np.ndarray, settings: Settings) -> np.ndarray:
     return found[-1]
 
 
+def growth(found: np.ndarray, settings: Settings) -> np.ndarray:
+    """Decades by which the value grows from the second layer to the last, by a line of least squares."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = np.log10(found[-len(settings["hidden"]) :])
+        at = np.arange(len(values)) - (len(values) - 1) / 2
+        return (at @ values) / (at @ at) * (len(values) - 1)
+
+
+def reestimation_gap(records: Records, settings: Settings, member: int) -> float:
+    """Distance of the test accuracy from that with statistics taken anew, at the last step; 1 for a diverged run."""
+    if diverged_at(records, member) < len(records):
+        return 1.0
+    plain, anew = (series(records[-1:], key, member)[0] for key in ("test_accuracy", "test_accuracy_reestimated"))
+    return float(abs(anew - plain))
+
+
+def between(low: Scored, high: Scored) -> Score:
+    """The second score less the first."""
+    return lambda *run: high.score(*run) - low.score(*run)
+
+
+LOSS_LOW = probed(Metric("loss_fall", "higher", "least change of the loss along the gradient"), "loss_low", only)
+LOSS_HIGH = probed(Metric("loss_top", "lower", "largest change of the loss along the gradient"), "loss_high", only)
+
 SUPERVISED: tuple[Scored, ...] = (
     Scored(Metric("accuracy", "higher", "test accuracy", 0.1, 1.0), last("test_accuracy")),
     Scored(Metric("train_accuracy", "higher", "training accuracy", 0.1, 1.0), last("train_accuracy")),
@@ -219,6 +243,30 @@ SUPERVISED: tuple[Scored, ...] = (
         Metric("identity_distance", "lower", "distance of a norm's outputs from its inputs, fraction of these"),
         "identity_distance",
         middle,
+    ),
+    probed(
+        Metric("drift_growth", "lower", "growth of the input means' move from the second layer to the last, decades"),
+        "mean_drift",
+        growth,
+    ),
+    probed(
+        Metric("gradient_change_growth", "lower", "growth of the gradient's change from second layer to last, decades"),
+        "gradient_change",
+        growth,
+        EVERY_TIME,
+    ),
+    Scored(
+        Metric("loss_variation", "lower", "range of the loss along the gradient, nats"),
+        between(LOSS_LOW, LOSS_HIGH),
+        probe="loss_high",
+    ),
+    probed(
+        Metric("last_mean_spread", "lower", "spread of batch means of the last layer's inputs, standard deviations"),
+        "mean_spread",
+        deepest,
+    ),
+    Scored(
+        Metric("reestimation_gap", "lower", "gap of test accuracy to that with statistics taken anew"), reestimation_gap
     ),
 )
 """Every metric of supervised runs."""
