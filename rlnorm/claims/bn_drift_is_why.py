@@ -44,10 +44,11 @@ def parts_of(net: str) -> dict[str, Part]:
         ),
         # What the two parts above rest on.
         f"{net}, premise: noisy BN drifts more than none": Effect(
-            experiment=supervised_experiment(steps=dict.fromkeys(PRESETS, 100), every=10, probes=100, **common),
+            experiment=supervised_experiment(steps=dict.fromkeys(PRESETS, 40), every=4, probes=40, **common),
             arms={"none": NONE, "noisy BN": NOISY},
             metric="input_drift",
             question=Question(asks="superior", treatment="none", reference="noisy BN", margin=1.25, scale="ratio"),
+            seeds=8,
             decisive=False,
         ),
     }

@@ -18,14 +18,14 @@ def parts_of(net: str, depth: int) -> dict[str, Part]:
     part = partial(
         Effect,
         experiment=supervised_experiment(
-            steps=dict.fromkeys(PRESETS, 100),
+            steps=dict.fromkeys(PRESETS, 75),
             dataset="digits",
             optimizer="sgd",
             batch=32,
             lr=RATES[net, depth],
             hidden=(64,) * depth,
             every=5,
-            probes=20,
+            probes=15,
             measure=("layers", "below"),
             **NETS[net],
         ),
