@@ -44,12 +44,35 @@ def terms(case: Case) -> float:
     return float(abs(case["gamma"]) * size + abs(case["beta"]))
 
 
+def in_both_modes(metric: str, decisive: bool = True) -> Effect:
+    """Is a score of both modes with BN no worse than without, where they are one, by a point?"""
+    return Effect(
+        experiment=EXPERIMENT,
+        arms={
+            "BN": {"norm": "batch"},
+            "none": {"norm": "none"},
+            LAGGING: {"norm": "batch", "norm_kwargs": {"momentum": 0.003}},
+        },
+        metric=metric,
+        question=Question(
+            asks="non-inferior",
+            treatment="BN",
+            reference="none",
+            margin=0.01,
+            paired=True,
+            negative_control=LAGGING,
+        ),
+        decisive=decisive,
+    )
+
+
 CLAIM = Claim(
-    title="Results with BatchNorm vary at test, or not",
-    statement="Two notes are both right, each about another mode. With the statistics of the batch (N0), a trained "
-    "network's outputs for one digit vary with its companions, by more than 5 % of the outputs' standard deviation. "
-    "With running statistics (N2) they are stable: a row's output is the same alone and in any batch, and the test "
-    "accuracy is that under batch statistics, to a point, from update 60 on (momentum 0.1, batches of 32).",
+    title="BatchNorm's outputs vary by batch, not at test",
+    statement="Two notes speak of two modes. With the statistics of the batch (N0), a trained network's outputs for "
+    "one digit vary with its companions, by more than 5 % of the outputs' standard deviation. With running statistics "
+    "(N2) they are stable: a row's output is the same alone and in any batch, and the test accuracy is no lower than "
+    "under batch statistics, by a point, from update 60 on (momentum 0.1, batches of 32). (How far apart the two "
+    "accuracies are, whichever is higher, is judged beside.)",
     source="Ioffe & Szegedy 2015, arXiv:1502.03167, sec. 3.1",
     notes=("N0", "N2"),
     kind="effect",
@@ -67,23 +90,9 @@ CLAIM = Claim(
             draw=with_running,
             scale=terms,
         ),
-        "running statistics, same accuracy": Effect(
-            experiment=EXPERIMENT,
-            arms={
-                "BN": {"norm": "batch"},
-                "none": {"norm": "none"},
-                LAGGING: {"norm": "batch", "norm_kwargs": {"momentum": 0.003}},
-            },
-            metric="mode_gap",
-            question=Question(
-                asks="non-inferior",
-                treatment="BN",
-                reference="none",
-                margin=0.01,
-                paired=True,
-                negative_control=LAGGING,
-            ),
-        ),
+        "running statistics, no less accurate": in_both_modes("eval_gain"),
+        # A distance counts it as a fault, too, when eval mode is better.
+        "beside, the modes' distance in accuracy": in_both_modes("mode_gap", decisive=False),
     },
     literature="Ioffe & Szegedy 2015 (arXiv:1502.03167, sec. 3.1) fix the statistics at inference so that the output "
     "depends on the input alone.",

@@ -150,6 +150,13 @@ def reestimation_gap(records: Records, settings: Settings, member: int) -> float
     return float(abs(anew - plain))
 
 
+def eval_gain(records: Records, settings: Settings, member: int) -> float:
+    """Test accuracy in eval mode less that in batch mode, mean over records; -1 from divergence on."""
+    values = series(records, "test_accuracy", member) - series(records, "test_accuracy_batch", member)
+    values[diverged_at(records, member) :] = -1.0
+    return float(values.mean())
+
+
 def between(low: Scored, high: Scored) -> Score:
     """The second score less the first."""
     return lambda *run: high.score(*run) - low.score(*run)
@@ -268,5 +275,6 @@ SUPERVISED: tuple[Scored, ...] = (
     Scored(
         Metric("reestimation_gap", "lower", "gap of test accuracy to that with statistics taken anew"), reestimation_gap
     ),
+    Scored(Metric("eval_gain", "higher", "test accuracy in eval less that in batch mode"), eval_gain),
 )
 """Every metric of supervised runs."""

@@ -78,3 +78,14 @@ class TestReestimationGap:
 
     def test_of_a_diverged_run_is_the_largest(self):
         assert score("reestimation_gap", [self.record(np.nan, np.nan, diverged=True)]) == 1.0
+
+
+class TestEvalGain:
+    def record(self, plain: float, batch: float, diverged: bool = False) -> dict[str, Any]:
+        return {"test_accuracy": [plain], "test_accuracy_batch": [batch], "diverged": [diverged]}
+
+    def test_has_a_sign_and_is_a_mean_over_records(self):
+        assert score("eval_gain", [self.record(0.9, 0.8), self.record(0.7, 0.75)]) == pytest.approx(0.025)
+
+    def test_a_diverged_run_loses_all_from_then_on(self):
+        assert score("eval_gain", [self.record(0.9, 0.8), self.record(0.9, 0.8, diverged=True)]) == pytest.approx(-0.45)
