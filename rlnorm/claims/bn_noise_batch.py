@@ -18,8 +18,8 @@ COMMON = partial(
 )
 SMALL, LARGE, MORE = "batches of 8", "batches of 64", "batches of 64, twice the images"
 EPOCHS: dict[str, Any] = {"steps": dict.fromkeys(PRESETS, 40), "budget": "epochs", "every": 10_000}
-# Rates for batches of 32. On pilot seeds the first leaves a network without a norm at 83 % training accuracy, as many as
-# labels are right; the second brings all to 98 % or more.
+# Rates for batches of 32. On pilot seeds the first leaves a network without a norm at 83 % training accuracy, about as
+# many as labels are right; the second brings all to 98 % or more.
 GENTLE: dict[str, Any] = {"lr": 0.1, "momentum": 0.0}
 BY_HEART: dict[str, Any] = {"lr": 0.05, "momentum": 0.9}
 
