@@ -106,9 +106,10 @@ CATALOGUE = """
     linear-grad bn-bias-redundant bn-identity bn-folds bn-weight-scale bn-affine-after-activation bn-conv-axes
     bn-ema bn-permutation bn-coupling bn-gaussian bn-zero-one relu-saturates ln-batch-free wn-decouples wn-mean
     selu-fixed-point bn-memory dqn-bn
+    bn-eval-stable batch-outputs-differ
 """
 # Parts of which a case is one or more whole networks, trained or fifty layers deep: they say so.
-FEW = ("bn-grad-input-short: training", "selu-fixed-point: networks")
+FEW = ("bn-grad-input-short: training", "selu-fixed-point: networks", "bn-coupling: layers")
 
 
 def test_every_exact_claim_of_the_catalogue_is_declared():
@@ -128,7 +129,7 @@ def test_a_part_meets_a_thousand_cases_or_says_why_not(name: str):
 # What a part is about leaves no other sizes: all batches that can be drawn are listed, maps have several dimensions,
 # standard deviation 1 is given; or there are no arrays, but numbers, bytes or networks.
 OTHER_SIZES = ("bn-ema: limit", "bn-ema: noise", "bn-folds: fold, Conv")
-NO_ARRAYS = ("relu-saturates", "selu-fixed-point", "bn-memory", "bn-grad-input-short: training")
+NO_ARRAYS = ("relu-saturates", "selu-fixed-point", "bn-memory", "bn-grad-input-short: training", "bn-coupling: layers")
 NO_SCALE = ("bn-ema: noise", "bn-weight-scale: from 100 to 10")
 
 

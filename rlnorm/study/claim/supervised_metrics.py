@@ -149,6 +149,37 @@ def only(found: np.ndarray, settings: Settings) -> np.ndarray:
     return found[-1]
 
 
+def growth(found: np.ndarray, settings: Settings) -> np.ndarray:
+    """Decades by which the value grows from the second layer to the last, by a line of least squares."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = np.log10(found[-len(settings["hidden"]) :])
+        at = np.arange(len(values)) - (len(values) - 1) / 2
+        return (at @ values) / (at @ at) * (len(values) - 1)
+
+
+def reestimation_gap(records: Records, settings: Settings, member: int) -> float:
+    """Distance of the test accuracy from that with statistics taken anew, at the last step; 1 for a diverged run."""
+    if diverged_at(records, member) < len(records):
+        return 1.0
+    plain, anew = (series(records[-1:], key, member)[0] for key in ("test_accuracy", "test_accuracy_reestimated"))
+    return float(abs(anew - plain))
+
+
+def eval_gain(records: Records, settings: Settings, member: int) -> float:
+    """Test accuracy in eval mode less that in batch mode, mean over records; -1 from divergence on."""
+    values = series(records, "test_accuracy", member) - series(records, "test_accuracy_batch", member)
+    values[diverged_at(records, member) :] = -1.0
+    return float(values.mean())
+
+
+def between(low: Scored, high: Scored) -> Score:
+    """The second score less the first."""
+    return lambda *run: high.score(*run) - low.score(*run)
+
+
+LOSS_LOW = probed(Metric("loss_fall", "higher", "least change of the loss along the gradient"), "loss_low", only)
+LOSS_HIGH = probed(Metric("loss_top", "lower", "largest change of the loss along the gradient"), "loss_high", only)
+
 SUPERVISED: tuple[Scored, ...] = (
     Scored(Metric("accuracy", "higher", "test accuracy", 0.1, 1.0), last("test_accuracy")),
     Scored(Metric("train_accuracy", "higher", "training accuracy", 0.1, 1.0), last("train_accuracy")),
@@ -248,5 +279,30 @@ SUPERVISED: tuple[Scored, ...] = (
         only,
         AT_END,
     ),
+    probed(
+        Metric("drift_growth", "lower", "growth of the input means' move from the second layer to the last, decades"),
+        "mean_drift",
+        growth,
+    ),
+    probed(
+        Metric("gradient_change_growth", "lower", "growth of the gradient's change from second layer to last, decades"),
+        "gradient_change",
+        growth,
+        EVERY_TIME,
+    ),
+    Scored(
+        Metric("loss_variation", "lower", "range of the loss along the gradient, nats"),
+        between(LOSS_LOW, LOSS_HIGH),
+        probe="loss_high",
+    ),
+    probed(
+        Metric("last_mean_spread", "lower", "spread of batch means of the last layer's inputs, standard deviations"),
+        "mean_spread",
+        deepest,
+    ),
+    Scored(
+        Metric("reestimation_gap", "lower", "gap of test accuracy to that with statistics taken anew"), reestimation_gap
+    ),
+    Scored(Metric("eval_gain", "higher", "test accuracy in eval less that in batch mode"), eval_gain),
 )
 """Every metric of supervised runs."""
