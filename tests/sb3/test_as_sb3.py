@@ -199,6 +199,7 @@ every = pytest.mark.parametrize("algorithm", POLICIES)
 each_norm = pytest.mark.parametrize("norm", ["none", "layer", "batch"])
 
 
+@pytest.mark.filterwarnings("ignore:TRPO's line search moves")
 @each_norm
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_users_modules_see_a_minibatch_once(algorithm: str, norm: str):
@@ -213,6 +214,15 @@ def test_a_users_modules_see_a_minibatch_once(algorithm: str, norm: str):
     ]
     assert counts[0] == counts[1]
     assert any(counts[0].values())
+
+
+def test_trpos_line_search_is_said_to_move_norms_of_torch():
+    """Those of the critic's extractor it does not pass through."""
+    policy = {"features_extractor_class": Foreign, "share_features_extractor": False}
+    said = r"line search moves the running statistics of features_extractor.layers.1 \(BatchNorm1d\), as with stable"
+    with pytest.warns(UserWarning, match=said) as warned:
+        make("trpo", policy=policy)
+    assert len(warned) == 1
 
 
 @each_norm
