@@ -342,16 +342,16 @@ def test_models_that_hold_tensors_of_a_graph_are_copied(make, tool, rng):
     assert copied is not model
 
 
-def locked() -> nn.Module:
-    model = nn.Sequential(nn.Linear(3, 3))
-    model.lock = threading.Lock()  # pyright: ignore[reportAttributeAccessIssue]
-    return model
+class Locked(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lock = threading.Lock()
 
 
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (locked, r"^Sequential cannot be copied: TypeError: cannot pickle '_thread.lock' object\.$"),
+        (Locked, r"^Locked cannot be copied: TypeError: cannot pickle '_thread.lock' object\.$"),
         (
             lambda: nn.Sequential(nn.LazyBatchNorm1d()),
             r"^Sequential cannot be copied: LazyBatchNorm1d has no statistics before its first pass\.$",
