@@ -31,9 +31,11 @@ def put_in_place() -> None:
         algorithm = getattr(stable_baselines3, name, None) or getattr(sb3_contrib, name)
         ours |= dict.fromkeys(algorithm.policy_aliases.values(), getattr(rlnorm.sb3, policy))
         algorithm.policy_aliases = dict.fromkeys(algorithm.policy_aliases, getattr(rlnorm.sb3, policy))
-    for module in [m for name, m in sys.modules.items() if name.startswith(("stable_baselines3", "sb3_contrib"))]:
-        for name, value in list(vars(module).items()):
-            if isinstance(value, type) and value in ours:
+    for path, module in list(sys.modules.items()):
+        for name, value in list(vars(module).items()) if path.startswith(("stable_baselines3", "sb3_contrib")) else ():
+            # Library code that extends a policy names its base class, which has to stay.
+            extended = ".common." in path and getattr(value, "__module__", path) != path
+            if isinstance(value, type) and value in ours and not extended:
                 setattr(module, name, ours[value])
 
 
