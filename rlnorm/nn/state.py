@@ -87,10 +87,12 @@ def foreign(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     for path, module in model.named_modules():
         if isinstance(module, Moded | _torch.NormBase):
             continue
-        buffers = [name for name, _ in module.named_buffers(recurse=False)]
+        buffers = dict(module.named_buffers(recurse=False))
         ours_or_torchs = _library(module) in ("torch", "rlnorm")
         named = NAMED_AFTER_A_NORM.search(type(module).__name__) and not ours_or_torchs
-        if (named and buffers) or any(map(KEPT_BY_NORMS.match, buffers)):
+        # By hand they are kept in parameters and plain attributes too.
+        names = (*buffers, *dict(module.named_parameters(recurse=False)), *vars(module))
+        if (named and buffers) or any(map(KEPT_BY_NORMS.match, names)):
             yield path, module
 
 

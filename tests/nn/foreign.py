@@ -27,5 +27,16 @@ class Standardized(Torchrls):
     """Told by its buffers alone."""
 
 
-FOREIGN = [(Contribs, "sb3_contrib"), (Torchrls, "torchrl"), (Standardized, "tests")]
+class Attributes(nn.Module):
+    """Told by an attribute."""
+
+    def __init__(self, num_features: int):
+        super().__init__()
+        self.running_mean = torch.zeros(num_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x - self.running_mean
+
+
+FOREIGN = [(Contribs, "sb3_contrib"), (Torchrls, "torchrl"), (Standardized, "tests"), (Attributes, "tests")]
 """(class, its library)."""
