@@ -62,7 +62,7 @@ class OnPolicy(NormedPolicy):
     def __init__(self, *args: Any, frozen_statistics: bool = True, **kwargs: Any):
         self.frozen_statistics = frozen_statistics
         super().__init__(*args, **kwargs)
-        if hasattr(maker_of(self), "line_search_max_iter"):
+        if frozen_statistics and hasattr(maker_of(self), "line_search_max_iter"):
             for sentence in _moved_by_line_search(self):
                 warnings.warn(sentence, stacklevel=2)
 
