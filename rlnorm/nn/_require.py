@@ -145,7 +145,7 @@ def updatable(norm: nn.Module, **new: Tensor) -> None:
     One module's statistics cannot follow several batches, as `torch.vmap` over inputs makes them of `new`, from which
     each statistic is computed. A derivative lets no state be changed that it was not given.
     """
-    if not _torch.transforms_active() or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or not _torch.transforms_active():
         return
     for what, value in new.items():
         running = getattr(norm, what)
