@@ -82,7 +82,7 @@ SCALE_SHIFT = Norm("scale_shift", {ndim: partial(ScaleShift, ndim=ndim) for ndim
 """Scale and shift without normalization: an arm that tells what these two do by themselves."""
 
 
-def standing(name: str) -> Norm:
+def standing(name: str | None) -> Norm:
     """What may stand at a norm's site: a norm by short name or path, or "scale_shift". Raises ConfigError."""
     return norms.get_norm(name, {**NORMS, SCALE_SHIFT.name: SCALE_SHIFT})
 
@@ -168,7 +168,7 @@ def network(
     hidden: Sequence[int] = (64, 64),
     channels: Sequence[int] = (16,),
     kernel: int = 3,
-    norm: str = "none",
+    norm: str | None = "none",
     norm_kwargs: Mapping[str, object] | None = None,
     affine: bool = True,
     place: str = "before",
@@ -181,7 +181,8 @@ def network(
     shape        (features,), or (channels, height, width) of an image, which may have any dtype (see `Pixels`)
     hidden       units of the Linear hidden layers
     channels     channels of the convolutions before them, each with a `kernel` x `kernel` window; for images alone
-    norm         a short name, the path of a norm file, or "scale_shift" for scale and shift without normalization
+    norm         a short name, the path of a norm file, or "scale_shift" for scale and shift without normalization;
+                 None is "none"
     norm_kwargs  go to each of the norm's modules
     affine       whether norms have a scale and shift (lengths and gains of wrapped layers stay)
     sites        where norms stand, any of `SITES` together; a norm that wraps layers wraps those it would stand behind
@@ -222,7 +223,7 @@ def mlp(
     outputs: int,
     *,
     hidden: Sequence[int] = (64, 64),
-    norm: str = "none",
+    norm: str | None = "none",
     place: str = "before",
     activation: str = "relu",
     bias: bool = True,
@@ -271,7 +272,7 @@ def renew_wrapped(network: nn.Module) -> None:
 def network_errors(
     *,
     hidden: Sequence[int],
-    norm: str,
+    norm: str | None,
     place: str,
     activation: str,
     init: str,

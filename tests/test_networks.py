@@ -33,7 +33,8 @@ def test_kinds_and_widths():
     linears = [m for m in network if isinstance(m, nn.Linear)]
     assert [(m.in_features, m.out_features) for m in linears] == [(4, 8), (8, 6), (6, 2)]
     assert [m.normalized_shape for m in network if isinstance(m, LayerNorm)] == [(8,), (6,)]
-    assert isinstance(mlp(4, 2, norm="none").get_submodule("norm1"), Identity)
+    for none in ("none", None):
+        assert isinstance(mlp(4, 2, norm=none).get_submodule("norm1"), Identity)
     assert isinstance(mlp(4, 2, norm="batch").get_submodule("norm1"), BatchNorm1d)
     assert isinstance(mlp(4, 2, norm="weight").get_submodule("linear2"), WeightNorm)
 

@@ -167,3 +167,35 @@ def test_formulas_are_not_written_below_a_file(here: Here, tmp_path: Path):
     code, out, err = here("note_formulas.py", "--out", "file/out")
     assert (code, out) == (2, "")
     assert err == "rlnorm: cannot write results to --out 'file/out': 'file' is a file, not a folder.\n"
+
+
+OWN = """
+import pytest
+from sb3_contrib import QRDQN, RecurrentPPO
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+from stable_baselines3 import DQN, PPO
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.td3.policies import MlpPolicy
+
+@pytest.mark.parametrize("algorithm", [DQN, PPO, QRDQN, RecurrentPPO])
+def test_made(algorithm):
+    alias = "CnnLstmPolicy" if algorithm is RecurrentPPO else "CnnPolicy"
+    assert type(algorithm(alias, "CartPole-v1").policy).__module__.startswith("rlnorm.sb3")
+
+@pytest.mark.parametrize("policy", [ActorCriticPolicy, MlpPolicy, RecurrentActorCriticPolicy])
+def test_imported(policy):
+    assert policy.__module__.startswith("rlnorm.sb3")
+"""
+
+
+def test_stable_baselines3s_own_tests_meet_our_policies(tmp_path: Path):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_policies.py").write_text(OWN)
+    done = run(tmp_path, "sb3_own_tests.py", "--folder", ".")
+    assert (done.returncode, "7 passed" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
+def test_a_folder_without_tests_is_refused(here: Here):
+    code, out, err = here("sb3_own_tests.py", "--folder", ".")
+    assert (code, out) == (2, "")
+    assert err == "rlnorm: --folder: '.' has no folder tests; expected the unpacked source of a release.\n"

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
+from rlnorm.errors import ConfigError
 from rlnorm.nn._torch import REGISTERED
 
 
@@ -13,14 +15,20 @@ def duplicate(model: nn.Module, replaced: Mapping[nn.Module, nn.Module] | None =
     """A deep copy of `model`, with other modules in the place of some, wherever something in it holds them.
 
     Tensors that stand in a graph, which torch does not copy, are cut out of it: an activation that a module keeps, or
-    the weight that torch's older weight norm computes before each pass.
+    the weight that torch's older weight norm computes before each pass. Raises ConfigError for a model that cannot be
+    copied: one that holds a lock, say.
     """
     memo: dict[int, Any] = {id(old): new for old, new in (replaced or {}).items()}
     for module in model.modules():
         for held in _held(list(vars(module).values())):
             if isinstance(held, Tensor) and not held.is_leaf:
                 memo.setdefault(id(held), held.detach().clone())
-    return copy.deepcopy(model, memo)
+    try:
+        return copy.deepcopy(model, memo)
+    except Exception as error:
+        lazy = next((type(m).__name__ for m in model.modules() if any(map(is_lazy, m.buffers(recurse=False)))), None)
+        why = f"{lazy} has no statistics before its first pass" if lazy else f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{type(model).__name__} cannot be copied: {why.rstrip('.')}.") from error
 
 
 def held_outside(model: nn.Module) -> set[nn.Module]:

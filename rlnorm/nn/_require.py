@@ -139,9 +139,13 @@ def trailing(x: Tensor, shape: tuple[int, ...], name: str, **named: Tensor | Non
             alike(x, vector, name, what)
 
 
-def one_batch(norm: nn.Module, **new: Tensor) -> None:
-    """Refuse statistics of several batches for one module's running ones, as `torch.vmap` over inputs makes them."""
-    if torch.compiler.is_compiling():
+def updatable(norm: nn.Module, **new: Tensor) -> None:
+    """Refuse what transforms of `torch.func` make impossible for running statistics, which are updated in place.
+
+    One module's statistics cannot follow several batches, as `torch.vmap` over inputs makes them of `new`, from which
+    each statistic is computed. A derivative lets no state be changed that it was not given.
+    """
+    if torch.compiler.is_compiling() or not _torch.transforms_active():
         return
     for what, value in new.items():
         running = getattr(norm, what)
@@ -149,6 +153,12 @@ def one_batch(norm: nn.Module, **new: Tensor) -> None:
             raise RuntimeError(
                 f"{type(norm).__name__}: {what} of one module cannot follow several batches at once, as under vmap "
                 "over inputs; expected stacked modules, or a mode that does not update ('batch' or 'eval')"
+            )
+    for what, buffer in norm.named_buffers(recurse=False):
+        if not _torch.takes_changes(buffer):
+            raise RuntimeError(
+                f"{type(norm).__name__}: {what} cannot be updated under a derivative of torch.func (grad, vjp, jvp), "
+                "which changes no state but what it is given; expected a mode that does not update ('batch' or 'eval')"
             )
 
 

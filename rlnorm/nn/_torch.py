@@ -58,12 +58,21 @@ def recording_operations() -> bool:
 
 def vmap_levels(x: Tensor) -> frozenset[int]:
     """Nested levels of `torch.vmap` over which x has a batch axis; other transforms may wrap it too."""
-    levels = set[int]()
+    return frozenset(level for level, batched in _wrappers(x) if batched)
+
+
+def takes_changes(x: Tensor) -> bool:
+    """Whether each derivative of `torch.func` at work was given x: it lets nothing else be changed in place."""
+    kinds = (_functorch.TransformType.Grad, _functorch.TransformType.Jvp)
+    levels = {level.level() for level in _functorch.get_interpreter_stack() or () if level.key() in kinds}
+    return levels <= {level for level, batched in _wrappers(x) if not batched}
+
+
+def _wrappers(x: Tensor) -> Iterator[tuple[int, bool]]:
+    """Level of each transform of `torch.func` that wraps x, and whether it is `torch.vmap`."""
     while _functorch.is_functorch_wrapped_tensor(x):
-        if _functorch.is_batchedtensor(x):
-            levels.add(_functorch.maybe_get_level(x))
+        yield _functorch.maybe_get_level(x), _functorch.is_batchedtensor(x)
         x = _functorch.get_unwrapped(x)
-    return frozenset(levels)
 
 
 def apply_layer(layer: nn.Linear | ConvNd, x: Tensor, weight: Tensor) -> Tensor:

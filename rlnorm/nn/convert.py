@@ -61,7 +61,8 @@ def convert(
 
     Raises ConfigError for unknown names and norms that wrap a layer; for a norm with hooks, or whose place cannot be
     told where that matters; for a target that has no form for the place, nor the mode or the kind of average of the old
-    norm; and for subclasses of the classes sought, torch's SyncBatchNorm among them: their additions would be lost.
+    norm; for subclasses of the classes sought, torch's SyncBatchNorm among them: their additions would be lost; and for
+    a model that cannot be copied.
     """
     known = {**norms, **TORCHS}
     chosen = [(get_norm(source, known), get_norm(target, known)) for source, target in swaps.items()]

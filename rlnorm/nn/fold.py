@@ -18,7 +18,15 @@ from rlnorm.nn import _torch
 from rlnorm.nn._affine import broadcast_channels, to_compute_dtype
 from rlnorm.nn._copy import duplicate, held_outside
 from rlnorm.nn.running import RunningNorm
-from rlnorm.nn.state import describe, inference_terms_of, is_per_sample, mode_of, statistics_of
+from rlnorm.nn.state import (
+    describe,
+    foreign,
+    inference_terms_of,
+    is_per_sample,
+    leave_alone,
+    mode_of,
+    statistics_of,
+)
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 FORWARDS = {RunningNorm.forward, _torch.BatchNormBase.forward, nn.SyncBatchNorm.forward}
@@ -68,13 +76,13 @@ def fold(model: nn.Module, notice: Callable[[str], None] | None = None) -> nn.Mo
     that pass their input on, as Dropout does in eval mode. Elsewhere the order of a pass cannot be read off the
     modules, and an `Affine` takes its place. An `Affine` also replaces a norm behind a layer that occurs more than
     once, is parametrized or has hooks, or that a list or dict of a module holds too. A norm with hooks or a `forward`
-    of its own is left as it is. `notice` is told each of those, and why; the default is `warnings.warn`. Frozen
-    parameters stay frozen, and dtypes are kept.
+    of its own is left as it is, and so is a norm of another library. `notice` is told each of those, and why; the
+    default is `warnings.warn`. Frozen parameters stay frozen, and dtypes are kept.
 
     A norm that a Linear took up refuses other inputs than (N, C), where the two act on different axes.
 
     Raises ValueError for a model in which a norm is not in the mode `eval`, and for norms without running statistics:
-    their output depends on the batch and cannot be folded.
+    their output depends on the batch and cannot be folded. Raises ConfigError for a model that cannot be copied.
     """
     _refuse(model)
     copied = duplicate(model)
@@ -84,7 +92,8 @@ def fold(model: nn.Module, notice: Callable[[str], None] | None = None) -> nn.Mo
             copied = folding.alone(copied, "", NOT_IN_ORDER)
         else:
             folding.fold_children(copied, "")
-    for sentence in folding.said:
+    unknown = (leave_alone(path, norm, "fold") for path, norm in foreign(model))
+    for sentence in (*folding.said, *unknown):
         (notice or _warn)(sentence)
     return copied
 

@@ -79,6 +79,7 @@ class ObservationNorm(Moded):
     @torch.no_grad()
     def _update(self, x: Tensor) -> tuple[Tensor, Tensor]:
         rows = x.reshape(-1, *self.shape)
+        require.updatable(self, running_mean=rows)
         n: int | Tensor = rows.shape[0]
         m = rows.mean(0)
         v = (rows - m).square().mean(0)

@@ -52,14 +52,19 @@ class RecurrentCell(nn.Module):
     input_size   features of x
     hidden_size  features of h
     cell         "tanh" or "gru"
-    norm         a norm that stands after a layer; `none` by default
+    norm         a norm that stands after a layer; None is `none`
     steps        sets of statistics: one per step up to this many, 1 = shared
     """
 
-    def __init__(self, input_size: int, hidden_size: int, cell: Cell = "tanh", norm: Norm = none.NORM, steps: int = 1):
+    def __init__(
+        self, input_size: int, hidden_size: int, cell: Cell = "tanh", norm: Norm | None = None, steps: int = 1
+    ):
         super().__init__()
         if cell not in GATES:
             raise ConfigError(f"unknown recurrent cell {cell!r}. Expected one of: {', '.join(GATES)}.")
+        norm = none.NORM if norm is None else norm
+        if not isinstance(norm, Norm):
+            raise ConfigError(f"a recurrent cell takes a Norm, as rlnorm.nn.get_norm('layer') gives it, got {norm!r}.")
         if norm.wrap_layer is not None:
             raise ConfigError(
                 f"norm {norm.name!r} wraps a layer; a recurrent cell takes one that stands after a layer."
@@ -100,8 +105,9 @@ class RecurrentCell(nn.Module):
         gates = GATES[self.cell]
         from_x = F.linear(x, self.weight_ih).chunk(gates, 1)
         from_h = F.linear(h, self.weight_hh).chunk(gates, 1)
-        i = [norm(v) + b for norm, v, b in zip(norms[:gates], from_x, self.bias_ih.chunk(gates))]
-        s = [norm(v) + b for norm, v, b in zip(norms[gates:], from_h, self.bias_hh.chunk(gates))]
+        # Under autocast layers give half precision, and gates stay in it, as in torch's cells.
+        i = [norm(v) + b.to(v.dtype) for norm, v, b in zip(norms[:gates], from_x, self.bias_ih.chunk(gates))]
+        s = [norm(v) + b.to(v.dtype) for norm, v, b in zip(norms[gates:], from_h, self.bias_hh.chunk(gates))]
         if self.cell == "tanh":
             return torch.tanh(i[0] + s[0])
         r, z = torch.sigmoid(i[0] + s[0]), torch.sigmoid(i[1] + s[1])
@@ -112,7 +118,9 @@ class RecurrentCell(nn.Module):
 class Recurrent(nn.Module):
     """A recurrent layer over sequences; arguments as `RecurrentCell`'s."""
 
-    def __init__(self, input_size: int, hidden_size: int, cell: Cell = "tanh", norm: Norm = none.NORM, steps: int = 1):
+    def __init__(
+        self, input_size: int, hidden_size: int, cell: Cell = "tanh", norm: Norm | None = None, steps: int = 1
+    ):
         super().__init__()
         self.cell = RecurrentCell(input_size, hidden_size, cell, norm, steps)
 

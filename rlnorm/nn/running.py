@@ -159,7 +159,7 @@ class RunningNorm(AffineNorm, Moded, ABC):
 
         Without gradient: they are detached. Under `no_grad` a compiled call would set every buffer's version anew.
         """
-        require.one_batch(self, **new)
+        require.updatable(self, **new)
         seen: int | Tensor = 1
         kept = self.statistics
         # As the buffers will hold them: a value that is finite in float32 may not be in float16.

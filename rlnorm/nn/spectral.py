@@ -21,6 +21,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from rlnorm.nn import _require as require
 from rlnorm.nn._autograd import Grads, Kernel, join
 from rlnorm.nn._averages import before_update
 from rlnorm.nn._wrap import Reparametrized
@@ -82,6 +83,7 @@ class SpectralNorm(Reparametrized):
         matrix = weight.flatten(1)
         u, v = self.running_u, self.running_v
         if self.updates_running:
+            require.updatable(self, running_u=matrix)
             u, v = before_update(u), before_update(v)
             with torch.no_grad():
                 new_u, new_v = iterate(matrix.detach(), u)

@@ -75,16 +75,29 @@ def inference_terms_of(norm: nn.Module) -> tuple[Tensor, Tensor]:
 
 NAMED_AFTER_A_NORM = re.compile("norm(?!al(?!i[sz]))", re.IGNORECASE)
 """Not after a normal distribution."""
+KEPT_BY_NORMS = re.compile("(running|moving|ra)_(mean|var|std)")
+"""Names of running statistics: torch's and ours, TensorFlow's, Flax's."""
 
 
 def foreign(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Norms of other libraries that keep state, by path: named after a norm, with buffers that we cannot read."""
+    """Norms that we cannot read and that keep state, by path: named after a norm, or keeping running statistics.
+
+    Those of other libraries, by hand, and torch's where a script or an export has hidden their class.
+    """
     for path, module in model.named_modules():
-        known = isinstance(module, Moded | _torch.NormBase)
-        named = NAMED_AFTER_A_NORM.search(type(module).__name__)
-        ours_or_torchs = type(module).__module__.split(".")[0] in ("torch", "rlnorm")
-        if named and not known and not ours_or_torchs and next(module.buffers(recurse=False), None) is not None:
+        if isinstance(module, Moded | _torch.NormBase):
+            continue
+        buffers = dict(module.named_buffers(recurse=False))
+        ours_or_torchs = _library(module) in ("torch", "rlnorm")
+        named = NAMED_AFTER_A_NORM.search(type(module).__name__) and not ours_or_torchs
+        # By hand they are kept in parameters and plain attributes too.
+        names = (*buffers, *dict(module.named_parameters(recurse=False)), *vars(module))
+        if (named and buffers) or any(map(KEPT_BY_NORMS.match, names)):
             yield path, module
+
+
+def _library(module: nn.Module) -> str:
+    return type(module).__module__.split(".")[0]
 
 
 def describe(path: str, module: nn.Module) -> str:
@@ -93,6 +106,5 @@ def describe(path: str, module: nn.Module) -> str:
 
 
 def leave_alone(path: str, module: nn.Module, tool: str) -> str:
-    """The sentence for a norm of another library, by which `tool` passes."""
-    library = type(module).__module__.split(".")[0]
-    return f"{describe(path, module)} of {library} is left as it is: {tool} does not know it"
+    """The sentence for a norm that `foreign` finds, by which `tool` passes."""
+    return f"{describe(path, module)} of {_library(module)} is left as it is: {tool} does not know it"

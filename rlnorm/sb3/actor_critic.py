@@ -4,6 +4,7 @@ On-policy (`OnPolicy`). The ratio of new to old action probabilities compares th
 both must normalize alike. So passes of an update normalize with the running statistics of the collection, frozen. The
 running statistics themselves are moved by a second pass, in the mode `track`, over the same rows. That pass is made for
 passes with gradients alone: TRPO's line search moves nothing, and TRPO moves the actor's statistics once per update.
+A norm of torch's in a user's own extractor moves in each pass, as in stable-baselines3: a warning says so for TRPO.
 The second pass has no gradients; modules other than norms are in eval mode in it, so that they see a minibatch once.
 After the update the policy acts with the moved statistics. It changes once per update by more than its clipped steps.
 With `frozen_statistics=False` updates use the batch's statistics, as stable-baselines3 does by itself, and ratios do
@@ -24,7 +25,8 @@ batch's in the first four, and all four move the running ones.
 Passes outside of updates use the running statistics in all policies, also after `learn` (`rlnorm.sb3.passes.Updated`).
 """
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -39,8 +41,10 @@ from stable_baselines3.td3.policies import TD3Policy as BareTD3Policy
 from torch import Tensor
 
 from rlnorm.networks import renew_wrapped
+from rlnorm.nn import Moded
+from rlnorm.nn.state import describe, running_norms
 from rlnorm.sb3.passes import Held, copy_statistics, counting, passing, standing_in, tracking, update
-from rlnorm.sb3.policies import NormedNetwork, NormedPolicy
+from rlnorm.sb3.policies import NormedNetwork, NormedPolicy, maker_of
 
 T = TypeVar("T")
 
@@ -58,6 +62,9 @@ class OnPolicy(NormedPolicy):
     def __init__(self, *args: Any, frozen_statistics: bool = True, **kwargs: Any):
         self.frozen_statistics = frozen_statistics
         super().__init__(*args, **kwargs)
+        if frozen_statistics and hasattr(maker_of(self), "line_search_max_iter"):
+            for sentence in _moved_by_line_search(self):
+                warnings.warn(sentence, stacklevel=2)
 
     def _build_mlp_extractor(self) -> None:
         super()._build_mlp_extractor()  # pyright: ignore[reportAttributeAccessIssue]
@@ -107,6 +114,16 @@ class OnPolicy(NormedPolicy):
     def predict_values(self, *args: Any, **kwargs: Any) -> Any:
         """Values, as in stable-baselines3."""
         return self._pass(super().predict_values, *args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _moved_by_line_search(policy: OnPolicy) -> Iterator[str]:
+    """A sentence for each norm of torch's that TRPO's line search passes through: the critic's it does not."""
+    for path, norm in running_norms(policy):
+        if not isinstance(norm, Moded) and not path.startswith("vf_"):
+            yield (
+                f"TRPO's line search moves the running statistics of {describe(path, norm)}, as with "
+                f"stable-baselines3's own policy; those of rlnorm.nn's {type(norm).__name__} it would not move."
+            )
 
 
 def _marked() -> Tensor | None:

@@ -32,6 +32,10 @@ MINATAR = (((16, 3, 1),), 128)
 SMALLEST_NATURE = 36
 
 
+class NoImage(ConfigError, AssertionError):
+    """Observations are no images: an AssertionError too, as stable-baselines3's CnnPolicy raises there."""
+
+
 def is_image(space: Space, normalized: bool = False) -> bool:
     """Whether observations are images: those of stable-baselines3, or MinAtar's bool maps (H, W, C).
 
@@ -44,14 +48,14 @@ def is_image(space: Space, normalized: bool = False) -> bool:
 def standard_class(space: Space, normalized: bool = False) -> type[BaseFeaturesExtractor]:
     """The extractor that stable-baselines3's MlpPolicy, CnnPolicy or MultiInputPolicy has for a space.
 
-    Raises ConfigError for a Box of 3 axes that may be an image or not: there CnnPolicy and MlpPolicy differ.
+    Raises NoImage for a Box of 3 axes that may be an image or not: there CnnPolicy and MlpPolicy differ.
     """
     if isinstance(space, spaces.Dict):
         return CombinedExtractor
     if is_image(space, normalized):
         return NatureCNN
     if isinstance(space, spaces.Box) and len(space.shape) == 3:
-        raise ConfigError(
+        raise NoImage(
             f"observations have 3 axes and are no images of uint8 from 0 to 255, got {space}: for channels-first "
             "images that are scaled already pass normalize_images=False, for a network of flat observations "
             "features_extractor_class=FlattenExtractor."
@@ -103,7 +107,7 @@ class ImageExtractor(BaseFeaturesExtractor):
         norm_kwargs: Mapping[str, Any] | None = None,
     ):
         if not (isinstance(observation_space, spaces.Box) and is_image(observation_space, normalized_image)):
-            raise ConfigError(
+            raise NoImage(
                 "an image extractor reads images (uint8 from 0 to 255, bool, or any Box of 3 axes with "
                 f"normalize_images=False), got {observation_space}."
             )

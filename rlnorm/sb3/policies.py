@@ -108,7 +108,7 @@ class NormedPolicy(Updated, BasePolicy):
         self.given = {"norm": norm, "place": place, "norm_kwargs": norm_kwargs}
         self.settings = settings(self.parts, norm, place, norm_kwargs)
         self.stands = dict.fromkeys(self.parts, False)
-        maker = _maker_of(self)
+        maker = maker_of(self)
         if maker is not None:
             refuse_other_algorithms(type(self), type(maker))
             refuse_batches_of_one(self.settings.values(), maker)
@@ -176,7 +176,7 @@ class NormedPolicy(Updated, BasePolicy):
         super().set_training_mode(mode)
 
 
-def _maker_of(policy: BasePolicy) -> BaseAlgorithm | None:
+def maker_of(policy: BasePolicy) -> BaseAlgorithm | None:
     """The algorithm in whose set-up a policy is being made; None for one that is made by itself.
 
     stable-baselines3 tells a policy neither the batch size nor the algorithm: only the call stack knows.

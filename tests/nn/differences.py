@@ -53,6 +53,12 @@ def told_to_track_later(nn: Any) -> torch.Tensor:
     return norm(X[..., None].expand(4, 3, 2))
 
 
+def spectral_norm_under_jvp(nn: Any) -> object:
+    layer = torchs.Linear(3, 3)
+    norm = ours.SpectralNorm(layer) if nn is ours else torchs.utils.parametrizations.spectral_norm(layer)
+    return torch.func.jvp(norm, (X,), (X,))
+
+
 ERRORS: dict[str, tuple[Calls, type[Exception] | None, type[Exception] | None, str]] = {
     "BatchNorm of a negative width": (lambda nn: nn.BatchNorm1d(-1), RuntimeError, ValueError, EARLIER),
     "GroupNorm of no groups": (lambda nn: nn.GroupNorm(0, 6), ZeroDivisionError, ValueError, EARLIER),
@@ -81,6 +87,12 @@ ERRORS: dict[str, tuple[Calls, type[Exception] | None, type[Exception] | None, s
         RuntimeError,
         None,
         "without running statistics each mode uses the instance's own",
+    ),
+    "spectral norm in train mode under grad, vjp or jvp of torch.func": (
+        spectral_norm_under_jvp,
+        None,
+        RuntimeError,
+        "its vectors are state, and a derivative changes none that it is not given; set the mode 'batch' or 'eval'",
     ),
 }
 """A deed with a module of norms -> torch's error, ours (None: there is none), and why."""

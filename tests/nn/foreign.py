@@ -1,4 +1,4 @@
-"""Batch renormalization of other libraries: sb3-contrib's, and one that keeps its state as torchrl's does."""
+"""Norms that are not ours: sb3-contrib's, one that keeps its state as torchrl's does, and one of nobody's name."""
 
 import torch
 from sb3_contrib.common.torch_layers import BatchRenorm1d as Contribs
@@ -21,5 +21,22 @@ class Torchrls(nn.Module):
 
 
 Torchrls.__name__, Torchrls.__module__ = "BatchRenorm1d", "torchrl.modules.models.batchrenorm"
-FOREIGN = [(Contribs, "sb3_contrib"), (Torchrls, "torchrl")]
+
+
+class Standardized(Torchrls):
+    """Told by its buffers alone."""
+
+
+class Attributes(nn.Module):
+    """Told by an attribute."""
+
+    def __init__(self, num_features: int):
+        super().__init__()
+        self.running_mean = torch.zeros(num_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x - self.running_mean
+
+
+FOREIGN = [(Contribs, "sb3_contrib"), (Torchrls, "torchrl"), (Standardized, "tests"), (Attributes, "tests")]
 """(class, its library)."""

@@ -7,6 +7,7 @@ from math import inf, nan
 import pytest
 import torch
 from torch import nn
+from torch.func import functional_call, grad, jvp
 
 import rlnorm.nn
 from rlnorm.nn import (
@@ -16,6 +17,7 @@ from rlnorm.nn import (
     GroupNorm,
     InstanceNorm1d,
     LayerNorm,
+    ObservationNorm,
     RecurrentCell,
     RMSNorm,
     functional,
@@ -220,11 +222,52 @@ def test_a_guard_sees_statistics_as_the_buffers_would_hold_them(rng):
     assert all(buffer.isfinite().all() for buffer in norm.buffers())
 
 
-@pytest.mark.parametrize("name", ["batch", "batch_renorm", "mean_only"])
-def test_one_modules_statistics_cannot_follow_batches_side_by_side(name, rng):
-    norm, x = NORMS[name].make(4), torch.randn(3, 5, 4, generator=rng)
-    before = {k: v.clone() for k, v in norm.state_dict().items()}
-    with pytest.raises(RuntimeError, match="expected stacked modules, or a mode that does not update"):
-        torch.vmap(norm)(x)
-    assert all(torch.equal(v, before[k]) for k, v in norm.state_dict().items())
-    assert torch.vmap(set_mode(norm, "batch"))(x).shape == x.shape
+UPDATED = {
+    "batch": lambda: BatchNorm1d(4, guard=True),
+    "batch_renorm": lambda: NORMS["batch_renorm"].make(4),
+    "mean_only": lambda: NORMS["mean_only"].make(4),
+    "observation": lambda: ObservationNorm(4, guard=True),
+    "spectral": lambda: NORMS["spectral"].wrap(nn.Linear(4, 4)),
+}
+UNDER = {
+    "vmap": torch.vmap,
+    "per sample": lambda f: torch.vmap(grad(lambda x: f(x).sum())),
+    "grad": lambda f: grad(lambda x: f(x).sum()),
+    "grad of vmap": lambda f: grad(lambda x: torch.vmap(f)(x).sum()),
+    "jvp": lambda f: lambda x: jvp(f, (x,), (x,))[1],
+}
+"""Transforms of (batches, rows, features)."""
+
+
+@pytest.mark.parametrize("under", UNDER)
+@pytest.mark.parametrize("name", UPDATED)
+def test_statistics_that_a_transform_keeps_from_moving_are_named_before_any_does(name, under, rng):
+    norm, x = UPDATED[name](), torch.randn(3, 5, 4, generator=rng)
+    if under in ("grad", "jvp"):
+        x = x[0]
+    before = {k: v.clone() for k, v in norm.named_buffers()}
+    run = UNDER[under](norm)
+    if (name, under) == ("spectral", "vmap"):  # its vectors follow the weight, which has no batches
+        assert run(x).shape == x.shape
+    else:
+        with pytest.raises(
+            RuntimeError, match=r"running_\w+ (of one module cannot follow|cannot be updated under) .*; exp"
+        ):
+            run(x)
+        assert all(torch.equal(v, before[k]) for k, v in norm.named_buffers())
+    set_mode(norm, "batch")
+    assert run(x).shape == x.shape
+
+
+@pytest.mark.parametrize("name", UPDATED)
+def test_statistics_that_a_derivative_was_given_move(name, rng):
+    norm, x = UPDATED[name](), torch.randn(5, 4, generator=rng)
+
+    def loss(x: torch.Tensor, buffers: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        return functional_call(norm, buffers, x).sum(), buffers
+
+    before = {k: v.clone() for k, v in norm.named_buffers()}
+    _, moved = grad(loss, has_aux=True)(x, {k: v.clone() for k, v in before.items()})
+    torch.testing.assert_close(dict(norm.named_buffers()), before)
+    norm(x)
+    torch.testing.assert_close(moved, dict(norm.named_buffers()))

@@ -295,7 +295,7 @@ def test_a_norm_of_another_library_is_named_as_left_alone(make, library):
     model = mlp(make(6))
     said: list[str] = []
     converted = convert(model, {"batch_renorm": "layer", "torch.batch": "layer"}, notice=said.append)
-    assert said == [f"1 (BatchRenorm1d) of {library} is left as it is: convert does not know it"]
+    assert said == [f"1 ({make.__name__}) of {library} is left as it is: convert does not know it"]
     assert type(converted.get_submodule("1")) is make
     with pytest.warns(UserWarning, match="is left as it is: convert does not know it"):
         convert(model, {"torch.batch": "layer"})

@@ -1,6 +1,7 @@
 """Batch norms folded away."""
 
 import copy
+import threading
 import warnings
 from functools import partial
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from rlnorm.errors import ConfigError
 from rlnorm.nn import (
     BatchNorm1d,
     BatchNorm2d,
@@ -20,6 +22,7 @@ from rlnorm.nn import (
     set_mode,
 )
 from rlnorm.nn.fold import Absorbed, Affine
+from tests.nn.foreign import FOREIGN
 
 CONVS = {
     1: nn.Sequential(nn.Conv1d(3, 4, 2), BatchNorm1d(4), nn.ReLU(), nn.Conv1d(4, 2, 2, bias=False), BatchNorm1d(2)),
@@ -323,8 +326,13 @@ def with_old_weight_norm() -> nn.Module:
         return nn.Sequential(nn.utils.weight_norm(nn.Linear(3, 3)), BatchNorm1d(3))
 
 
+each_tool = pytest.mark.parametrize(
+    "tool", [partial(fold, notice=lambda _: None), partial(convert, swaps={"rms": None})]
+)
+
+
 @pytest.mark.parametrize("make", [KeepsAnActivation, with_old_weight_norm])
-@pytest.mark.parametrize("tool", [partial(fold, notice=lambda _: None), partial(convert, swaps={"batch": None})])
+@each_tool
 def test_models_that_hold_tensors_of_a_graph_are_copied(make, tool, rng):
     model = make()
     model(torch.randn(8, 3, generator=rng))
@@ -332,3 +340,44 @@ def test_models_that_hold_tensors_of_a_graph_are_copied(make, tool, rng):
     x = torch.randn(8, 3, generator=rng)
     assert copied(x).shape == (8, 3)
     assert copied is not model
+
+
+class Locked(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lock = threading.Lock()
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (Locked, r"^Locked cannot be copied: TypeError: cannot pickle '_thread.lock' object\.$"),
+        (
+            lambda: nn.Sequential(nn.LazyBatchNorm1d()),
+            r"^Sequential cannot be copied: LazyBatchNorm1d has no statistics before its first pass\.$",
+        ),
+    ],
+)
+@each_tool
+def test_models_that_cannot_be_copied_are_refused_in_one_sentence(make, said, tool):
+    with pytest.raises(ConfigError, match=said):
+        tool(make().eval())
+
+
+@pytest.mark.parametrize(("make", "library"), FOREIGN)
+def test_a_norm_of_another_library_is_named_as_left_alone(make, library, rng):
+    x = torch.randn(8, 3, generator=rng)
+    model = nn.Sequential(nn.Linear(3, 3), make(3), nn.Linear(3, 3), BatchNorm1d(3)).eval()
+    said: list[str] = []
+    folded = fold(model, said.append)
+    assert said == [f"1 ({make.__name__}) of {library} is left as it is: fold does not know it"]
+    torch.testing.assert_close(folded(x), model(x))
+    with pytest.warns(UserWarning, match="is left as it is: fold does not know it"):
+        fold(model)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.*is deprecated:DeprecationWarning")
+def test_norms_whose_class_a_script_hides_are_named_as_left_alone():
+    said: list[str] = []
+    fold(torch.jit.script(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)).eval()), said.append)
+    assert said == ["1 (RecursiveScriptModule) of torch is left as it is: fold does not know it"]

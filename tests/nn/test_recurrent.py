@@ -17,6 +17,22 @@ def test_without_a_norm_it_is_torchs_cell(cell, theirs, rng):
     torch.testing.assert_close(ours(x, h), theirs(x, h))
 
 
+@pytest.mark.parametrize("state", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("cell", "theirs"), [("tanh", nn.RNNCell(5, 4)), ("gru", nn.GRUCell(5, 4))])
+def test_under_autocast_it_is_torchs_cell(cell, theirs, state, rng):
+    ours = RecurrentCell(5, 4, cell, norm=None)
+    ours.load_state_dict(theirs.state_dict())
+    x, h = torch.randn(3, 5, generator=rng), torch.randn(3, 4, generator=rng).to(state)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(ours(x, h), theirs(x, h), rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("make", [RecurrentCell, Recurrent])
+def test_a_name_is_no_norm(make):
+    with pytest.raises(ConfigError, match=r"takes a Norm, as rlnorm.nn.get_norm\('layer'\) gives it, got 'layer'"):
+        make(5, 4, norm="layer")
+
+
 @pytest.mark.parametrize("cell", ["tanh", "gru"])
 def test_layer_is_torchs_layer(cell, rng):
     theirs = {"tanh": nn.RNN, "gru": nn.GRU}[cell](5, 4, batch_first=True)

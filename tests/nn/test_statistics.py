@@ -201,7 +201,7 @@ def test_update_bn_names_norms_of_other_libraries(make, library, rng):
     before = {k: v.clone() for k, v in model[0].state_dict().items()}
     said: list[str] = []
     assert update_bn([torch.randn(8, 3, generator=rng)], model, notice=said.append) == 1
-    assert said == [f"0 (BatchRenorm1d) of {library} is left as it is: update_bn does not know it"]
+    assert said == [f"0 ({make.__name__}) of {library} is left as it is: update_bn does not know it"]
     assert all(torch.equal(v, before[k]) for k, v in model[0].state_dict().items())
     with pytest.warns(UserWarning, match="update_bn does not know it"):
         update_bn([torch.randn(8, 3, generator=rng)], model)

@@ -6,11 +6,14 @@ n_step_replay, her, sde, predict, save_load, callbacks.
 """
 
 import io
+import json
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path
+from pickle import UnpicklingError
 from types import MappingProxyType
 from typing import Any, NamedTuple
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -199,6 +202,7 @@ every = pytest.mark.parametrize("algorithm", POLICIES)
 each_norm = pytest.mark.parametrize("norm", ["none", "layer", "batch"])
 
 
+@pytest.mark.filterwarnings("ignore:TRPO's line search moves")
 @each_norm
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_users_modules_see_a_minibatch_once(algorithm: str, norm: str):
@@ -213,6 +217,15 @@ def test_a_users_modules_see_a_minibatch_once(algorithm: str, norm: str):
     ]
     assert counts[0] == counts[1]
     assert any(counts[0].values())
+
+
+def test_trpos_line_search_is_said_to_move_norms_of_torch():
+    """Those of the critic's extractor it does not pass through."""
+    policy = {"features_extractor_class": Foreign, "share_features_extractor": False}
+    said = r"line search moves the running statistics of features_extractor.layers.1 \(BatchNorm1d\), as with stable"
+    with pytest.warns(UserWarning, match=said) as warned:
+        make("trpo", policy=policy)
+    assert len(warned) == 1
 
 
 @each_norm
@@ -232,6 +245,28 @@ def test_networks_are_saved_and_loaded_alone(algorithm: str, norm: str, tmp_path
         assert loaded.state_dict().keys() == network.state_dict().keys()
         np.testing.assert_array_equal(predicted(loaded, observations), predicted(network, observations))
     assert (len(names) > 1) == (algorithm in REPLAYING)
+
+
+@every
+def test_a_zip_of_another_version_comes_back(algorithm: str, tmp_path: Path):
+    """Another Python cannot unpickle classes and functions: custom_objects names them, as stable-baselines3 asks."""
+    model = make(algorithm, policy={"norm": "batch"}).learn(STEPS)
+    replaced = {"policy_class": type(model.policy), "lr_schedule": model.lr_schedule}
+    model.save(tmp_path / "here.zip")
+    with ZipFile(tmp_path / "here.zip") as here, ZipFile(tmp_path / "there.zip", "w") as there:
+        for name in here.namelist():
+            content = here.read(name)
+            if name == "data":
+                data = json.loads(content)
+                for key in replaced:
+                    data[key][":serialized:"] = "AAAA"
+                content = json.dumps(data).encode()
+            there.writestr(name, b"1.8.0" if name == "_stable_baselines3_version" else content)
+    loaded = type(model).load(tmp_path / "there.zip", custom_objects=replaced, device="cpu")
+    observations = drawn(FLAT)
+    np.testing.assert_array_equal(predicted(loaded, observations), predicted(model, observations))
+    with pytest.raises(UnpicklingError):
+        type(model).load(tmp_path / "there.zip", device="cpu")
 
 
 @each_norm

@@ -82,6 +82,9 @@ def test_what_may_be_an_image_is_not_guessed(norm):
     space = spaces.Box(-1, 1, (1, 36, 36), np.float32)
     with pytest.raises(ConfigError, match=r"pass normalize_images=False, .* features_extractor_class=FlattenExtractor"):
         make("ppo", space, {"norm": norm})
+    for bare, policy in (("", {"norm": norm}), ("Cnn", {})):
+        with pytest.raises(AssertionError):
+            make("ppo", space, policy, bare)
     scaled = {"normalize_images": False, "features_extractor_kwargs": {"features_dim": 8}}
     image, flat = (
         make("ppo", space, {"norm": norm, **said}).policy.features_extractor

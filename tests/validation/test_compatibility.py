@@ -28,6 +28,7 @@ from rlnorm.validation.compatibility import (
     page,
     read,
 )
+from rlnorm.validation.compatibility.outcome import sentence
 from rlnorm.validation.compatibility.run import Cell, in_two_processes
 
 ROOT = Path(__file__).parents[2]
@@ -145,6 +146,9 @@ class TestOutcome:
 
     def test_a_refusal_is_its_first_sentence(self):
         assert outcome(refused_by(rn.SELU), self.SELU) == Outcome("refused", "`RuntimeError: No way`")
+
+    def test_a_refusal_is_the_same_of_every_class(self):
+        assert sentence(ValueError("SELU: got 3")) == "`ValueError: got 3`"
 
     def test_a_refusal_where_torchs_does_something_else(self):
         use = refused_by(rn.SELU)

@@ -128,8 +128,9 @@ def difference(got: Tensors, expected: Tensors, tolerance: float) -> str:
 
 
 def sentence(error: Exception) -> str:
-    """The first sentence of an error's message, without addresses, folders and line numbers, which change."""
+    """The first sentence of an error's message, without what changes: addresses, folders, lines, the module's class."""
     text, *_ = re.split(ENDS, " ".join(str(error).split()))
+    text = re.sub(r"^[A-Z]\w+: (?=[a-z])", "", text)
     text = re.sub(r"0x[0-9a-f]{6,}|/\S*/", "…", text).rstrip(".").replace("`", "'")
     short = text if len(text) <= LONGEST else text[:LONGEST].rsplit(" ", 1)[0] + " …"
     return f"`{type(error).__name__}: {short}`" if short else f"`{type(error).__name__}`"
