@@ -7,7 +7,7 @@ from torch import nn
 from rlnorm.nn import batch as rlnorm_batch
 from rlnorm.study.claim import PRESETS, Claim, Effect, Exact, Part, Question, supervised_experiment
 from rlnorm.study.claim.declare import Settings
-from rlnorm.textbook.random_cases import Array, Case
+from rlnorm.textbook.random_cases import Array, Case, size, values
 
 OPTIMIZERS = (
     lambda of: torch.optim.SGD(of, lr=0.1),
@@ -20,9 +20,8 @@ STEPS = 10
 
 def learning(rng: np.random.Generator) -> Case:
     """Ten batches with targets, and one of four optimizers."""
-    m, width = int(rng.integers(4, 17)), int(rng.integers(1, 6))
-    x, t = rng.normal(size=(2, STEPS, m, width))
-    return {"x": 3 * x + 1, "t": t, "optimizer": int(rng.integers(len(OPTIMIZERS)))}
+    x = values(rng, STEPS, size(rng), size(rng, 1, 8))
+    return {"x": x, "t": rng.normal(size=x.shape), "optimizer": int(rng.integers(len(OPTIMIZERS)))}
 
 
 def learned(case: Case, norm: nn.Module) -> Array:
@@ -42,8 +41,8 @@ def learned(case: Case, norm: nn.Module) -> Array:
 TRAINED_BY: dict[str, tuple[Settings, tuple[float, ...]]] = {
     "SGD": ({"optimizer": "sgd", "momentum": 0.0}, (0.1, 0.3, 1.0, 3.0, 10.0)),
     "momentum": ({"optimizer": "sgd"}, (0.01, 0.03, 0.1, 0.3, 1.0)),
-    "RMSProp": ({"optimizer": "rmsprop"}, (0.0003, 0.001, 0.003, 0.01, 0.03)),
-    "Adam": ({"optimizer": "adam"}, (0.001, 0.003, 0.01, 0.03, 0.1)),
+    "RMSProp": ({"optimizer": "rmsprop"}, (0.01, 0.03, 0.1, 0.3, 1.0)),
+    "Adam": ({"optimizer": "adam"}, (0.01, 0.03, 0.1, 0.3, 1.0)),
 }
 
 
@@ -78,7 +77,7 @@ PARTS: dict[str, Part] = {
         formula=lambda case: learned(case, rlnorm_batch.NORM.make(case["x"].shape[2])),
         truth=lambda case: learned(case, nn.BatchNorm1d(case["x"].shape[2])),
         draw=learning,
-        scale=lambda case: 100.0,
+        scale=lambda case: 1.0,
     ),
     **{f"trained by {name}": effect(name) for name in TRAINED_BY},
 }
