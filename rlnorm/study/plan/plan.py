@@ -127,10 +127,11 @@ def arm_plan(
     `choose(part, selection runs)` gives the best rate there, or None while they are not all finished. A control takes
     the reference's rate: a rate of its own could hide its handicap.
     """
-    judged, points = range(part.judged_from, part.judged_from + seeds), part.points or ({},)
+    judged = range(part.judged_from, part.judged_from + seeds)
+    points: Sequence[Settings] = part.points or ({},)
     at = f", {len(points)} points" if len(points) > 1 else ""
     if not part.rates:
-        common = part.experiment.of({**part.arms[arm], **points[0]})[1]["lr"]
+        common = part.experiment.of({**part.arms[arm], **next(iter(points))})[1]["lr"]
         rate = None if any("lr" in point for point in points) else float(common)  # pyright: ignore[reportArgumentType]
         return ArmPlan((), _runs(part, arm, preset, judged, points, f"{label}: {arm}{at}"), rate)
     controls = (part.question.negative_control, part.question.positive_control)
