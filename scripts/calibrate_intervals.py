@@ -214,9 +214,9 @@ def main_table(repetitions: int, resamples: int) -> str:
     return "\n".join(lines)
 
 
-def share_table() -> str:
-    """Exact coverage of the difference of two shares: the sum over all pairs of counts."""
-    lines = ["| shares | n | 95 % | 90 % |", "|---|---|---|---|"]
+def proportion_table() -> str:
+    """Exact coverage of the difference of two proportions: the sum over all pairs of counts."""
+    lines = ["| proportions | n | 95 % | 90 % |", "|---|---|---|---|"]
     for p, q in ((0.05, 0.05), (0.1, 0.3), (0.3, 0.5), (0.5, 0.5)):
         for n in SIZES:
             chance = np.outer(*(distributions.binom.pmf(np.arange(n + 1), n, each) for each in (p, q)))
@@ -259,6 +259,49 @@ def _two_peaked(rng: Rng, n: int) -> tuple[Array, Array]:
     return _peaks(rng, (n, 1), 0.3)[:, 0], _peaks(rng, (n, 1), 0.5)[:, 0]
 
 
+def _correlated(rng: Rng, n: int, shift: tuple[float, float]) -> Array:
+    """Two scores of each run that go along with each other, both of standard deviation 1, (n, 2)."""
+    first, own = rng.normal(size=(2, n))
+    return np.stack([first, 0.6 * first + 0.8 * own], 1) + shift
+
+
+COMPARED: dict[tuple[str, str], tuple[float, Callable[[Rng, int, int], stats.Estimate]]] = {
+    ("spread", "normal"): (
+        2.0,
+        lambda rng, n, b: stats.spread_ratio(rng.normal(0, 2, n), rng.normal(0, 1, n), rng, b),
+    ),
+    ("spread", "lognormal 0.5"): (
+        1.0,
+        lambda rng, n, b: stats.spread_ratio(rng.lognormal(0, 0.5, n), rng.lognormal(0, 0.5, n), rng, b),
+    ),
+    ("standardized", "normal, 0 and 0"): (
+        0.0,
+        lambda rng, n, b: stats.effect_difference(_correlated(rng, n, (0, 0)), _correlated(rng, n, (0, 0)), rng, b),
+    ),
+    ("standardized", "normal, 1 and 0"): (
+        1.0,
+        lambda rng, n, b: stats.effect_difference(_correlated(rng, n, (1, 0)), _correlated(rng, n, (0, 0)), rng, b),
+    ),
+}
+"""(of, scores) -> the truth, and the estimate of new arms of n runs with so many resamples."""
+
+
+def compared_table(repetitions: int, resamples: int) -> str:
+    """Coverage of ratios of spreads and of differences of standardized effects."""
+    lines = ["| of | scores | n | 95 % | 90 % |", "|---|---|---|---|---|"]
+    for number, ((of, scores), (truth, draw)) in enumerate(COMPARED.items()):
+        for n in SIZES:
+            rng = np.random.default_rng([2, number, n])
+            held = np.zeros(len(LEVELS))
+            for _ in range(repetitions):
+                found = draw(rng, n, resamples)
+                ends = [found.interval(level) for level in LEVELS]
+                held += [bool(low <= truth <= high) for low, high in ends]
+            entries = " | ".join(f"{100 * fraction:.1f}" for fraction in held / repetitions)
+            lines.append(f"| {of} | {scores} | {n} | {entries} |")
+    return "\n".join(lines)
+
+
 def replace(text: str, name: str, table: str) -> str:
     """The text with `table` between the markers of that name. Raises ConfigError unless there is one pair of them."""
     pattern = rf"(<!-- {name}: .*?-->\n).*?(\n<!-- end of {name} -->)"
@@ -272,16 +315,17 @@ def main(repetitions: int = 10_000, resamples: int = 2_000, write: bool = False)
     """Simulate, and print the tables or write them.
 
     Args:
-        repetitions: Simulated comparisons per cell; a fifth of them for P(X > Y).
-        resamples: Bootstrap resamples.
+        repetitions: Simulated comparisons per cell; a fifth of them for P(X > Y), spreads and standardized effects.
+        resamples: Bootstrap resamples; a quarter of them for spreads and standardized effects.
         write: Put the tables into docs/statistics.md instead of printing them.
     """
     few = f"--repetitions must be at least {CHUNK}, the size of a chunk, got {repetitions}."
     raise_if_any([*([few] if repetitions < CHUNK else []), *too_few({"--resamples": resamples})])
     tables = {
         "coverage": main_table(repetitions, resamples),
-        "shares": share_table(),
+        "proportions": proportion_table(),
         "improvement": improvement_table(repetitions // 5),
+        "compared": compared_table(repetitions // 5, resamples // 4),
     }
     if write:
         text = DOC.read_text(encoding="utf-8")

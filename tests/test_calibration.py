@@ -38,7 +38,7 @@ def apart(found: dict, cell: tuple[str, str, int]) -> float:
 
 def test_the_doc_names_the_method_in_use_and_the_command():
     assert re.findall(r"\*\*Chosen: `(.*?)`\*\*", DOC) == [stats.METHOD]
-    assert DOC.count(calibration.COMMAND) == 3
+    assert DOC.count(calibration.COMMAND) == 4
 
 
 def test_the_table_is_complete():
@@ -90,10 +90,23 @@ def test_bca_is_scipys():
     assert (low[0], high[0]) == pytest.approx((interval.low, interval.high), rel=0.02)
 
 
-def test_the_tables_of_shares_and_improvement_come_out_again():
-    assert calibration.share_table() in DOC
+def test_the_tables_of_proportions_and_improvement_come_out_again():
+    assert calibration.proportion_table() in DOC
     rows = calibration.improvement_table(20).splitlines()
     assert [row.split("|")[1:4] for row in rows] == [line.split("|")[1:4] for line in tail("improvement")]
+
+
+def test_the_table_of_spreads_and_standardized_effects_comes_out_again():
+    """At n = 16: within three standard errors of 200 repetitions here and 2 000 there."""
+    rows = {tuple(cells[1:4]): cells[4:6] for line in tail("compared") if len(cells := line.split("|")) > 5}
+    for (of, scores), (truth, draw) in calibration.COMPARED.items():
+        rng, expected = np.random.default_rng(9), float(rows[f" {of} ", f" {scores} ", " 16 "][0])
+        ends = [draw(rng, 16, 300).interval(0.95) for _ in range(200)]
+        held = 100 * np.mean([low <= truth <= high for low, high in ends])
+        assert held == pytest.approx(expected, abs=3 * (expected * (100 - expected) * (1 / 200 + 1 / 2000)) ** 0.5)
+        assert np.mean([low <= truth + 2 <= high for low, high in ends]) < 0.8
+    cells = {(f" {of} ", f" {scores} ", f" {n} ") for of, scores in calibration.COMPARED for n in calibration.SIZES}
+    assert cells <= set(rows)
 
 
 def tail(name: str) -> list[str]:
@@ -103,10 +116,10 @@ def tail(name: str) -> list[str]:
 
 
 def test_writing_replaces_one_table_and_refuses_a_doc_without_markers():
-    text = "a\n<!-- shares: words -->\nold\n<!-- end of shares -->\nb"
-    assert calibration.replace(text, "shares", "new") == text.replace("old", "new")
-    with pytest.raises(ConfigError, match="markers 'shares', got 0"):
-        calibration.replace("nothing", "shares", "new")
+    text = "a\n<!-- proportions: words -->\nold\n<!-- end of proportions -->\nb"
+    assert calibration.replace(text, "proportions", "new") == text.replace("old", "new")
+    with pytest.raises(ConfigError, match="markers 'proportions', got 0"):
+        calibration.replace("nothing", "proportions", "new")
 
 
 def test_counts_that_are_too_small_are_refused():

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import tiny
 
+from rlnorm.study.claim import Effect
 from rlnorm.study.judge import StudyResult
 from rlnorm.study.plan import Request, Unit
 from rlnorm.study.run import Store
@@ -104,7 +105,8 @@ def test_the_table_of_references_is_run_and_written(
 def test_fidelity_is_run_and_written_with_its_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def study(asked: Sequence[Request], out: Path, **_: object) -> StudyResult:
         (one,), store = asked, Store(out)
-        assert one.judged_seeds() == runs.SEEDS == 24
+        judged = {one.judged_seeds(part) for part in one.chosen().values() if isinstance(part, Effect)}
+        assert judged == {runs.SEEDS} == {24}
         for unit in tiny.units(asked, store):
             scores = [100.0] * len(unit.seeds)
             row = {"step": 1, "return": scores, "diverged": [False] * len(scores), "final_return": scores}

@@ -1,5 +1,6 @@
 """Scores of supervised runs by hand, on records made up for it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ CHANCE = 0.1
 LOST = (False, False, True, True)
 
 
-def records(diverged: tuple[bool, ...] = (), **values: list[float | None]) -> list[dict[str, Any]]:
+def records(diverged: tuple[bool, ...] = (), **values: Sequence[float | None]) -> list[dict[str, Any]]:
     """One member's records, ten updates apart; a second member, diverged from the start, is beside to be mixed up with.
 
     What is None is in no record of that time.
@@ -51,7 +52,7 @@ def test_chance_is_one_class_of_many_and_none_of_the_variance():
     ],
 )
 def test_accuracies_are_the_last_never_the_best_and_chance_after_divergence(metric: str, key: str):
-    assert score(metric, records(**{key: [0.2, 0.9, 0.7]})) == 0.7
+    assert score(metric, records((), **{key: [0.2, 0.9, 0.7]})) == 0.7
     assert score(metric, records((False, True, True), **{key: [0.9, 0.9, 0.9]})) == CHANCE
 
 
@@ -63,13 +64,13 @@ def test_explained_is_what_the_loss_leaves_of_the_variance_and_never_below_the_m
 
 def test_the_gap_is_of_the_last_record_and_as_large_as_can_be_of_a_diverged_run():
     kept = {"train_accuracy": [0.5, 1.0], "test_accuracy": [0.5, 0.75]}
-    assert score("gap", records(**kept)) == 0.25
+    assert score("gap", records((), **kept)) == 0.25
     assert score("gap", records((False, True), **kept)) == 1 - CHANCE
 
 
 def test_the_gap_of_modes_is_a_mean_over_records_without_a_sign():
     kept = {"test_accuracy": [0.5, 0.75, 0.9, 0.9], "test_accuracy_batch": [0.75, 0.5, 0.9, 0.9]}
-    assert score("mode_gap", records(**kept)) == pytest.approx((0.25 + 0.25) / 4)
+    assert score("mode_gap", records((), **kept)) == pytest.approx((0.25 + 0.25) / 4)
     assert score("mode_gap", records(LOST, **kept)) == pytest.approx((0.25 + 0.25 + 1 + 1) / 4)
 
 

@@ -239,8 +239,8 @@ class TestPoints:
 def test_pairs_are_of_one_seed_wherever_it_stands(tmp_path: Path):
     """Seeds decide nearly all of a score: their own differences show what two means do not."""
 
-    def accuracies(unit: Unit) -> np.ndarray:
-        return 0.5 + luck(unit) + 0.05 * (unit.settings["norm"] == "layer")
+    def accuracies(unit: Unit) -> list[float]:
+        return list(0.5 + luck(unit) + 0.05 * (unit.settings["norm"] == "layer"))
 
     outcomes = {}
     for paired in (True, False):

@@ -108,7 +108,8 @@ def at_the_margin() -> list[list[Judgement]]:
     p-values are scipy's; `test_evidence` holds the judge's to them.
     """
     layer, none = np.random.default_rng(3).normal(size=(2, 16, STUDIES, PARTS))
-    p = distributions.ttest_ind(layer, none, equal_var=False, alternative="less").pvalue
+    test = distributions.ttest_ind(layer, none, equal_var=False, alternative="less")
+    p = test.pvalue  # pyright: ignore[reportAttributeAccessIssue]
     return [[judged("refuted" if p <= ALLOWED else "inconclusive", p / ALLOWED) for p in parts] for parts in p]
 
 

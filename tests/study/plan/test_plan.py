@@ -11,7 +11,16 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlnorm.study.claim import PRESETS, Effect, LogUniform, Question, dqn_experiment, load, supervised_experiment
+from rlnorm.study.claim import (
+    PRESETS,
+    Effect,
+    LogUniform,
+    Preset,
+    Question,
+    dqn_experiment,
+    load,
+    supervised_experiment,
+)
 from rlnorm.study.claim.engines import TRAINING
 from rlnorm.study.claim.load import shipped
 from rlnorm.study.plan import Request, Unit
@@ -140,7 +149,9 @@ class TestPartsBecomeUnits:
             planned = tiny.units([Request(found, "smoke", seeds=seeds)], Store(tmp_path))
             assert {unit.seeds for unit in planned} == {tuple(range(8, 8 + expected))}
         own = load.by_path(tiny.effect(tmp_path, "own", more=", seeds=24"))
-        for preset, seeds, expected in (("smoke", None, 8), ("quick", None, 24), ("full", None, 24), ("full", 9, 9)):
+        sizes: list[tuple[Preset, int | None, int]]
+        sizes = [("smoke", None, 8), ("quick", None, 24), ("full", None, 24), ("full", 9, 9)]
+        for preset, seeds, expected in sizes:
             planned = tiny.units([Request(own, preset, seeds=seeds)], Store(tmp_path))
             assert {unit.seeds for unit in planned} == {tuple(range(8, 8 + expected))}
 
