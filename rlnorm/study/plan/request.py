@@ -11,6 +11,7 @@ from rlnorm.study.claim import PRESETS, Claim, DQNEngine, Effect, Kind, Part, Pr
 from rlnorm.study.claim.engines import DQN_ENGINES
 from rlnorm.study.claim.load import ClaimFile
 from rlnorm.study.claim.validate import claim_errors, metric_errors, setting_errors
+from rlnorm.tasks.environments import BACKENDS
 
 SEEDS: Mapping[Preset, int] = {"smoke": 8, "quick": 16, "full": 16}
 
@@ -109,6 +110,12 @@ class Request:
     def judged_seeds(self) -> int:
         """How many seeds an arm is judged on."""
         return self.seeds or SEEDS[self.preset]
+
+    def libraries(self) -> set[str]:
+        """The libraries that step the environments of its arms, beside gymnasium."""
+        effects = [part for part in self.chosen().values() if isinstance(part, Effect)]
+        named = (part.experiment.settings.get("environments", "gymnasium") for part in effects)
+        return {library for name in named for library in BACKENDS[str(name)]}
 
     def errors(self) -> Iterator[str]:
         """One sentence for everything that is wrong with what was asked, the claim's declaration included."""

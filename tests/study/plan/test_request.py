@@ -62,6 +62,8 @@ class TestEnvironments:
         units = [unit for arm in tiny.arms(one, Store(Path()), "training").values() for unit in arm.judge or ()]
         assert {unit.settings["environments"] for unit in units} == {"envpool"}
         assert one.command == "rlnorm run made-up --preset smoke --environments envpool"
+        assert one.libraries() == {"envpool"}
+        assert request().libraries() == set()
         told = compared("CartPole-v1", ["none", "layer"], 8, 2_000, environments="gymnasium")
         assert told.command.endswith("--steps 2000 --environments gymnasium")
         assert "environments" not in compared("CartPole-v1", ["none", "layer"], 8, 2_000).command
