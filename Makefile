@@ -2,8 +2,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 COMPATIBILITY := .venv/.compatibility
+ENVPOOL := .venv/.envpool
 
-.PHONY: study board test test-wheel nightly compatibility lint wheel clean
+.PHONY: study board test test-wheel test-envpool nightly compatibility lint wheel clean
 .DELETE_ON_ERROR:
 
 # Installed once, and again whenever what is to be installed changes.
@@ -18,6 +19,11 @@ $(COMPATIBILITY): $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[compatibility]'
 	touch $@
 
+# 740 MB, for one extra.
+$(ENVPOOL): $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[envpool]'
+	touch $@
+
 study: $(READY)
 	$(BIN)/rlnorm run dqn-ln dqn-bn bn-relu bn-grad-input bn-grad-input-short bn-bias-redundant --preset quick --out runs/study
 
@@ -30,6 +36,9 @@ test: $(READY)
 # Installs the built wheel with all it needs in an empty environment: a minute or more.
 test-wheel: $(READY)
 	$(BIN)/python -m pytest -m install -n 0
+
+test-envpool: $(ENVPOOL)
+	$(BIN)/python -m pytest -m envpool -n 0
 
 nightly: $(COMPATIBILITY)
 	$(BIN)/python -m pytest -m nightly

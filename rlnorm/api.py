@@ -23,6 +23,7 @@ def train(
     steps: int = 100_000,
     *,
     lr: float | None = None,
+    environments: str | None = None,
     out: str | Path = "runs/train",
     jobs: int | None = None,
     per_seed: bool = False,
@@ -33,6 +34,7 @@ def train(
     norms     short names, or paths of files with a user's norm; None is "none"
     seeds     agents per norm; steps: environment steps of each
     lr        learning rate of all arms; None: the study setting's
+    environments  who steps them: "gymnasium" (None), or "envpool"
     out       folder of the results: report.html, verdicts.json, ...; finished work found there is used
     jobs      units that run at the same time; None: one per core
     per_seed  write single runs to TensorBoard too
@@ -41,15 +43,22 @@ def train(
     Returns everything the folder holds, what was asked there earlier included. Raises ConfigError with every error at
     once, before anything is written; `rlnorm.study.study.Failed` where a unit failed, after all else was kept.
     """
-    raise_if_any(train_errors(env, norms, seeds, steps, lr, jobs, Path(out)))
-    return ask([compared(env, norms, seeds, steps, lr)], Path(out), jobs, console or Console(), per_seed)
+    raise_if_any(train_errors(env, norms, seeds, steps, lr, jobs, Path(out), environments))
+    return ask([compared(env, norms, seeds, steps, lr, environments)], Path(out), jobs, console or Console(), per_seed)
 
 
 def train_errors(
-    env: str, norms: Sequence[str | None], seeds: int, steps: int, lr: float | None, jobs: int | None, out: Path
+    env: str,
+    norms: Sequence[str | None],
+    seeds: int,
+    steps: int,
+    lr: float | None,
+    jobs: int | None,
+    out: Path,
+    environments: str | None = None,
 ) -> Iterator[str]:
     """One sentence for everything that is wrong with a call of `train`."""
-    yield from comparison.errors(env, norms, seeds, steps, lr)
+    yield from comparison.errors(env, norms, seeds, steps, lr, environments)
     yield from count_errors({"--jobs": jobs})
     yield from out_errors(out)
 

@@ -11,13 +11,13 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import tyro
 from rich.console import Console
 
 from rlnorm.errors import ConfigError, raise_if_any, unknown, unwritable
-from rlnorm.study.claim import PRESETS, DQNEngine, Kind, Preset
+from rlnorm.study.claim import PRESETS, Kind, Preset
 from rlnorm.study.claim.dqn_setting import COMPARISON_STEPS
 from rlnorm.study.claim.load import ClaimFile, by_path, headlines, named, shipped, shipped_folder
 
@@ -32,6 +32,7 @@ console = Console(highlight=False)
 # Counts and names are read as they are and checked by us: every error in one sentence, all at once.
 Count = Annotated[int | None, tyro.conf.arg(metavar="INT")]
 Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
+Library = Annotated[str | None, tyro.conf.arg(metavar="LIBRARY")]
 
 
 @app.command(name="list")
@@ -76,6 +77,7 @@ def run(
     preset: str = "quick",
     seeds: Count = None,
     engine: Annotated[str | None, tyro.conf.arg(metavar="ENGINE")] = None,
+    environments: Library = None,
     jobs: Count = None,
     out: Folder = Path("runs/study"),
     per_seed: bool = False,
@@ -89,14 +91,16 @@ def run(
         preset: Size of the runs: smoke, quick or full.
         seeds: Judged seeds per arm; the preset's number where not given.
         engine: Run DQN arms through this engine instead of our own: sb3 (stable-baselines3 with our layers).
+        environments: Let envpool step the environments of DQN arms instead of gymnasium.
         jobs: Units that run at the same time; one per core where not given.
         out: Folder of the results; finished work found there is used.
         per_seed: Write single runs to TensorBoard too.
     """
     available = shipped()
     counts = {"--seeds": seeds, "--jobs": jobs}
-    raise_if_any(_run_errors(claims, part, kind, preset, engine, counts, out, available))
-    _study(_requests(claims, part, kind, preset, seeds, engine, available), out, jobs, per_seed)
+    through = {"engine": engine, "environments": environments}
+    raise_if_any(_run_errors(claims, part, kind, preset, through, counts, out, available))
+    _study(_requests(claims, part, kind, preset, seeds, through, available), out, jobs, per_seed)
 
 
 def _requests(
@@ -105,13 +109,13 @@ def _requests(
     kind: str | None,
     preset: str,
     seeds: int | None,
-    engine: str | None,
+    through: Mapping[str, Any],
     available: Mapping[str, ClaimFile],
 ) -> "list[Request]":
     from rlnorm.study.plan import Request
 
     files = named(claims or list(available), available)
-    asked = [Request(each, cast(Preset, preset), tuple(part), seeds, cast(DQNEngine | None, engine)) for each in files]
+    asked = [Request(each, cast(Preset, preset), tuple(part), seeds, **through) for each in files]
     return asked if kind is None else [one for each in asked if (one := each.of_kind(cast(Kind, kind)))]
 
 
@@ -120,7 +124,7 @@ def _run_errors(
     part: Sequence[str],
     kind: str | None,
     preset: str,
-    engine: str | None,
+    through: Mapping[str, Any],
     counts: Mapping[str, int | None],
     out: Path,
     available: Mapping[str, ClaimFile],
@@ -145,8 +149,8 @@ def _run_errors(
     if preset not in PRESETS or kind not in (None, *KINDS) or not (good or (kind and not claims)):
         yield from out_errors(out)
         return
-    wrong = list(errors(_requests(good, part, None if claims else kind, preset, None, engine, available), out))
-    if not wrong and not _requests(good, part, kind, preset, None, engine, available):
+    wrong = list(errors(_requests(good, part, None if claims else kind, preset, None, through, available), out))
+    if not wrong and not _requests(good, part, kind, preset, None, through, available):
         which = "of the claims named" if claims else "of the claims"
         yield f"none {which} has parts of kind {kind!r} here; `rlnorm show CLAIM` shows a claim's parts."
     yield from wrong
@@ -160,6 +164,7 @@ def train(
     seeds: int = 16,
     steps: int = COMPARISON_STEPS,
     lr: float | None = None,
+    environments: Library = None,
     jobs: int | None = None,
     out: Path = Path("runs/train"),
     per_seed: bool = False,
@@ -172,6 +177,7 @@ def train(
         seeds: Agents per norm.
         steps: Environment steps per agent.
         lr: Learning rate of all arms; the study setting's where not given.
+        environments: Let envpool step the environments instead of gymnasium.
         jobs: Units at work at the same time; one per core where not given.
         out: Folder of the results; finished work found there is used.
         per_seed: Write single runs to TensorBoard too.
@@ -180,8 +186,8 @@ def train(
     from rlnorm.study.plan.request import compared
 
     names = [name.strip() for name in norms.split(",")]
-    raise_if_any(api.train_errors(env, names, seeds, steps, lr, jobs, out))
-    _study([compared(env, names, seeds, steps, lr)], out, jobs, per_seed)
+    raise_if_any(api.train_errors(env, names, seeds, steps, lr, jobs, out, environments))
+    _study([compared(env, names, seeds, steps, lr, environments)], out, jobs, per_seed)
 
 
 def _study(requests: "Sequence[Request]", out: Path, jobs: int | None, per_seed: bool) -> None:

@@ -2,20 +2,22 @@
 
 python scripts/bench_dqn.py --parts one ten --json rows.json
 
-CartPole-v1, 64-64, batch 128, one update per 10 environment steps. Each side has two processes with one torch thread
-each: ours with 16 agents a process, stable-baselines3's with one. Environment steps/s are summed over agents and
-processes and leave out start-up, compilation and evaluation. Rounds of the two sides alternate; medians are shown.
+CartPole-v1 unless said, 64-64, batch 128, one update per 10 environment steps. Each side has two processes with one
+torch thread each: ours with 16 agents a process, stable-baselines3's with one. Environment steps/s are summed over
+agents and processes and leave out start-up, compilation and evaluation. Rounds of the two sides alternate; medians are
+shown.
 
-Parts: throughput with `one` and with `ten` environments per agent, `pieces` of an update, `memory`. The first run on a
-machine compiles; later each part takes at most three minutes.
+Parts: throughput with `one` and with `ten` environments per agent, `acrobot` and `lunarlander` with ten (by gymnasium
+and, where it is installed, by EnvPool; and what their steps alone take), `pieces` of an update, `memory`. The first run
+on a machine compiles; later each part takes three minutes, `lunarlander` ten.
 """
 
+import importlib.util
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
-from itertools import chain, count, pairwise
+from itertools import chain, islice
 from json import dumps
 from multiprocessing import get_context
 from pathlib import Path
@@ -32,10 +34,11 @@ from rlnorm.files import write_atomically
 if TYPE_CHECKING:
     from stable_baselines3 import DQN
 
-Part = Literal["one", "ten", "pieces", "memory"]
+Part = Literal["one", "ten", "acrobot", "lunarlander", "pieces", "memory"]
 Row = Mapping[str, object]
 PARTS: tuple[Part, ...] = get_args(Part)
 PROCESSES, AGENTS, ROUNDS = 2, 16, 3
+CARTPOLE, ACROBOT, LUNARLANDER = "CartPole-v1", "Acrobot-v1", "LunarLander-v3"
 NORMS = ("none", "layer", "batch")
 # The only loss and clip of stable-baselines3's DQN.
 OURS: dict[str, Any] = {"loss": "huber", "clip": 10.0, "train_every": 10, "hidden": (64, 64)}
@@ -43,19 +46,36 @@ SHARED: dict[str, Any] = {"batch": 128, "buffer": 10_000, "starts": 1_000, "targ
 LR = 2.5e-4
 
 
-def training(norm: str, envs: int, steps: int, seeds: Sequence[int] = range(AGENTS)) -> dict[str, Any]:
+def training(
+    norm: str,
+    envs: int,
+    steps: int,
+    seeds: Sequence[int] = range(AGENTS),
+    env: str = CARTPOLE,
+    environments: str = "gymnasium",
+) -> dict[str, Any]:
     """The arguments of `rlnorm.dqn.train`."""
     agents = {"seeds": seeds, "rates": [LR] * len(seeds), "norm": norm, "compile": True}
-    return {"env": "CartPole-v1", "envs": envs, "steps": steps, **agents, **SHARED, **OURS}
+    return {"env": env, "environments": environments, "envs": envs, "steps": steps, **agents, **SHARED, **OURS}
+
+
+def libraries(env: str) -> tuple[str, ...]:
+    """Who can step an environment here."""
+    installed = env != CARTPOLE and importlib.util.find_spec("envpool") is not None
+    return ("gymnasium", "envpool") if installed else ("gymnasium",)
 
 
 def engine_speed(arguments: Mapping[str, Any]) -> float:
-    """Environment steps/s of `rlnorm.dqn.train`, from a fifth of the budget to the last record but one."""
+    """Environment steps/s of `rlnorm.dqn.train`, from a fifth of the budget on.
+
+    The run ends before its last record, which comes with the evaluation.
+    """
     from rlnorm.dqn import train
+    from rlnorm.population import RECORDS
 
     torch.set_num_threads(1)
-    times = [(record["step"], time.perf_counter()) for record in train(**arguments)]
-    (first, begin), (last, end) = times[len(times) // 5], times[-2]
+    times = [(record["step"], time.perf_counter()) for record in islice(train(**arguments), RECORDS - 1)]
+    (first, begin), (last, end) = times[len(times) // 5], times[-1]
     return len(arguments["seeds"]) * (last - first) / (end - begin)
 
 
@@ -77,12 +97,12 @@ def learn_speed(model: "DQN", steps: int) -> float:
     return (last - first) / (end - begin)
 
 
-def ours(norm: str, envs: int, steps: int, seed: int) -> float:
+def ours(env: str, environments: str, norm: str, envs: int, steps: int, seed: int) -> float:
     """Environment steps/s of one process with `AGENTS` agents."""
-    return engine_speed(training(norm, envs, steps, range(seed, seed + AGENTS)))
+    return engine_speed(training(norm, envs, steps, range(seed, seed + AGENTS), env, environments))
 
 
-def stable_baselines3(_: str, envs: int, steps: int, seed: int) -> float:
+def stable_baselines3(env: str, envs: int, steps: int, seed: int) -> float:
     """Environment steps/s of one process with one agent, under the same settings."""
     from stable_baselines3 import DQN
     from stable_baselines3.common.env_util import make_vec_env
@@ -90,7 +110,8 @@ def stable_baselines3(_: str, envs: int, steps: int, seed: int) -> float:
     torch.set_num_threads(1)
     model = DQN(
         "MlpPolicy",
-        make_vec_env("CartPole-v1", n_envs=envs, seed=seed),
+        # With stable-baselines3's default LunarLander draws its exhaust, too.
+        make_vec_env(env, n_envs=envs, seed=seed, env_kwargs={"render_mode": None}),
         learning_rate=LR,
         batch_size=SHARED["batch"],
         buffer_size=SHARED["buffer"],
@@ -121,14 +142,47 @@ def beside(case: str, ours: Sequence[float], peer: Sequence[float]) -> Row:
     return {"case": case, "ours": round(mine), "peer": round(its), "ratio": round(mine / its, 2), "rounds": rounds}
 
 
-def throughput(envs: int, steps: int, rounds: int) -> list[Row]:
-    """A row for every norm. stable-baselines3 makes half the steps."""
-    measured: dict[str, list[float]] = {name: [] for name in ("sb3", *NORMS)}
+def throughput(envs: int, steps: int, rounds: int, env: str = CARTPOLE) -> list[Row]:
+    """A row for every norm and library that steps `env`. stable-baselines3 makes half the steps, by gymnasium."""
+    sides, theirs = [(library, norm) for library in libraries(env) for norm in NORMS], list[float]()
+    measured = {side: list[float]() for side in sides}
     for _ in range(rounds):
-        for name, values in measured.items():
-            function = stable_baselines3 if name == "sb3" else ours
-            values.append(together(function, name, envs, steps // 2 if name == "sb3" else steps))
-    return [beside(f"steps/s, {envs} envs per agent, {norm}", measured[norm], measured["sb3"]) for norm in NORMS]
+        theirs.append(together(stable_baselines3, env, envs, steps // 2))
+        for side, values in measured.items():
+            values.append(together(ours, env, *side, envs, steps))
+    return [
+        beside(f"steps/s, {task(env, library)}{envs} envs per agent, {norm}", values, theirs)
+        for (library, norm), values in measured.items()
+    ]
+
+
+def task(env: str, library: str) -> str:
+    """The words for an environment and who steps it; none for CartPole."""
+    return "" if env == CARTPOLE else f"{env} by {library}, "
+
+
+def stepping(env: str, library: str) -> float:
+    """Milliseconds that the environments of `AGENTS` agents, ten each, take for the steps of one update."""
+    from rlnorm.tasks.environments import make, spaces
+
+    torch.set_num_threads(1)
+    environments, rng, actions = make(env, 10 * AGENTS, library), np.random.default_rng(0), spaces(env)[1]
+    environments.reset(0)
+    return timed(lambda: environments.step(rng.integers(actions, size=10 * AGENTS)))
+
+
+def another(env: str, steps: int, rounds: int) -> list[Row]:
+    """Throughput on another environment than CartPole, and what its steps alone take."""
+    rows = throughput(10, steps, rounds, env)
+    with get_context("spawn").Pool(1) as pool:
+        alone = {library: pool.apply(stepping, (env, library)) for library in libraries(env)}
+    return [
+        *rows,
+        *(
+            {"case": f"ms per update, {task(env, library)}environment alone", "ours": round(value, 2)}
+            for library, value in alone.items()
+        ),
+    ]
 
 
 def timed(function: Callable[[], object], seconds: float = 0.5) -> float:
@@ -141,159 +195,6 @@ def timed(function: Callable[[], object], seconds: float = 0.5) -> float:
         function()
         times.append(time.perf_counter() - begin)
     return 1e3 * statistics.median(times)
-
-
-def gemm_floor(agents: int, batch: int, sizes: Sequence[int]) -> Callable[[], None]:
-    """Only the matrix products of one update: two forward passes, and the backward pass of one of them."""
-    rng = torch.Generator().manual_seed(0)
-    shapes = [((agents, batch, i), (agents, i, o), (agents, batch, o)) for i, o in pairwise(sizes)]
-    layers = [tuple(torch.randn(shape, generator=rng) for shape in each) for each in shapes]
-
-    def products() -> None:
-        for depth, (x, w, g) in enumerate(layers):
-            torch.bmm(x, w)
-            torch.bmm(x, w)
-            torch.bmm(x.transpose(1, 2), g)
-            if depth:
-                torch.bmm(g, w.transpose(1, 2))
-
-    return products
-
-
-def products_alone(seed: int) -> float:
-    """Environment steps/s of one process if only the matrix products of its updates took time."""
-    torch.set_num_threads(1)
-    return 10 * AGENTS / (timed(gemm_floor(AGENTS, 128, (4, 64, 64, 2)), seconds=3) / 1e3)
-
-
-def population(norm: str, agents: int, replay: Any) -> Any:
-    """Compiled agents, with the allocator of the throughput runs."""
-    from rlnorm.dqn.agents import Agents
-    from rlnorm.dqn.memory import Heap
-    from rlnorm.dqn.recipes import RECIPES
-    from rlnorm.networks import mlp
-
-    Heap()
-    return Agents(
-        lambda: mlp(4, 2, hidden=(64, 64), norm=norm),
-        range(agents),
-        [LR] * agents,
-        unpack=replay.unpack,
-        recipe=RECIPES["supervised"],
-        loss=OURS["loss"],
-        clip=OURS["clip"],
-        compile=True,
-    )
-
-
-def filled(agents: int, envs: int) -> tuple[Any, tuple[np.ndarray, ...]]:
-    """A replay of 2000 steps per agent, and the transitions of each of these steps."""
-    from rlnorm.dqn.replay import Replay
-
-    replay, rng = Replay(agents, 10_000, (4,)), np.random.default_rng(0)
-    observation = rng.normal(size=(agents, envs, 4)).astype(np.float32)
-    ones = np.ones((agents, envs))
-    transitions = (observation, observation, rng.integers(2, size=(agents, envs)), ones, ones)
-    for _ in range(2000 // envs):
-        replay.add(*transitions)
-    return replay, transitions
-
-
-def played(agents: int, envs: int, steps: int) -> list[tuple[np.ndarray, ...]]:
-    """Steps of CartPole under random actions: rewards and ends (agents, envs), and observations (agents, envs, 4)."""
-    from rlnorm.tasks.environments import make
-
-    environments, rng, rows = make("CartPole-v1", agents * envs), np.random.default_rng(0), []
-    environments.reset(0)
-    for _ in range(steps):
-        step = environments.step(rng.integers(2, size=agents * envs))
-        row = step.reward, step.terminated | step.truncated, step.observation
-        rows.append(tuple(x.reshape(agents, envs, *x.shape[1:]) for x in row))
-    return rows
-
-
-def where_time_goes(norm: str, envs: int, agents: int = AGENTS) -> list[Row]:
-    """Milliseconds per update of every piece of the loop (10 environment steps per agent), each timed alone.
-
-    An update is compiled as a whole. Its forward passes, and these with the backward pass, are compiled again by
-    themselves; the parts are differences of these times. Probes have their highest rate, that of runs of 6 000 updates.
-    Logging is that of 100 updates with one record per 500 steps, as in runs of 50 000 steps. Episodes are those of
-    random actions and end after about 22 steps.
-    """
-    from rlnorm.compiling import compiled
-    from rlnorm.dqn.episodes import Episodes
-    from rlnorm.dqn.losses import chosen, huber, q_learning_target
-    from rlnorm.dqn.probing import APART, Probing
-    from rlnorm.dqn.records import Window
-    from rlnorm.tasks.environments import make
-
-    torch.set_num_threads(1)
-    generator = torch.Generator().manual_seed(0)
-    replay, transitions = filled(agents, envs)
-    learners, environments = population(norm, agents, replay), make("CartPole-v1", agents * envs)
-    observation, _, action, *_ = transitions
-    environments.reset(0)
-    rows, steps = replay.sample(128, generator), 10 // envs
-    window, episodes = Window(agents), Episodes(SHARED["discount"], observation)
-    seen = played(agents, envs, 100 * steps)
-
-    def losses(leaves: dict[str, torch.Tensor]) -> torch.Tensor:
-        batch, online = replay.unpack(rows), learners.online
-        with torch.no_grad():
-            q_t = online.apply(learners.target_parameters.views, learners.target_buffers.views, batch.s_t, "eval")
-        q_tm1 = online.apply(leaves, online.buffers.views, batch.s_tm1, "train")
-        goal = q_learning_target(batch.r_t, batch.discount_t, q_t)
-        return huber(chosen(q_tm1, batch.a_tm1), goal).mean(-1)
-
-    def backward() -> tuple[torch.Tensor, ...]:
-        leaves = learners.online.leaves()
-        return torch.autograd.grad(losses(leaves).sum(), list(leaves.values()))
-
-    def log() -> None:
-        for update in range(1, 101):
-            for step in seen[(update - 1) * steps : update * steps]:
-                episodes.step(*step)
-            window.update(rows[:, 0, 0], rows[:, 0, 1])
-            if update % 50 == 0:
-                episodes.take()
-                window.take()
-
-    # As many measurements as steps, so that every call measures.
-    probing, calls = Probing(learners, 10**6, 10**6, episodes), count(1)
-    passes = timed(partial(compiled(torch.no_grad()(losses)), learners.online.parameters.views))
-    gradients = timed(compiled(backward))
-    whole = timed(lambda: learners.update(rows))
-    pieces = {
-        "environment": timed(lambda: environments.step(action.ravel())) * steps,
-        "acting": timed(lambda: learners.act(torch.from_numpy(observation)).numpy()) * steps,
-        "replay, add": timed(lambda: replay.add(*transitions)) * steps,
-        "replay, sample": timed(lambda: replay.sample(128, generator)),
-        "update, forward passes": passes,
-        "update, backward pass": gradients - passes,
-        "update, optimizer": whole - gradients,
-        "logging": timed(log) / 100,
-        "probes": (timed(lambda: probing.update(next(calls), rows)) - whole) / APART,
-    }
-    total, setting = sum(pieces.values()), f"{envs} envs, {agents} agents, {norm}"
-    percentage = 100 * (pieces["logging"] + pieces["probes"]) / total
-    return [
-        *(
-            {"case": f"ms per update, {setting}: {name}", "ours": round(value, 3)}
-            for name, value in {**pieces, "sum": total}.items()
-        ),
-        {"case": f"% of the time, {setting}: logging and probes", "ours": round(percentage, 1)},
-    ]
-
-
-def update_beside_floor(norm: str, agents: int) -> Row:
-    """Milliseconds of one update beside those of its matrix products alone."""
-    torch.set_num_threads(1)
-    replay, _ = filled(agents, 10)
-    learners = population(norm, agents, replay)
-    rows = replay.sample(128, torch.Generator().manual_seed(0))
-    mine, floor = timed(lambda: learners.update(rows)), timed(gemm_floor(agents, 128, (4, 64, 64, 2)))
-    case = f"ms of an update beside its matrix products, {agents} agents, {norm}"
-    return {"case": case, "ours": round(mine, 3), "peer": round(floor, 3), "ratio": round(mine / floor, 2)}
 
 
 def memory() -> Row:
@@ -321,17 +222,6 @@ def status(key: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(key))
 
 
-def all_pieces() -> list[Row]:
-    """The pieces of an update for every norm, and the steps/s that its matrix products alone would allow."""
-    rows: list[Row] = []
-    with get_context("spawn").Pool(1) as pool:
-        for norm in NORMS:
-            for envs in (1, 10):
-                rows += pool.apply(where_time_goes, (norm, envs))
-            rows += [pool.apply(update_beside_floor, (norm, agents)) for agents in (AGENTS, 2 * AGENTS)]
-    return [*rows, {"case": "steps/s if there were only matrix products", "ours": round(together(products_alone))}]
-
-
 def keep(rows: Sequence[Row], file: Path | None) -> None:
     """Write the rows as JSON where asked for."""
     if file:
@@ -351,14 +241,19 @@ def main(parts: tuple[Part, ...] = PARTS, steps: int = 10_000, rounds: int = ROU
 
     Args:
         parts: Parts to measure.
-        steps: Environment steps per agent of ours, and half of those of stable-baselines3's; twice as many in `ten`.
+        steps: Environment steps per agent of ours, and half of those of stable-baselines3's; twice as many with ten
+            environments.
         rounds: Rounds of both sides.
         json: Write the rows {case, ours, peer, ratio, rounds} to this file after each part.
     """
+    from bench_dqn_pieces import all_pieces
+
     check([training(norm, 1, steps) for norm in NORMS], rounds, json)
     measures: dict[Part, Callable[[], list[Row]]] = {
         "one": lambda: throughput(1, steps, rounds),
         "ten": lambda: throughput(10, 2 * steps, rounds),
+        "acrobot": lambda: another(ACROBOT, 2 * steps, rounds),
+        "lunarlander": lambda: another(LUNARLANDER, 2 * steps, rounds),
         "pieces": all_pieces,
         "memory": lambda: [memory()],
     }

@@ -153,7 +153,7 @@ def compare(python: Path, norm: str, steps: int, rounds: int) -> "Row":
     ours, theirs = list[float](), list[float]()
     with peers(python, norm, steps) as (versions, rejax):
         for seed in range(rounds):
-            ours.append(bench_dqn.together(bench_dqn.ours, norm, ENVS, steps))
+            ours.append(bench_dqn.together(bench_dqn.ours, bench_dqn.CARTPOLE, "gymnasium", norm, ENVS, steps))
             theirs.append(rejax(PROCESSES * seed))
     case = f"steps/s beside rejax ({versions}), {ENVS} envs per agent, {norm}"
     return bench_dqn.beside(case, ours, theirs)

@@ -210,6 +210,7 @@ TESTED_IN = {
     "supervised/probing.py": "supervised/test_supervised_probing.py",
     "supervised/settings.py": "supervised/test_supervised_settings.py",
     "supervised/train.py": "supervised/test_supervised.py",
+    "tasks/steps.py": "tasks/test_environments.py",
 }
 
 

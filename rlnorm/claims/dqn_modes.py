@@ -15,7 +15,9 @@ SUPERVISED: Settings = {"norm": "batch"}
 CHANGES: dict[str, Settings] = {
     **{f"acting {mode}": {"acting": mode} for mode in ("train", "batch", "track")},
     **{f"target {mode}": {"target": mode} for mode in ("batch", "track")},
-    **{f"online {mode}": {"online": mode} for mode in ("batch", "eval", "track")},
+    **{f"online {mode}": {"online": mode} for mode in ("batch", "track")},
+    # No pass updates the running statistics: BN is an affine map, and this arm an A/A control of no norm.
+    "no normalization": {"online": "eval"},
     "target forgets": {"statistics": "forgotten"},
     "target track, forgets": {"target": "track", "statistics": "forgotten"},
 }

@@ -33,11 +33,12 @@ class Agents:
     tau       fraction of the online parameters that the target takes in a copy
     observation_norm   makes the layer by which one agent standardizes its observations (`rlnorm.nn.ObservationNorm`);
               None: observations stay as they are
-    q_limit   |Q| beyond which an agent counts as diverged
+    q_limit   |Q| beyond which an update counts as `beyond`
     compile   compile `update`, `act` and `observe`, the last two for one E (about 10 s the first time on a machine)
 
-    `diverged` (N,) bool stays set once an agent's loss is not finite or its |Q| exceeds the limit. No operation mixes
-    agents, so that a NaN of one agent reaches no other.
+    `diverged` (N,) bool stays set once an agent's loss or Q is not finite. `beyond` (N,) int64 counts the updates whose
+    |Q| was not within the limit, from which an agent can come back. No operation mixes agents, so that a NaN of one
+    agent reaches no other.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Agents:
         self.recipe, self.loss, self.double, self.clip = recipe, LOSSES[loss], double, clip
         self.unpack, self.target, self.tau, self.q_limit = unpack, target, tau, q_limit
         self.diverged = torch.zeros(len(seeds), dtype=torch.bool)
+        self.beyond = torch.zeros(len(seeds), dtype=torch.int64)
         maybe = compiled if compile else _unchanged
         # Inductor fails on the clip and these optimizers' state together (github.com/pytorch/pytorch/issues/196570).
         apart = compile and clip is not None and not isinstance(self.optimizer, Adam)
@@ -85,8 +87,9 @@ class Agents:
         gradient, loss, q_tm1 = self._learned_from(sample)
         with torch.no_grad():
             self.optimizer.step(gradient)
-            sane = loss.isfinite() & (q_tm1.abs().amax((1, 2)) <= self.q_limit)
-            self.diverged.logical_or_(~sane)
+            largest = q_tm1.abs().amax((1, 2))
+            self.diverged.logical_or_(~(loss.isfinite() & largest.isfinite()))
+            self.beyond.add_(~(largest <= self.q_limit))
         return loss, q_tm1.mean((1, 2))
 
     def _gradient(self, sample: Any) -> tuple[Tensor, Tensor, Tensor]:

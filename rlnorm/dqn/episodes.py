@@ -10,9 +10,10 @@ class Episodes:
 
     discount      gamma, for the returns of `last`
     observation   (N, E, *shape), the first observations of the first episodes
+    success       an episode with at least this return has met the goal
     """
 
-    def __init__(self, discount: float, observation: np.ndarray):
+    def __init__(self, discount: float, observation: np.ndarray, success: float = float("inf")):
         most, each = max(1, min(MOST, BYTES // observation.nbytes)), observation.shape[:2]
         self._discount, self._waiting = discount, 0
         self._rewards, self._ended = np.zeros((most, *each)), np.zeros((most, *each), dtype=bool)
@@ -22,6 +23,8 @@ class Episodes:
         self._began = observation.copy()
         self._last_began, self._last_return = observation.copy(), np.full(each, np.nan)
         self._finished = np.zeros((2, len(observation)))  # returns, episodes
+        self._success, self._steps = success, 0
+        self._first_success = np.full(len(observation), np.nan)
 
     def step(self, reward: np.ndarray, ended: np.ndarray, observation: np.ndarray) -> None:
         """Store one step: rewards and ends of episodes, (N, E) each, and the next observations (N, E, *shape)."""
@@ -48,11 +51,18 @@ class Episodes:
         self._sum_up()
         return self._last_began, self._last_return
 
+    def first_success(self) -> np.ndarray:
+        """The step at which each member's first successful episode ended, counted from 1; (N,), NaN if none has."""
+        self._sum_up()
+        return self._first_success
+
     def _sum_up(self) -> None:
         count, self._waiting = self._waiting, 0
         if not count:
             return
         rewards, ended = self._rewards[:count], self._ended[:count]
+        self._look_for_success(rewards, ended)
+        self._steps += count
         at = np.arange(count)[:, None, None]
         # The last end in each environment and the end before it; -1: there is none among these steps.
         last = np.where(ended, at, -1).max(0)
@@ -76,3 +86,16 @@ class Episodes:
         self._discounted = np.where(some, 0, self._discounted) + discounted.sum(0, where=under_way)
         self._age = np.where(some, count - 1 - last, self._age + count)
         self._began[some] = self._observations[last[some], *some.nonzero()]
+
+    def _look_for_success(self, rewards: np.ndarray, ended: np.ndarray) -> None:
+        unmet = np.isnan(self._first_success)
+        if self._success == float("inf") or not unmet.any():
+            return
+        # Sums since the episodes under way began; what stood at an end is taken off after it.
+        total = self._sum + rewards.cumsum(0)
+        end = np.maximum.accumulate(np.where(ended, np.arange(len(ended))[:, None, None], -1))
+        before = np.concatenate([np.full_like(end[:1], -1), end[:-1]])
+        returns = total - np.where(before < 0, 0, np.take_along_axis(total, np.maximum(before, 0), 0))
+        met = (ended & (returns >= self._success)).any(2)
+        found = unmet & met.any(0)
+        self._first_success[found] = self._steps + 1 + met.argmax(0)[found]

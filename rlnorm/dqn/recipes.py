@@ -1,7 +1,8 @@
 """Recipes: which statistics each forward pass of DQN normalizes with, and which passes update the running ones.
 
 A recipe names a mode of `rlnorm.nn.modes` for each pass of an agent's networks. Norms without running statistics
-(layer, rms, ...) do the same in every mode.
+(layer, rms, ...) do the same in every mode. Where no pass is in mode "train" or "track", nothing updates the running
+statistics that a norm is made with, mean 0 and variance 1: in mode "eval" it is "no normalization", an affine map.
 
 | pass        | network | input | when                                                                                |
 |-------------|---------|-------|-------------------------------------------------------------------------------------|

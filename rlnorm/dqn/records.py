@@ -10,10 +10,11 @@ EVALUATION_EPISODES = 20
 
 
 class Window:
-    """Mean loss and Q of the updates since the last record, for each of N members."""
+    """What the updates since the last record came to, for each of N agents."""
 
-    def __init__(self, members: int):
-        self._updates = torch.zeros(2, members)  # loss, mean Q
+    def __init__(self, agents: Agents):
+        self._agents, self._beyond = agents, agents.beyond.clone()
+        self._updates = torch.zeros(2, len(agents.diverged))  # loss, mean Q
         self._count = 0
 
     def update(self, loss: torch.Tensor, q: torch.Tensor) -> None:
@@ -23,22 +24,29 @@ class Window:
         self._count += 1
 
     def take(self) -> dict[str, list[float]]:
-        """loss and q of a record, NaN if there was no update; the next window begins."""
-        loss, q = (self._updates / self._count if self._count else self._updates * np.nan).tolist()
+        """Mean loss and q, and the fraction `beyond`, NaN if there was no update; the next window begins."""
+        sums = torch.stack([*self._updates, self._agents.beyond - self._beyond])
+        loss, q, beyond = (sums / self._count if self._count else sums * np.nan).tolist()
+        self._beyond.copy_(self._agents.beyond)
         self._updates.zero_()
         self._count = 0
-        return {"loss": loss, "q": q}
+        return {"loss": loss, "q": q, "beyond": beyond}
 
 
 def evaluate(
-    agents: Agents, env: str, seed: int, episodes: int = EVALUATION_EPISODES, together: int = EVALUATION_EPISODES
+    agents: Agents,
+    env: str,
+    seed: int,
+    episodes: int = EVALUATION_EPISODES,
+    together: int = EVALUATION_EPISODES,
+    backend: str = "gymnasium",
 ) -> np.ndarray:
     """Mean return of `episodes` greedy episodes per agent, in new environments; (N,).
 
     together   how many observations pass through a network at once; this matters if acting takes batch statistics
     """
     members, passes = len(agents.diverged), -(-episodes // together)
-    environments = make(env, members * episodes)
+    environments = make(env, members * episodes, backend)
     observation = environments.reset(seed)
     total, alive = np.zeros(members * episodes), np.ones(members * episodes, dtype=bool)
     while alive.any():

@@ -27,6 +27,7 @@ class Turn(NamedTuple):
     step           environment steps of one agent, this turn included
     epsilon        probability of a random action
     only_random    whether every action is random, whatever epsilon is
+    assisted       whether a rule acts in the first environment
     stores         whether the transitions enter the replay
     copies_before  how many target copies come before the updates
     updates        how many updates come
@@ -38,6 +39,7 @@ class Turn(NamedTuple):
     step: int
     epsilon: float
     only_random: bool
+    assisted: bool
     stores: bool
     copies_before: int
     updates: int
@@ -58,6 +60,7 @@ class Schedule:
     copy_every    every multiple of it brings a target copy; None: there is no target network
     collect       steps whose transitions are stored; None: all
     only_random   steps at the beginning whose actions are all random
+    assisted      fraction of the budget in which a rule acts in the first environment
     copies_first  whether copies come before the updates of the same turn
     coins         random numbers of one turn that decide between random and greedy actions: one for each environment of
                   an agent, or one for all of them
@@ -72,6 +75,7 @@ class Schedule:
     copy_every: int | None
     collect: int | None
     only_random: int
+    assisted: float
     copies_first: bool
     coins: int
 
@@ -86,6 +90,7 @@ class Schedule:
                 step=step,
                 epsilon=epsilon_at(before, self.steps, self.epsilon),
                 only_random=before < self.only_random,
+                assisted=before < self.assisted * self.steps,
                 stores=self.collect is None or step <= self.collect,
                 copies_before=copies if self.copies_first else 0,
                 updates=due * self.updates,

@@ -14,6 +14,7 @@ from rlnorm.nn import get_norm
 from rlnorm.optimizers import OPTIMIZERS
 from rlnorm.population import member_errors
 from rlnorm.tasks.environments import SCALES, environment_errors, spaces
+from rlnorm.tasks.scripted import RULES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,7 @@ class Settings(NormConfig):
     Counts of steps are environment steps of one agent, over all its environments together.
 
     env             gymnasium id; `module:id` imports the module first
+    environments    who steps them: "gymnasium", or "envpool" for those that `rlnorm.tasks.pooled` has
     seeds, rates    agent i starts from seeds[i] and learns at rate rates[i]
     steps           the budget
     norm ... init_scale   the network: see `rlnorm.networks.network` and `rlnorm.population.Population`
@@ -38,6 +40,11 @@ class Settings(NormConfig):
     batch, buffer   transitions of one update, and of the replay
     starts          steps before the first update can come
     collect         steps whose transitions enter the replay, which then stays as it is; None: all
+    assisted        fraction of the budget in which the rule of the environment (`rlnorm.tasks.scripted`) acts in the
+                    first of an agent's environments, whose episodes count neither for its return nor as its success
+    offline         the replay is filled beforehand and stays as it is; agents make no step, and steps count as time
+                    alone. Of E environments, number e = 0, 1, ... takes a random action with probability
+                    (e + 1/2) / E and the rule's otherwise. The transitions depend on the block's seeds alone
     train_every     after `starts`, every `train_every` steps bring `updates` updates
     target_every    steps between target copies; None: no target network, the online network values s'
     tau             fraction of the online parameters that the target takes in a copy
@@ -73,12 +80,15 @@ class Settings(NormConfig):
     buffer: int = 10_000
     starts: int = 10_000
     collect: int | None = None
+    assisted: float = 0.0
+    offline: bool = False
     train_every: int = 10
     updates: int = 1
     target_every: int | None = 500
     tau: float = 1.0
     epsilon: tuple[float, float, float] = (1.0, 0.05, 0.5)
     envs: int = 1
+    environments: str = "gymnasium"
     probes: int | None = None
     compile: bool = False
 
@@ -95,13 +105,18 @@ class Settings(NormConfig):
 
     @property
     def q_limit(self) -> float:
-        """|Q| beyond which an agent counts as diverged: ten times the largest discounted sum of rewards.
+        """|Q| beyond which an agent is counted as `beyond`: ten times the largest return (`Scale.return_max`).
 
-        Infinite where the largest reward of the environment is not known (`SCALES`).
+        Infinite where nothing is known of the environment's rewards (`SCALES`).
         """
         if self.env not in SCALES:
             return float("inf")
-        return 10 * SCALES[self.env].reward_max * self.reward_scale / (1 - self.discount)
+        return 10 * self.reward_scale * SCALES[self.env].return_max(self.discount)
+
+    @property
+    def success(self) -> float:
+        """Return from which on an episode has met the goal; infinite where none is known (`SCALES`)."""
+        return SCALES[self.env].success if self.env in SCALES else float("inf")
 
     @property
     def total_updates(self) -> int:
@@ -124,13 +139,14 @@ class Settings(NormConfig):
             copy_every=period,
             collect=self.collect,
             only_random=self.starts if sb3 else 0,
+            assisted=self.assisted,
             copies_first=sb3,
             coins=1 if sb3 else self.envs,
         )
 
     def errors(self) -> Iterator[str]:
         """See `Config.errors`."""
-        wrong = list(environment_errors(self.env))
+        wrong = list(environment_errors(self.env, self.environments))
         yield from wrong
         shape, outputs = ((1,), 1) if wrong else spaces(self.env)
         # `batch=2`: `recipe_errors` knows which passes take batch statistics of a single row.
@@ -143,12 +159,30 @@ class Settings(NormConfig):
             double=self.double,
             target_every=self.target_every,
             couples_batch=_couples_batch(self.norm),
-            envs=self.envs,
+            envs=self.envs - (self.assisted > 0),
             batch=self.batch,
         )
+        yield from self._source_errors()
         yield from member_errors(seeds=self.seeds, rates=self.rates)
         yield from self._value_errors()
         yield from self._budget_errors()
+
+    def _source_errors(self) -> Iterator[str]:
+        """Errors of where transitions come from."""
+        if not 0 <= self.assisted <= 1:
+            yield f"assisted is a fraction of the budget and must lie in [0, 1], got {self.assisted}."
+        for name in ("assisted", "offline"):
+            if getattr(self, name) and self.env not in RULES:
+                yield f"{name} needs a rule that plays {self.env!r}; expected one of: {', '.join(RULES)}."
+        if self.assisted and self.envs < 2:
+            yield f"assisted takes one of an agent's environments: envs must be at least 2, got {self.envs}."
+        if self.offline:
+            without = {"assisted": 0.0, "collect": None, "normalize_observations": False}
+            yield from (
+                f"{name} has no effect offline, where agents make no step: leave it out."
+                for name, default in without.items()
+                if getattr(self, name) != default
+            )
 
     def _value_errors(self) -> Iterator[str]:
         """Errors of one setting each."""

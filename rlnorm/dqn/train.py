@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from rlnorm.dqn.agents import Agents
-from rlnorm.dqn.episodes import Episodes
+from rlnorm.dqn.collecting import Collector
 from rlnorm.dqn.images import ImageReplay
 from rlnorm.dqn.memory import Heap
 from rlnorm.dqn.probing import Probing, times_of
@@ -26,15 +26,6 @@ from rlnorm.nn import ObservationNorm
 from rlnorm.tasks.environments import make, spaces
 
 Record = dict[str, Any]
-
-
-def draws(
-    rng: np.random.Generator, actions: int, members: int, envs: int, coins: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """For each turn a random action (members, envs) and uniform numbers (members, coins), drawn many turns at once."""
-    ahead = 256
-    while True:
-        yield from zip(rng.integers(actions, size=(ahead, members, envs)), rng.random((ahead, members, coins)))
 
 
 def train(
@@ -51,9 +42,16 @@ def train(
     `settings` are fields of `rlnorm.dqn.Settings`; those that are left out have its defaults.
 
     Yields up to 100 records, evenly spread over the budget, the last one at its end. A record holds step, epsilon and,
-    per agent: return (mean over the training episodes that finished since the last record, NaN if none), loss and q (of
-    scaled rewards; means since the last record, NaN if there was no update) and diverged. The last record also holds
-    final_return: the mean of 20 greedy episodes. Some hold probes: layer -> probe -> a number per agent.
+    per agent:
+
+    return     mean over the training episodes that finished since the last record; NaN if none did
+    loss, q    of scaled rewards, means over the updates since the last record; NaN if there was none
+    beyond     fraction of these updates whose |Q| was beyond `Settings.q_limit`; NaN if there was none
+    diverged   whether its loss, Q or parameters have become non-finite
+
+    The last record also holds final_return, the mean of 20 greedy episodes, and first_success: the step at which a
+    training episode first met the goal (`Scale.success`); NaN if none did. Some hold probes: layer -> probe -> a number
+    per agent.
 
     With `save`, agent i is written to the file agent<i>.pt in that folder before the last record comes, and
     `rlnorm.dqn.load` makes a plain module of it. Raises ConfigError with all errors.
@@ -70,7 +68,7 @@ def train(
     rng = np.random.default_rng(block)
     env_seed, eval_seed, sample_seed = (int(x) for x in block.generate_state(3))
     generator = torch.Generator().manual_seed(sample_seed)
-    environments = make(run.env, members * envs)
+    environments = make(run.env, members * envs, run.environments)
     observation = environments.reset(env_seed).reshape(members, envs, *shape)
     if len(shape) > 1:
         replay = ImageReplay(members, run.buffer, shape, observation.dtype, envs)
@@ -95,28 +93,18 @@ def train(
         q_limit=run.q_limit,
         compile=run.compile,
     )
+    collector = Collector(run, agents, replay, environments, observation, actions, rng)
+    episodes, window = collector.episodes, Window(agents)
     probes = times_of(run.total_updates) if run.probes is None else run.probes
-    window, episodes = Window(members), Episodes(run.discount, observation)
     probing = Probing(agents, probes, run.steps, episodes, run.reward_scale)
-    heap, drawn = Heap(), draws(rng, actions, members, envs, schedule.coins)
+    heap = Heap()
     together = envs if agents.acting_mode == "batch" else EVALUATION_EPISODES
+    if run.offline:
+        collector.fill()
 
     for turn in schedule:
-        action, uniform = next(drawn)
-        greedy = uniform >= turn.epsilon
-        if run.normalize_observations:
-            agents.observe(torch.from_numpy(observation))
-        if not turn.only_random and (greedy.any() or agents.acting_updates):
-            action = np.where(greedy, agents.act(torch.from_numpy(observation)).numpy(), action)
-        result = environments.step(action.ravel())
-        successor, reward, terminated, truncated = (
-            x.reshape(members, envs, *x.shape[1:]) for x in (result[1], *result[2:])
-        )
-        if turn.stores:
-            replay.add(observation, successor, action, run.reward_scale * reward, run.discount * ~terminated)
-        observation = result.observation.reshape(members, envs, *shape)
-        episodes.step(reward, terminated | truncated, observation)
-
+        if not run.offline:
+            collector.step(turn)
         agents.update_target(turn.copies_before)
         for _ in range(turn.updates):
             window.update(*probing.update(turn.step, replay.sample(run.batch, generator)))
@@ -127,7 +115,8 @@ def train(
             record: Record = {"step": turn.step, "epsilon": turn.epsilon, "diverged": agents.diverged.tolist()}
             record |= {"return": episodes.take(), **window.take(), **probing.take()}
             if turn.last:
-                record["final_return"] = evaluate(agents, run.env, eval_seed, together=together).tolist()
+                final = evaluate(agents, run.env, eval_seed, together=together, backend=run.environments)
+                record |= {"final_return": final.tolist(), "first_success": (envs * episodes.first_success()).tolist()}
                 if save is not None:
                     save_agents(agents, Path(save), run.rates, shape, layout)
             heap.give_back()

@@ -5,6 +5,7 @@ ours). A callback reads what the records need.
 """
 
 import importlib.util
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -43,6 +44,9 @@ ONLY: Mapping[str, tuple[object, ...]] = {
     "init": ("torch",),
     "init_scale": (1.0,),
     "collect": (None,),
+    "assisted": (0.0,),
+    "offline": (False,),
+    "environments": ("gymnasium",),
     "compile": (False,),
 }
 
@@ -89,9 +93,9 @@ class SB3Settings(Settings):
 def train(**settings: Any) -> Iterator[Record]:
     """Train one agent after the other, then yield the records of all.
 
-    `settings` are fields of `SB3Settings`. Shapes and records are those of `rlnorm.dqn.train`, without probes. q and
-    `diverged` are taken from the Q that updates computed; QR-DQN's Q is the mean of its quantiles, and its loss the
-    quantile Huber loss. Raises ConfigError with all errors.
+    `settings` are fields of `SB3Settings`. Shapes and records are those of `rlnorm.dqn.train`, without probes. q,
+    `beyond` and `diverged` are taken from the Q that updates computed; QR-DQN's Q is the mean of its quantiles, and its
+    loss the quantile Huber loss. Raises ConfigError with all errors.
 
     stable-baselines3 seeds the global random streams of `random`, numpy and torch, and draws from them.
     """
@@ -127,11 +131,11 @@ def train(**settings: Any) -> Iterator[Record]:
             seed=agent_seed,
             device="cpu",
         )
-        watch = _Watch(run.steps, run.q_limit)
+        watch = _Watch(run.steps, run.q_limit, run.success)
         model.learn(run.steps, callback=watch, log_interval=run.steps)
         evaluation = _environments(run.env, EVALUATION_EPISODES, evaluation_seed)
         final, _ = evaluate_policy(model, evaluation, EVALUATION_EPISODES)
-        watch.records[-1]["final_return"] = final
+        watch.records[-1] |= {"final_return": final, "first_success": watch.first_success}
         runs.append(watch.records)
     for together in zip(*runs, strict=True):
         shared = {name: together[0][name] for name in ("step", "epsilon")}
@@ -161,9 +165,10 @@ def _classes(algorithm: str) -> tuple[type[DQN], type[DQNPolicy]]:
 class _Watch(BaseCallback):
     """Makes one agent's records while it learns. The record at step s includes the updates that follow step s."""
 
-    def __init__(self, steps: int, q_limit: float):
+    def __init__(self, steps: int, q_limit: float, success: float = float("inf")):
         super().__init__()
-        self.steps, self.q_limit = steps, q_limit
+        self.steps, self.q_limit, self.success = steps, q_limit, success
+        self.first_success = float("nan")
         self.records = list[Record]()
         self._step, self._epsilon, self._due = 0, 0.0, False
         self._diverged, self._updates = False, 0
@@ -192,9 +197,12 @@ class _Watch(BaseCallback):
             return False
         if self._due:
             self._record()
-        self._returns += [info["episode"]["r"] for info in self.locals["infos"] if "episode" in info]
         before = self._step
         self._step, self._epsilon = before + self.training_env.num_envs, self._agent.exploration_rate
+        finished = [info["episode"]["r"] for info in self.locals["infos"] if "episode" in info]
+        if math.isnan(self.first_success) and max(finished, default=-math.inf) >= self.success:
+            self.first_success = float(self._step)
+        self._returns += finished
         self._due = record_due(before, self._step, self.steps)
         return True
 
@@ -203,9 +211,9 @@ class _Watch(BaseCallback):
         self._record()
 
     def _record(self) -> None:
-        q = torch.stack(self._q) if self._q else torch.zeros(0)
-        sane = bool((q.abs() <= self.q_limit).all()) and bool(np.isfinite(self._losses).all())
-        self._diverged |= not sane or not all(p.isfinite().all() for p in self._agent.policy.parameters())
+        q = torch.stack(self._q) if self._q else torch.zeros(0, 1, 1)
+        finite = bool(q.isfinite().all()) and bool(np.isfinite(self._losses).all())
+        self._diverged |= not finite or not all(p.isfinite().all() for p in self._agent.policy.parameters())
         self.records.append(
             {
                 "step": self._step,
@@ -214,6 +222,7 @@ class _Watch(BaseCallback):
                 "return": _mean(self._returns),
                 "loss": _mean(self._losses),
                 "q": float(q.mean()),
+                "beyond": float((~(q.abs().amax((1, 2)) <= self.q_limit)).float().mean()),
             }
         )
         self._due, self._returns, self._losses, self._q = False, [], [], []

@@ -97,12 +97,13 @@ def _run_all(requests: Sequence[Request], store: Store, jobs: int, console: Cons
 
 def results(requests: Sequence[tuple[Request, Store]], seconds: float | None = None) -> StudyResult:
     """Judge what is stored."""
+    libraries = ("rlnorm", *sorted({name for one, _ in requests for name in one.libraries()}))
     return StudyResult(
         claims=tuple(assess(plan(one, store.records), store.find) for one, store in requests),
         preset=requests[-1][0].preset,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         commit=commit(),
-        versions={"rlnorm": library_version("rlnorm"), **versions()},
+        versions={**{name: library_version(name) for name in libraries}, **versions()},
         command=shlex.join(["rlnorm", *sys.argv[1:]]),
         seconds=seconds,
         hardware=f"{os.cpu_count()} CPU cores ({platform.machine()}), {platform.system()}",

@@ -208,16 +208,26 @@ def test_a_nan_marks_its_agent_and_leaves_the_others_to_the_bit(norm, double, rn
         assert torch.equal(view[[0, 2]], poisoned[1].online.buffers.views[name][[0, 2]])
 
 
-def test_a_q_beyond_the_limit_marks_its_agent_for_good(rng):
+def test_a_q_beyond_the_limit_is_counted_until_it_comes_back(rng):
     agents = agents_of("none", q_limit=50.0)
-    agents.update(transitions(rng))
+    bias = agents.online.parameters.views["output.bias"]
+    for change, beyond in [(0.0, 0), (-100.0, 1), (0.0, 2), (100.0, 2)]:
+        bias[2, 1] += change
+        agents.update(transitions(rng))
+        assert agents.beyond.tolist() == [0, 0, beyond]
     assert not agents.diverged.any()
-    agents.online.parameters.views["output.bias"][2, 1] -= 100.0
-    agents.update(transitions(rng))
-    assert agents.diverged.tolist() == [False, False, True]
-    agents.online.parameters.views["output.bias"][2, 1] += 100.0
-    agents.update(transitions(rng))
-    assert agents.diverged.tolist() == [False, False, True]
+
+
+def test_a_q_that_is_not_finite_marks_its_agent_for_good_even_where_its_loss_is(rng):
+    agents = agents_of("none", q_limit=50.0)
+    bias, rows = agents.online.parameters.views["output.bias"], transitions(rng)
+    rows[..., 2 * INPUTS] = 0  # the action whose Q is learned; that of action 1 is seen in s alone
+    rows[..., -1] = 0
+    for value in (torch.inf, 0.0):
+        bias[2, 1] = value
+        assert agents.update(rows)[0].isfinite().all()
+        assert agents.diverged.tolist() == [False, False, True]
+    assert agents.beyond.tolist() == [0, 0, 1]
 
 
 def test_every_norm_an_mlp_can_take_is_tested():

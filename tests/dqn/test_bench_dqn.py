@@ -38,7 +38,8 @@ def test_speeds_are_those_of_all_agents(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize("envs", [1, 10])
 @pytest.mark.parametrize("norm", bench_dqn.NORMS)
 def test_the_engine_accepts_the_settings(norm: str, envs: int):
-    assert list(Settings.errors_in(bench_dqn.training(norm, envs, 10_000))) == []
+    for env in (bench_dqn.CARTPOLE, bench_dqn.ACROBOT, bench_dqn.LUNARLANDER):
+        assert list(Settings.errors_in(bench_dqn.training(norm, envs, 10_000, env=env))) == []
 
 
 def test_wrong_options_are_reported_once_and_all_at_once(tmp_path: Path):
@@ -48,6 +49,20 @@ def test_wrong_options_are_reported_once_and_all_at_once(tmp_path: Path):
     assert steps == "learning would start after 1000 steps, beyond the budget of 500."
     assert rounds == "--rounds must be at least 1, got 0."
     assert json.startswith("cannot write the rows to --json")
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_another_environment_is_stepped_by_all_who_can(installed: bool, monkeypatch: pytest.MonkeyPatch):
+    """Each side once a round: stable-baselines3, then ours with every norm, by gymnasium and by EnvPool."""
+    calls = list[tuple[object, ...]]()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if installed else None)
+    monkeypatch.setattr(bench_dqn, "together", lambda function, *given: calls.append(given) or float(len(calls)))
+    found = bench_dqn.throughput(10, 2_000, 1, "Acrobot-v1")
+    who = ("gymnasium", "envpool") if installed else ("gymnasium",)
+    expected = [("Acrobot-v1", library, norm, 10, 2_000) for library in who for norm in bench_dqn.NORMS]
+    assert calls == [("Acrobot-v1", 10, 1_000), *expected]
+    assert found[-1]["case"] == f"steps/s, Acrobot-v1 by {who[-1]}, 10 envs per agent, batch"
+    assert found[-1]["ratio"] == len(calls)
 
 
 def test_an_unknown_norm_is_refused_before_images_are_played():

@@ -59,6 +59,12 @@ CASES = [
     ({"starts": 190, "steps": 195}, "the run would have no update: one comes at every multiple of 10 steps beyond the"),
     ({"epsilon": (1.0, 0.05)}, "epsilon is (start, end, fraction) with 0 <= start, end <= 1"),
     ({"collect": 0}, "collect must be at least one step of all 1 environments, got 0."),
+    ({"assisted": 1.5, "envs": 2}, "assisted is a fraction of the budget and must lie in [0, 1], got 1.5."),
+    ({"assisted": 0.5}, "assisted takes one of an agent's environments: envs must be at least 2, got 1."),
+    ({"offline": True, "collect": 50}, "collect has no effect offline, where agents make no step: leave it out."),
+    ({"offline": True, "normalize_observations": True}, "normalize_observations has no effect offline"),
+    ({"offline": True, "assisted": 0.5, "envs": 2}, "assisted has no effect offline"),
+    ({"environments": "gymnasum"}, "unknown environments 'gymnasum'. Did you mean 'gymnasium'?"),
     ({"train_every": 0}, "train_every must be at least 1, got 0."),
     ({"updates": 0}, "updates must be at least 1, got 0."),
     ({"target_every": -5}, "target_every must be at least 1, got -5."),
@@ -117,6 +123,19 @@ def test_each_error_is_one_sentence_before_anything_runs(setting, sentence):
     (found,) = raised.value.sentences
     assert found.startswith(sentence)
     assert found.endswith(".")
+
+
+@pytest.mark.parametrize("name", ["assisted", "offline"])
+def test_an_environment_that_no_rule_plays(name, lights):
+    found = list(Settings.errors_in({**FINE, "env": lights, "envs": 2, name: 1 if name == "assisted" else True}))
+    rules = "CartPole-v1, Acrobot-v1, MountainCar-v0, LunarLander-v3"
+    assert found == [f"{name} needs a rule that plays 'Lights-v0'; expected one of: {rules}."]
+
+
+def test_an_assisted_agent_has_one_environment_less_to_take_batch_statistics_of():
+    naive = {**FINE, "norm": "batch", "recipe": "naive", "assisted": 0.5}
+    assert len(list(Settings.errors_in({**naive, "envs": 2}))) == 1
+    assert not list(Settings.errors_in({**naive, "envs": 3}))
 
 
 @pytest.mark.parametrize(("name", "also"), [("steps", 2), ("buffer", 2)])
@@ -199,9 +218,10 @@ def test_numpys_numbers_make_the_same_unit():
     assert (other.id, other.question) == (plain.id, plain.question)
 
 
-def test_values_are_bounded_by_ten_times_the_discounted_sum_of_the_largest_rewards():
+def test_values_are_bounded_by_ten_times_the_largest_return():
     assert Settings(**FINE, discount=0.9, reward_scale=0.5).q_limit == pytest.approx(10 * 0.5 / (1 - 0.9))
     assert Settings(**{**FINE, "env": "LunarLander-v3"}, discount=0.5).q_limit == pytest.approx(10 * 100 * 2)
+    assert Settings(**{**FINE, "env": "LunarLander-v3"}, discount=0.99).q_limit == pytest.approx(10 * 656.3)
     assert math.isinf(Settings(**{**FINE, "env": "MountainCar-v1"}).q_limit)
 
 

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from rlnorm.dqn import episodes as module
 from rlnorm.dqn.episodes import Episodes
 
+SUCCESS = 4.0
+
 
 class Plain:
     """The definition: every reward is added where and when it comes."""
@@ -18,12 +20,16 @@ class Plain:
         self.rewards = {(n, e): list[float]() for n in range(members) for e in range(envs)}
         self.began, self.last_began = observation.copy(), observation.copy()
         self.last_return = np.full((members, envs), np.nan)
+        self.first_success, self.steps = np.full(members, np.nan), 0
 
     def step(self, reward: np.ndarray, ended: np.ndarray, observation: np.ndarray) -> None:
+        self.steps += 1
         for (n, e), rewards in self.rewards.items():
             rewards.append(float(reward[n, e]))
             if ended[n, e]:
                 self.finished[n].append(sum(rewards))
+                if np.isnan(self.first_success[n]) and sum(rewards) >= SUCCESS:
+                    self.first_success[n] = self.steps
                 self.last_return[n, e] = sum(r * self.discount**i for i, r in enumerate(rewards))
                 self.last_began[n, e], self.began[n, e] = self.began[n, e], observation[n, e]
                 rewards.clear()
@@ -38,6 +44,7 @@ def assert_agree(own: Episodes, plain: Plain) -> None:
     began, brought = own.last()
     np.testing.assert_array_equal(began, plain.last_began)
     np.testing.assert_allclose(brought, plain.last_return, rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(own.first_success(), plain.first_success)
 
 
 @given(
@@ -56,7 +63,7 @@ def test_summed_up_late_is_as_summed_up_step_by_step(seed, shape, inner, ends, d
     first = rng.integers(256, size=(*shape, *inner)).astype(dtype)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MOST", most)
-        own, plain = Episodes(discount, first), Plain(discount, first)
+        own, plain = Episodes(discount, first, SUCCESS), Plain(discount, first)
     reward, ended, observation = np.zeros(shape), np.zeros(shape, dtype=bool), np.zeros_like(first)
     for _ in range(steps):
         # In place: environments may use their arrays again.
@@ -81,6 +88,17 @@ def test_whole_rewards_give_their_mean_to_the_last_digit():
         plain.step(*now)
         if step % 500 == 0:
             assert own.take() == plain.take()
+
+
+def test_the_first_success_is_the_members_earliest_in_any_of_its_environments():
+    """By hand: member 0 reaches 2 in its second environment, at step 3; member 1 at step 4, in its second episode."""
+    own = Episodes(0.9, np.zeros((3, 2, 1), dtype=np.float32), success=2.0)
+    rewards = [[[0, 0], [1, 0], [1, 1]], [[1, 1], [0, 0], [0, 0]], [[0, 1], [1, 0], [0, 0]], [[9, 0], [1, 0], [0, 0]]]
+    ends = [[[0, 0], [1, 0], [0, 0]], [[0, 0], [0, 0], [1, 1]], [[1, 1], [0, 0], [0, 0]], [[1, 0], [1, 1], [1, 1]]]
+    for reward, ended in zip(rewards, ends, strict=True):
+        assert np.isnan(own.first_success()[1])
+        own.step(np.array(reward, dtype=float), np.array(ended, dtype=bool), np.zeros((3, 2, 1), dtype=np.float32))
+    np.testing.assert_array_equal(own.first_success(), [3, 4, np.nan])
 
 
 def test_nothing_is_known_before_an_episode_ended():

@@ -122,6 +122,9 @@ class Ours:
                 return self._flat.index_select(0, torch.from_numpy(rows)).unsqueeze(0)
 
         class Seeded(Looped):
+            def __init__(self, env_id: str, count: int, backend: str):
+                super().__init__(env_id, count)
+
             def reset(self, seed: int) -> np.ndarray:
                 return super().reset(0)
 
@@ -131,7 +134,7 @@ class Ours:
 
         monkeypatch.setattr(loop, "Replay", Told)
         monkeypatch.setattr(loop, "make", Seeded)
-        monkeypatch.setattr(loop, "draws", draws)
+        monkeypatch.setattr("rlnorm.dqn.collecting.draws", draws)
         monkeypatch.setattr(loop, "evaluate", lambda *_, **__: np.zeros(1))
         alike = {"recipe": "sb3", "loss": "huber", "clip": CLIP, "epsilon": EPSILON, "hidden": (16, 16), "norm": norm}
         own = {"env": env, "seeds": [0], "rates": [RATE], "steps": STEPS, "envs": envs, "probes": 0}

@@ -1,5 +1,6 @@
 """Whole runs: what is recorded, that the same unit gives the same rows, evaluation, learning and diverging."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from rlnorm.dqn.agents import Agents
-from rlnorm.tasks.environments import BatchedCartPole
+from rlnorm.tasks.environments import SCALES, BatchedCartPole
 from tests.dqn.watching import loop, rows, run, start
 
 
@@ -31,14 +32,14 @@ def test_there_are_100_records_or_one_a_step(steps, envs, count):
 
 def test_a_record_has_its_keys_and_is_json():
     records = [{key: value for key, value in record.items() if key != "probes"} for record in run()]
-    common = {"step", "return", "loss", "q", "epsilon", "diverged"}
+    common = {"step", "return", "loss", "q", "beyond", "epsilon", "diverged"}
     assert all(set(record) == common for record in records[:-1])
-    assert set(records[-1]) == {*common, "final_return"}
+    assert set(records[-1]) == {*common, "final_return", "first_success"}
     for record in records:
         json.dumps(record)
         assert all(len(record[key]) == 2 for key in ("return", "loss", "q", "diverged"))
         updated = record["step"] > 100 and record["step"] % 10 < 4
-        assert all(math.isfinite(x) == updated for key in ("loss", "q") for x in record[key])
+        assert all(math.isfinite(x) == updated for key in ("loss", "q", "beyond") for x in record[key])
 
 
 def test_loss_and_q_are_means_since_the_last_record(monkeypatch):
@@ -47,12 +48,18 @@ def test_loss_and_q_are_means_since_the_last_record(monkeypatch):
     class Fixed(Agents):
         def __init__(self, *args: Any, **kwargs: Any):
             super().__init__(*args, **kwargs)
-            self.update = lambda rows: (torch.tensor([(n := float(next(values))), 2 * n]), torch.tensor([-n, 0.5]))
+            self.update = self.next
+
+        def next(self, _: object) -> tuple[torch.Tensor, torch.Tensor]:
+            n = float(next(values))
+            self.beyond += torch.tensor([n == 2, n < 2])
+            return torch.tensor([n, 2 * n]), torch.tensor([-n, 0.5])
 
     monkeypatch.setattr(loop, "Agents", Fixed)
     records = run(steps=4000, train_every=20, starts=3920)  # a record every 40 steps, two updates in each
-    assert [(r["loss"], r["q"]) for r in records[-2:]] == [([0.5, 1.0], [-0.5, 0.5]), ([2.5, 5.0], [-2.5, 0.5])]
-    assert all(math.isnan(x) for record in records[:-2] for x in record["loss"] + record["q"])
+    found = [(r["loss"], r["q"], r["beyond"]) for r in records]
+    assert found[-2:] == [([0.5, 1.0], [-0.5, 0.5], [0.0, 1.0]), ([2.5, 5.0], [-2.5, 0.5], [0.5, 0.0])]
+    assert all(math.isnan(x) for record in found[:-2] for values in record for x in values)
 
 
 @pytest.mark.parametrize(
@@ -211,17 +218,39 @@ def test_a_nan_after_the_last_update_is_still_seen(monkeypatch):
     assert run()[-1]["diverged"] == [False, True]
 
 
-def test_values_beyond_ten_times_what_is_possible_mark_a_run(watched):
+def test_values_beyond_ten_times_what_is_possible_are_counted_and_mark_no_run(watched):
     sound = run(discount=0.9)
     assert watched.agents.q_limit == pytest.approx(10 * 1 / (1 - 0.9))
-    unsound = run(discount=0.9, rates=[1e-3, 10.0], optimizer="sgd")
-    assert sound[-1]["diverged"] == [False, False]
-    assert unsound[-1]["diverged"] == [False, True]
-    assert unsound[-1]["loss"][0] < 100
+    unsound = run(discount=0.9, rates=[1e-3, 3.0], optimizer="sgd", steps=160)
+    assert not any(any(record["diverged"]) for record in (*sound, *unsound[:60]))
+    assert sound[-1]["beyond"] == [0, 0]
+    assert unsound[-1]["beyond"] == [0, 1]
+
+
+def test_the_first_success_is_told_in_environment_steps(watched, monkeypatch):
+    """An episode of CartPole lasts as long as its return: where 30 is a success, the first of them to last so long."""
+    scale = dataclasses.replace(SCALES["CartPole-v1"], success=30.0)
+    monkeypatch.setitem(SCALES, "CartPole-v1", scale)
+    records = run(envs=4, steps=1600, epsilon=(1.0, 1.0, 1.0))
+    for member, first in enumerate(records[-1]["first_success"]):
+        lengths = np.zeros(4)
+        for turn, (*_, discount) in enumerate(watched.added, 1):
+            lengths += 1
+            ended = discount[member] == 0
+            if (lengths[ended] >= 30).any():
+                assert first == 4 * turn
+                break
+            lengths[ended] = 0
+        else:
+            pytest.fail("no episode lasted so long")
+    assert math.isnan(run(steps=200)[-1]["first_success"][0])
 
 
 def test_an_environment_that_is_stepped_in_a_loop(watched):
     records = run(env="Acrobot-v1", steps=300, starts=50, envs=3, hidden=(8,))
     assert watched.agents.q_limit == pytest.approx(10 * 1 / (1 - 0.99))
     assert len(records) == 100
+    # An Acrobot that ended within its limit of 500 steps has met the goal.
+    succeeded = [any(math.isfinite(record["return"][i]) for record in records) for i in range(2)]
+    assert np.isfinite(records[-1]["first_success"]).tolist() == succeeded
     assert all(-500 <= value <= -1 for value in records[-1]["final_return"])

@@ -19,6 +19,7 @@ PLAIN: dict[str, Any] = {
     "copy_every": 50,
     "collect": None,
     "only_random": 0,
+    "assisted": 0.0,
     "copies_first": False,
     "coins": 1,
 }
@@ -68,8 +69,9 @@ def test_copies_come_before_the_updates_or_after_them():
     assert (sb3.copies_before, sb3.copies_after) == (1, 0)
 
 
-def test_what_is_random_and_what_is_stored_ends_with_a_count_of_steps():
-    found = turns(envs=4, only_random=50, collect=90)
+def test_what_is_random_what_is_assisted_and_what_is_stored_ends_with_a_count_of_steps():
+    found = turns(envs=4, only_random=50, collect=90, assisted=0.3)
     assert [turn.step for turn in found if turn.only_random] == list(range(4, 53, 4))
     assert [turn.step for turn in found if turn.stores] == list(range(4, 91, 4))
-    assert all(turn.stores and not turn.only_random for turn in turns(envs=4))
+    assert [turn.step for turn in found if turn.assisted] == list(range(4, 61, 4))
+    assert all(turn.stores and not turn.only_random and not turn.assisted for turn in turns(envs=4))

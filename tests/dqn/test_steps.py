@@ -14,7 +14,7 @@ from rlnorm.tasks.environments import BatchedCartPole
 from tests.dqn.watching import loop, run
 
 
-def short_episodes(env_id: str, count: int) -> BatchedCartPole:
+def short_episodes(env_id: str, count: int, backend: str) -> BatchedCartPole:
     environments = BatchedCartPole(count)
     environments._env.max_episode_steps = 12
     return environments

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import rlnorm.sb3.train as module
 from rlnorm.dqn import Settings
 from rlnorm.errors import ConfigError
 from rlnorm.sb3.train import ONLY, SB3Settings, train
+from rlnorm.tasks.environments import SCALES
 from tests.dqn.watching import FAST
 
 HUBER = {**FAST, "loss": "huber", "clip": 10.0, "probes": 0}
@@ -115,7 +116,7 @@ def test_records_are_those_of_our_own_engine(envs: int, steps: int):
     for own, their in zip(ours, theirs, strict=True):
         json.dumps(their)
         assert own["step"] == their["step"]
-        for name in ("loss", "q"):
+        for name in ("loss", "q", "beyond"):
             assert [math.isfinite(x) for x in their[name]] == [math.isfinite(x) for x in own[name]], own["step"]
         assert len(their["return"]) == len(their["diverged"]) == 2
     assert [record["epsilon"] for record in theirs[1:]] == pytest.approx([record["epsilon"] for record in ours[1:]])
@@ -144,7 +145,22 @@ def test_the_same_unit_gives_the_same_rows(algorithm: str, norm: str):
     assert math.isfinite(first[-1]["q"][0])
 
 
-def test_values_beyond_ten_times_what_is_possible_mark_a_run():
+def test_values_beyond_ten_times_what_is_possible_are_counted_and_mark_no_run():
     records = run(rates=[1e-3, 10.0])
+    assert np.nanmax([record["beyond"] for record in records], axis=0).tolist() == [0, 1]
+    assert records[-1]["diverged"] == [False, False]
+
+
+def test_what_is_not_finite_marks_a_run():
+    records = run(rates=[1e-3, 1e30], steps=200)
     assert records[-1]["diverged"] == [False, True]
     assert records[0]["diverged"] == [False, False]
+
+
+def test_the_first_success_is_the_end_of_the_first_episode_that_reaches_it(monkeypatch: pytest.MonkeyPatch):
+    """Any episode is one where 1 is enough; with a record for every step its end is seen in the returns."""
+    assert np.isnan(run(steps=120)[-1]["first_success"]).all()
+    monkeypatch.setitem(SCALES, "CartPole-v1", replace(SCALES["CartPole-v1"], success=1.0))
+    records = run(steps=100, starts=90)
+    ends = [next(record["step"] for record in records if math.isfinite(record["return"][i])) for i in range(2)]
+    assert records[-1]["first_success"] == ends

@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gymnasium.error import DependencyNotInstalled
 
 from rlnorm.tasks.environments import (
@@ -18,8 +19,11 @@ from rlnorm.tasks.environments import (
     environment_errors,
     make,
     measure_random,
+    measure_sum,
     spaces,
 )
+from rlnorm.tasks.pooled import Pooled
+from rlnorm.tasks.steps import Step
 
 BOOL: Any = np.bool_  # which gymnasium's annotations leave out
 Policy = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -277,9 +281,10 @@ def test_minatar_is_named_where_it_is_missing(env_id, monkeypatch):
     assert error.endswith("): pip install 'rlnorm[minatar]'.")
 
 
-def test_make_takes_the_batched_computation_where_there_is_one():
+def test_make_takes_the_batched_computation_where_there_is_one_and_the_pool_where_it_is_asked_for():
     assert isinstance(make("CartPole-v1", 2), BatchedCartPole)
     assert isinstance(make("Acrobot-v1", 2), Looped)
+    assert isinstance(make("CartPole-v1", 2, "envpool"), Pooled)
 
 
 @pytest.mark.parametrize(("env_id", "expected"), [("CartPole-v1", ((4,), 2)), ("Acrobot-v1", ((6,), 3))])
@@ -314,8 +319,46 @@ def test_measure_random_counts_equally_many_episodes_everywhere():
 
 
 def test_scale_maps_random_to_0_and_solved_to_1():
-    scale = Scale(random=-200.0, solved=-100.0, reward_max=1.0)
+    scale = Scale(random=-200.0, solved=-100.0, success=-150.0, reward_max=1.0)
     np.testing.assert_array_equal(scale.normalize(np.array([-200.0, -150.0, -100.0])), [0, 0.5, 1])
+
+
+def test_the_largest_return_is_bounded_by_the_geometric_series_and_by_the_largest_sum():
+    scale = Scale(random=0.0, solved=1.0, success=1.0, reward_max=2.0, sum_max=30.0)
+    assert [scale.return_max(discount) for discount in (0.0, 0.9, 0.95)] == pytest.approx([2, 20, 30])
+    assert SCALES["Acrobot-v1"].return_max(0.99) == pytest.approx(100)
+
+
+def test_no_discounted_sum_exceeds_the_largest_plain_one(rng):
+    """What `Scale.return_max` says, on rewards drawn at random."""
+    rewards = torch.randn(200, 40, generator=rng, dtype=torch.float64) + torch.linspace(-1, 1, 200)[:, None]
+    sums = rewards.cumsum(1).abs().amax(1)
+    for discount in (0.5, 0.9, 0.99):
+        weights = discount ** torch.arange(40)
+        assert ((rewards * weights).sum(1).abs() <= sums).all()
+
+
+def test_measure_sum_is_the_largest_stretch_of_any_episode(monkeypatch):
+    """Against every stretch of every episode of the same steps, summed up by itself."""
+    drawn = list[Any]()
+
+    def stepped(env_id: str, count: int, seed: int) -> Iterator[Step]:
+        rng, seen = np.random.default_rng(0), np.zeros((count, 1))
+        while True:
+            reward, ended = rng.normal(size=count), rng.random(count) < 0.2
+            drawn.append((reward, ended))
+            yield Step(seen, seen, reward, ended, np.zeros_like(ended))
+
+    monkeypatch.setattr("rlnorm.tasks.environments._uniform_policy", stepped)
+    found, largest = measure_sum("", 30, seed=0), 0.0
+    rewards, ends = (np.array(each) for each in zip(*drawn[:30], strict=True))
+    for env in range(256):
+        for first in range(30):
+            for last in range(first, 30):
+                largest = max(largest, abs(rewards[first : last + 1, env].sum()))
+                if ends[last, env]:
+                    break
+    assert found == pytest.approx(largest)
 
 
 @pytest.mark.parametrize(
@@ -340,6 +383,20 @@ def test_each_reason_against_an_environment_is_a_sentence(env_id, sentences):
     found = list(environment_errors(env_id))
     assert len(found) == len(sentences)
     assert all(got.startswith(begins) for got, begins in zip(found, sentences, strict=True)), found
+
+
+def test_envpool_is_refused_in_one_sentence_where_it_is_missing_or_has_no_such_environment(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert list(environment_errors("Acrobot-v1", "envpool")) == [
+        "environments 'envpool' needs EnvPool, which is not installed: pip install 'rlnorm[envpool]'."
+    ]
+    (lacking,) = environment_errors("Drift-v0", "envpool")
+    assert lacking == (
+        "environments 'envpool' has CartPole-v1, Acrobot-v1, MountainCar-v0, LunarLander-v3, which are shown to be "
+        "gymnasium's, and not 'Drift-v0'; take environments 'gymnasium' for it."
+    )
+    (unheard,) = environment_errors("Acrobot-v1", "envpol")
+    assert unheard.startswith("unknown environments 'envpol'. Did you mean 'envpool'?")
 
 
 def test_an_environment_of_ones_own_has_no_errors():

@@ -12,7 +12,14 @@ from rlnorm.study.claim.validate import setting_errors
 from rlnorm.tasks.environments import SCALES
 
 
-def compare(env: str, norms: Sequence[str | None], seeds: int, steps: int, lr: float | None = None) -> ClaimFile:
+def compare(
+    env: str,
+    norms: Sequence[str | None],
+    seeds: int,
+    steps: int,
+    lr: float | None = None,
+    environments: str | None = None,
+) -> ClaimFile:
     """The comparison of every norm with the first one, as a claim without a file.
 
     A norm is a short name, or the path of a user's norm. Where the environment has constants (`SCALES`) the score is
@@ -20,7 +27,7 @@ def compare(env: str, norms: Sequence[str | None], seeds: int, steps: int, lr: f
     returns and the margin is 0. Raises ConfigError with every error at once.
     """
     norms = absolute(norms)
-    raise_if_any(errors(env, norms, seeds, steps, lr))
+    raise_if_any(errors(env, norms, seeds, steps, lr, environments))
     first, *others = [_short(norm) for norm in norms]
     arms = {_short(norm): {"norm": norm} for norm in norms}
     known = env in SCALES
@@ -31,7 +38,7 @@ def compare(env: str, norms: Sequence[str | None], seeds: int, steps: int, lr: f
         kind="effect",
         parts={
             f"{other} against {first}": Effect(
-                experiment=_experiment(env, steps, lr),
+                experiment=_experiment(env, steps, lr, environments),
                 arms={name: arms[name] for name in (first, other)},
                 metric="return_auc" if known else "plain_return_auc",
                 question=Question(asks="superior", treatment=other, reference=first, margin=0.05 if known else 0.0),
@@ -48,7 +55,14 @@ def absolute(norms: Sequence[str | None]) -> list[str]:
     return [str(Path(name).absolute()) if name.endswith(".py") else name for name in names]
 
 
-def errors(env: str, norms: Sequence[str | None], seeds: int, steps: int, lr: float | None) -> Iterator[str]:
+def errors(
+    env: str,
+    norms: Sequence[str | None],
+    seeds: int,
+    steps: int,
+    lr: float | None,
+    environments: str | None = None,
+) -> Iterator[str]:
     """One sentence for everything that is wrong with such a comparison."""
     norms = absolute(norms)
     names = [_short(norm) for norm in norms]
@@ -56,7 +70,7 @@ def errors(env: str, norms: Sequence[str | None], seeds: int, steps: int, lr: fl
         yield f"--norms needs at least two different norms to compare, got {','.join(names) or 'none'!r}."
     yield from too_few({"--seeds": seeds, "--steps": steps})
     yield from setting_errors(
-        _experiment(env, steps, lr),
+        _experiment(env, steps, lr, environments),
         {name: {"norm": norm} for name, norm in zip(names, norms)},
         steps if steps > 0 else COMPARISON_STEPS,
     )
@@ -70,6 +84,7 @@ def _listed(norms: Sequence[str]) -> str:
     return " or ".join(f"norm {norm!r}" for norm in norms)
 
 
-def _experiment(env: str, steps: int, lr: float | None) -> Experiment:
-    settings = {**DQN_STUDY, **({} if lr is None else {"lr": lr})}
+def _experiment(env: str, steps: int, lr: float | None, environments: str | None) -> Experiment:
+    given = {"lr": lr, "environments": environments}
+    settings = {**DQN_STUDY, **{name: value for name, value in given.items() if value is not None}}
     return dqn_experiment(env=env, steps=dict.fromkeys(PRESETS, steps), **settings)

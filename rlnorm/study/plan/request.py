@@ -11,6 +11,7 @@ from rlnorm.study.claim import PRESETS, Claim, DQNEngine, Effect, Kind, Part, Pr
 from rlnorm.study.claim.engines import DQN_ENGINES
 from rlnorm.study.claim.load import ClaimFile
 from rlnorm.study.claim.validate import claim_errors, metric_errors, training_errors
+from rlnorm.tasks.environments import BACKENDS
 
 SEEDS: Mapping[Preset, int] = {"smoke": 8, "quick": 16, "full": 16}
 
@@ -27,6 +28,7 @@ class Request:
     parts    only these parts or groups; empty: all of the preset
     seeds    judged seeds per arm; None: the preset's number
     engine   only DQN arms, run through this engine instead of their own
+    environments  only DQN arms, whose environments this library steps instead of their own
     arguments  of a comparison without a file (`compared`), from which it is asked again
     """
 
@@ -36,6 +38,7 @@ class Request:
     seeds: int | None = None
     engine: DQNEngine | None = None
     arguments: Mapping[str, Any] | None = None
+    environments: str | None = None
 
     @property
     def id(self) -> str:
@@ -46,12 +49,16 @@ class Request:
         return self.file.claim
 
     def available(self) -> dict[str, Part]:
-        """The claim's parts; with `engine` only those that it can run."""
+        """The claim's parts; with `engine` or `environments` only those that train DQN agents."""
         parts = self.claim.parts
-        if self.engine is None:
+        if self.engine is None and self.environments is None:
             return dict(parts)
         dqn = {name: part for name, part in parts.items() if isinstance(part, Effect) and part.on_dqn}
-        return {name: part.through(self.engine) for name, part in dqn.items()}
+        if self.engine is not None:
+            dqn = {name: part.through(self.engine) for name, part in dqn.items()}
+        if self.environments is not None:
+            dqn = {name: _stepped_by(self.environments, part) for name, part in dqn.items()}
+        return dict(dqn)
 
     def chosen(self) -> dict[str, Part]:
         """The parts that are run: those of the preset that were named, by themselves or by their group."""
@@ -99,6 +106,7 @@ class Request:
             options = [word for part in self.parts for word in ("--part", part)]
             options += [] if self.seeds is None else ["--seeds", str(self.seeds)]
             options += [] if self.engine is None else ["--engine", self.engine]
+            options += [] if self.environments is None else ["--environments", self.environments]
             return shlex.join(["rlnorm", "run", self.file.name, "--preset", self.preset, *options])
         given = {**self.arguments, "norms": ",".join(self.arguments["norms"])}
         options = [word for key, value in given.items() if value is not None for word in (f"--{key}", str(value))]
@@ -107,6 +115,12 @@ class Request:
     def judged_seeds(self, part: Effect) -> int:
         """How many seeds an arm of a part is judged on."""
         return self.seeds or seeds_at(part, self.preset)
+
+    def libraries(self) -> set[str]:
+        """The libraries that step the environments of its arms, beside gymnasium."""
+        effects = [part for part in self.chosen().values() if isinstance(part, Effect)]
+        named = (part.experiment.settings.get("environments", "gymnasium") for part in effects)
+        return {library for name in named for library in BACKENDS[str(name)]}
 
     def errors(self) -> Iterator[str]:
         """One sentence for everything that is wrong with what was asked, the claim's declaration included."""
@@ -121,7 +135,8 @@ class Request:
         if wrong:
             return
         if not self.available():
-            yield f"{self.id} has no part that trains DQN agents, so none that engine {self.engine!r} could run."
+            run = f"engine {self.engine!r} could run" if self.engine else f"{self.environments!r} could step"
+            yield f"{self.id} has no part that trains DQN agents, so none that {run}."
             return
         yield from self._part_errors()
         if not self.parts and not self.chosen():
@@ -147,8 +162,22 @@ class Request:
         return {name, self.claim.group(name)}
 
 
-def compared(env: str, norms: Sequence[str | None], seeds: int, steps: int, lr: float | None = None) -> Request:
+def _stepped_by(environments: str, part: Effect) -> Effect:
+    """The same question of the same arms, whose environments another library steps."""
+    settings = {**part.experiment.settings, "environments": environments}
+    return replace(part, experiment=replace(part.experiment, settings=settings))
+
+
+def compared(
+    env: str,
+    norms: Sequence[str | None],
+    seeds: int,
+    steps: int,
+    lr: float | None = None,
+    environments: str | None = None,
+) -> Request:
     """A request for a comparison without a claim's file. Raises ConfigError with every error at once."""
     rate = None if lr is None else float(lr)
     asked = {"env": env, "norms": comparison.absolute(norms), "seeds": int(seeds), "steps": int(steps), "lr": rate}
+    asked |= {} if environments is None else {"environments": environments}
     return Request(comparison.compare(**asked), "full", seeds=int(seeds), arguments=asked)

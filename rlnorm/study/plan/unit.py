@@ -25,6 +25,7 @@ from rlnorm import compiling
 from rlnorm.population import RECORDS
 from rlnorm.study.claim.engines import TRAINING
 from rlnorm.study.plan.sources import code_hash, package_folder
+from rlnorm.tasks.environments import BACKENDS
 
 COMPILE_FROM = 2000  # updates; below, compiling takes longer than it saves
 # What computes the rows of parts that no training engine runs, beside the claim's own file.
@@ -83,6 +84,7 @@ class Unit:
 
     def _made_by(self) -> dict[str, object]:
         libraries = TRAINING[self.engine].libraries if self.engine in TRAINING else ()
+        libraries = (*libraries, *BACKENDS.get(self.settings.get("environments", ""), ()))
         root = TRAINING[self.engine].module if self.engine in TRAINING else COMPUTED_BY[self.engine]
         known = {**versions(), **{name: library_version(name) for name in libraries}}
         return {"versions": known, "sources": code_hash((root, *self.files))}

@@ -18,15 +18,14 @@ def remember(requests: Sequence[Request], out: Path) -> dict[str, tuple[str, ...
         kept = _read(out)
         for one in requests:
             old = kept.get(one.id, {})
-            same = [old.get(what) for what in ("preset", "seeds", "engine")] == [one.preset, one.seeds, one.engine]
+            size = {what: getattr(one, what) for what in ("preset", "seeds", "engine", "environments")}
+            same = size == {what: old.get(what) for what in size}
             # What was run of a claim before stays part of it, unless it is asked anew in another size.
             parts = _joined(old["parts"], one.parts) if same else one.parts
             kept[one.id] = {
-                "preset": one.preset,
+                **size,
                 "parts": list(parts),
-                "seeds": one.seeds,
                 "recipe": one.arguments,
-                "engine": one.engine,
                 "path": str(one.file.path) if one.file.own else None,
             }
         write_atomically(out / "study.json", pretty({"claims": kept}))
@@ -47,7 +46,14 @@ def asked_before(out: Path, available: Mapping[str, ClaimFile]) -> tuple[list[Re
             file = by_path(entry["path"]) if entry.get("path") else available.get(name)
             if file is None:
                 raise ConfigError("there is no such claim any more.")
-            one = Request(file, entry["preset"], tuple(entry["parts"]), entry["seeds"], entry.get("engine"))
+            one = Request(
+                file,
+                entry["preset"],
+                tuple(entry["parts"]),
+                entry["seeds"],
+                entry.get("engine"),
+                environments=entry.get("environments"),
+            )
             raise_if_any(one.errors())
             kept.append(one)
         except ConfigError as error:

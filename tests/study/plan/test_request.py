@@ -1,11 +1,15 @@
 """What was asked: which parts it chooses, how it is asked again, and what can be wrong with it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import tiny
 
 from rlnorm.study.claim import PRESETS, Effect, Exact, Question, dqn_experiment
+from rlnorm.study.claim.load import named, shipped
 from rlnorm.study.plan import Request
+from rlnorm.study.plan.request import compared
+from rlnorm.study.run import Store
 
 PART = Effect(
     experiment=dqn_experiment(steps=dict.fromkeys(PRESETS, 2_000), env="CartPole-v1", starts=100, lr=1e-3),
@@ -49,6 +53,28 @@ class TestParts:
 def test_the_command_says_how_to_run_it_again():
     one = request(parts=("CartPole-v1, common rate",), seeds=24)
     assert one.command == "rlnorm run made-up --preset smoke --part 'CartPole-v1, common rate' --seeds 24"
+
+
+class TestEnvironments:
+    def test_are_a_setting_of_all_dqn_arms_of_units_and_of_the_command(self):
+        one = tiny.request({"training": PART, "algebra": EXACT}, environments="envpool")
+        assert list(one.chosen()) == ["training"]
+        units = [unit for arm in tiny.arms(one, Store(Path()), "training").values() for unit in arm.judge or ()]
+        assert {unit.settings["environments"] for unit in units} == {"envpool"}
+        assert one.command == "rlnorm run made-up --preset smoke --environments envpool"
+        assert one.libraries() == {"envpool"}
+        assert request().libraries() == set()
+        told = compared("CartPole-v1", ["none", "layer"], 8, 2_000, environments="gymnasium")
+        assert told.command.endswith("--steps 2000 --environments gymnasium")
+        assert "environments" not in compared("CartPole-v1", ["none", "layer"], 8, 2_000).command
+
+    def test_that_cannot_be_had_are_refused_before_anything_runs(self, monkeypatch):
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+        assert list(request(environments="envpool").errors()) == [
+            "made-up: environments 'envpool' needs EnvPool, which is not installed: pip install 'rlnorm[envpool]'."
+        ]
+        (no_agents,) = Request(named(["bn-ema"], shipped())[0], "full", environments="envpool").errors()
+        assert no_agents == "bn-ema has no part that trains DQN agents, so none that 'envpool' could step."
 
 
 class TestErrors:

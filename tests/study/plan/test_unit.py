@@ -10,6 +10,7 @@ from rlnorm import compiling
 from rlnorm.study.claim import load
 from rlnorm.study.plan import Request, Unit, sources, training_unit, unit
 from rlnorm.study.run import Store
+from rlnorm.tasks.environments import BACKENDS
 
 
 def test_is_the_same_for_the_same_work():
@@ -58,6 +59,19 @@ def test_changes_with_the_version_of_a_library_and_the_question_does_not(library
     monkeypatch.setattr(unit, "versions", lambda: newer)
     assert tiny.unit().id != known[0]
     assert tiny.unit().question == known[1]
+
+
+def test_changes_with_the_library_that_steps_the_environments_and_with_its_version_alone(monkeypatch):
+    def ids() -> list[str]:
+        settings = [{"env": "CartPole-v1", "environments": name} for name in BACKENDS]
+        return [training_unit("dqn", each, [0], [1e-3], 20_000, "").id for each in settings]
+
+    monkeypatch.setattr(unit, "library_version", lambda library: "1.0")
+    gymnasium, envpool = ids()
+    monkeypatch.setattr(unit, "library_version", lambda library: "2.0")
+    same, newer = ids()
+    assert len({gymnasium, envpool, newer}) == 3
+    assert same == gymnasium
 
 
 def test_changes_with_the_sources_and_the_question_does_not(monkeypatch: pytest.MonkeyPatch):
