@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from rlnorm.study.claim import PRESETS, Claim, Effect, Exact, Question, supervised_experiment
+from rlnorm.claims._budget import quick_is_full
+from rlnorm.study.claim import Claim, Effect, Exact, Question, supervised_experiment
 from rlnorm.textbook.random_cases import Array, Case, normalized, size, values
 
 NETS = {
@@ -36,7 +37,7 @@ def evened(net: str) -> Effect:
     """Batch means of the last layer's inputs, in a network that trains with BN or without."""
     return Effect(
         experiment=supervised_experiment(
-            steps=dict.fromkeys(PRESETS, 200),
+            steps=quick_is_full(200),
             dataset="digits",
             hidden=(64, 64),
             batch=32,

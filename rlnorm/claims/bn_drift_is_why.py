@@ -2,7 +2,8 @@
 
 from functools import partial
 
-from rlnorm.study.claim import PRESETS, Claim, Effect, Part, Question, Settings, supervised_experiment
+from rlnorm.claims._budget import quick_is_full
+from rlnorm.study.claim import Claim, Effect, Part, Question, Settings, supervised_experiment
 
 RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
 # Sigmoid networks cannot be asked: without a norm their inputs drift more than the noise makes them (seeds 0-2).
@@ -20,7 +21,7 @@ def parts_of(net: str) -> dict[str, Part]:
     common = {"dataset": "digits", "optimizer": "sgd", "batch": 32, "lr": 0.03, "hidden": (64,) * 4, **NETS[net]}
     speed = partial(
         Effect,
-        experiment=supervised_experiment(steps=dict.fromkeys(PRESETS, 200), every=5, **common),
+        experiment=supervised_experiment(steps=quick_is_full(200), every=5, **common),
         metric="updates_to_90",
         rates=RATES,
         group=net,
@@ -44,7 +45,7 @@ def parts_of(net: str) -> dict[str, Part]:
         ),
         # What the two parts above rest on.
         f"{net}, premise: noisy BN drifts more than none": Effect(
-            experiment=supervised_experiment(steps=dict.fromkeys(PRESETS, 40), every=4, probes=40, **common),
+            experiment=supervised_experiment(steps=quick_is_full(40), every=4, probes=40, **common),
             arms={"none": NONE, "noisy BN": NOISY},
             metric="input_drift",
             question=Question(asks="superior", treatment="none", reference="noisy BN", margin=1.25, scale="ratio"),

@@ -1,10 +1,11 @@
 """How BatchNorm's running statistics are estimated, and what that changes of the test accuracy."""
 
-from rlnorm.study.claim import PRESETS, Claim, Effect, Question, Settings, supervised_experiment
+from rlnorm.claims._budget import quick_is_full
+from rlnorm.study.claim import Claim, Effect, Question, Settings, supervised_experiment
 
 HABITUAL, FEWER, LAGGING = "momentum 0.1", "60 images", "momentum 0.003"
 EXPERIMENT = supervised_experiment(
-    steps=dict.fromkeys(PRESETS, 400),
+    steps=quick_is_full(400),
     dataset="digits",
     activation="relu",
     init="he",

@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from rlnorm.study.claim import PRESETS, Claim, Effect, Exact, Question, supervised_experiment
+from rlnorm.claims._budget import quick_is_full
+from rlnorm.study.claim import Claim, Effect, Exact, Question, supervised_experiment
 from rlnorm.textbook import BatchNorm
 from rlnorm.textbook.random_cases import Array, Case, batch, scale
 
 LAGGING = "momentum 0.003"
 EXPERIMENT = supervised_experiment(
-    steps=dict.fromkeys(PRESETS, 300),
+    steps=quick_is_full(300),
     dataset="digits",
     activation="relu",
     init="he",

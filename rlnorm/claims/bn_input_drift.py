@@ -2,7 +2,8 @@
 
 from functools import partial
 
-from rlnorm.study.claim import PRESETS, Claim, Effect, Part, Question, supervised_experiment
+from rlnorm.claims._budget import quick_is_full
+from rlnorm.study.claim import Claim, Effect, Part, Question, supervised_experiment
 
 NETS = {"ReLU": {"activation": "relu", "init": "he"}, "tanh": {"activation": "tanh", "init": "xavier"}}
 # The best of (0.01, 0.03, 0.1) by accuracy after 100 updates on seeds 0-2, without a norm; with BN within half a point.
@@ -18,7 +19,7 @@ def parts_of(net: str, depth: int) -> dict[str, Part]:
     part = partial(
         Effect,
         experiment=supervised_experiment(
-            steps=dict.fromkeys(PRESETS, 75),
+            steps=quick_is_full(75),
             dataset="digits",
             optimizer="sgd",
             batch=32,

@@ -2,7 +2,8 @@
 
 from functools import partial
 
-from rlnorm.study.claim import PRESETS, Claim, Effect, Part, Question, supervised_experiment
+from rlnorm.claims._budget import quick_is_full
+from rlnorm.study.claim import Claim, Effect, Part, Question, supervised_experiment
 
 # With the best of (0.01, 0.03, 0.1) by accuracy after 150 updates on seeds 0-2: the same with BN and without.
 NETS = {
@@ -19,7 +20,7 @@ def parts_of(net: str) -> dict[str, Part]:
     flat = partial(
         Effect,
         experiment=supervised_experiment(
-            steps=dict.fromkeys(PRESETS, 150),
+            steps=quick_is_full(150),
             dataset="digits",
             optimizer="sgd",
             batch=32,
@@ -35,7 +36,7 @@ def parts_of(net: str) -> dict[str, Part]:
     minima = partial(
         Effect,
         experiment=supervised_experiment(
-            steps=dict.fromkeys(PRESETS, 500),
+            steps=quick_is_full(500),
             dataset="spirals",
             optimizer="sgd",
             batch=32,

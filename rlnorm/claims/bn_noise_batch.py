@@ -3,7 +3,8 @@
 from functools import partial
 from typing import Any
 
-from rlnorm.study.claim import PRESETS, Claim, Effect, Question, Settings, supervised_experiment
+from rlnorm.claims._budget import quick_is_full
+from rlnorm.study.claim import Claim, Effect, Question, Settings, supervised_experiment
 
 # Wrong labels leave something to be suppressed.
 COMMON = partial(
@@ -17,7 +18,7 @@ COMMON = partial(
     optimizer="sgd",
 )
 SMALL, LARGE, MORE = "batches of 8", "batches of 64", "batches of 64, twice the images"
-EPOCHS: dict[str, Any] = {"steps": dict.fromkeys(PRESETS, 40), "budget": "epochs", "every": 10_000}
+EPOCHS: dict[str, Any] = {"steps": quick_is_full(40), "budget": "epochs", "every": 10_000}
 # Rates for batches of 32. On pilot seeds the first leaves a network without a norm at 83 % training accuracy, about as
 # many as labels are right; the second brings all to 98 % or more.
 GENTLE: dict[str, Any] = {"lr": 0.1, "momentum": 0.0}
@@ -47,7 +48,7 @@ def noise(metric: str) -> Effect:
     """How much a statistic of batches spreads, of small and of large ones, over a training with BN."""
     return Effect(
         experiment=COMMON(
-            steps=dict.fromkeys(PRESETS, 200), norm="batch", every=20, probes=10, measure=("batches",), **BY_HEART
+            steps=quick_is_full(200), norm="batch", every=20, probes=10, measure=("batches",), **BY_HEART
         ),
         arms={SMALL: of_size(8, BY_HEART["lr"]), LARGE: of_size(64, BY_HEART["lr"])},
         metric=metric,

@@ -2,14 +2,15 @@
 
 from functools import partial
 
-from rlnorm.study.claim import PRESETS, Claim, Effect, Question, Settings, supervised_experiment
+from rlnorm.claims._budget import quick_is_full
+from rlnorm.study.claim import Claim, Effect, Question, Settings, supervised_experiment
 
 COMMON = partial(
     supervised_experiment, activation="relu", init="he", train_size=150, budget="epochs", every=10_000, optimizer="sgd"
 )
-VECTORS = partial(COMMON, steps=dict.fromkeys(PRESETS, 10), dataset="digits", hidden=(64, 64))
+VECTORS = partial(COMMON, steps=quick_is_full(10), dataset="digits", hidden=(64, 64))
 MAPS = partial(
-    COMMON, steps=dict.fromkeys(PRESETS, 5), dataset="digits_image", hidden=(), channels=(16, 16, 16), batch=2, lr=0.006
+    COMMON, steps=quick_is_full(5), dataset="digits_image", hidden=(), channels=(16, 16, 16), batch=2, lr=0.006
 )
 BATCH, GROUP, NONE = {"norm": "batch"}, {"norm": "group"}, {"norm": "none"}
 GROUPS_OF_MAPS = {**GROUP, "norm_kwargs": {"num_groups": 4}}

@@ -2,7 +2,8 @@
 
 from functools import partial
 
-from rlnorm.study.claim import PRESETS, Claim, Effect, Part, Question, Settings, supervised_experiment
+from rlnorm.claims._budget import quick_is_full
+from rlnorm.study.claim import Claim, Effect, Part, Question, Settings, supervised_experiment
 
 RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
 SMALL, FULL, MORE = "batches of 16", "full batch", "full batch, twice the images"
@@ -24,7 +25,7 @@ COMMON = partial(
 
 def parts_of(budget: str, steps: int, own: tuple[float, float]) -> dict[str, Part]:
     """Both parts at equal updates or epochs; `own` are the best rates at 20 % wrong labels, small batch and full."""
-    experiment = COMMON(steps=dict.fromkeys(PRESETS, steps), budget=budget)
+    experiment = COMMON(steps=quick_is_full(steps), budget=budget)
     arms: dict[str, Settings] = {SMALL: {"batch": 16}, FULL: {"batch": None}}
     more: Settings = {"batch": None, "train_size": 640}
     superior = partial(Question, asks="superior", treatment=SMALL, reference=FULL, paired=True)
