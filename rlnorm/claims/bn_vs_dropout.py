@@ -5,7 +5,7 @@ from functools import partial
 from rlnorm.study.claim import PRESETS, Claim, Effect, Part, Question, Settings, supervised_experiment
 
 UPDATES, SEEDS = 400, 32
-P = 0.4  # of dropout: pilots score highest with it where labels are wrong, and no lower than with 0.2 elsewhere
+P = 0.4  # of dropout: with wrong labels, pilots score higher with it than with 0.2
 HARDER, EASIER = {"label_noise": 0.45}, {"label_noise": 0.1}
 # Data -> its settings, rates, what makes it harder and what makes it easier. Wrong labels are best learned slowly.
 DATA: dict[str, tuple[Settings, tuple[float, ...], Settings, Settings]] = {

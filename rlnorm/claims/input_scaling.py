@@ -4,7 +4,7 @@ from functools import partial
 
 from rlnorm.study.claim import PRESETS, Claim, Effect, Part, Question, Settings, supervised_experiment
 
-# Data -> its settings and its rates, with the best ones inside (from pilots).
+# Data -> its settings and its rates.
 DATA: dict[str, tuple[Settings, tuple[float, ...]]] = {
     "digits as they are": ({}, (0.003, 0.01, 0.03, 0.1, 0.3)),
     "badly scaled": ({"scale_decades": 3.0}, (0.003, 0.01, 0.03, 0.1, 0.3)),
