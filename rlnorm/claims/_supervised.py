@@ -5,19 +5,16 @@ from typing import Any
 
 from rlnorm.study.claim import Effect, Experiment, Preset, Question, Settings, supervised_experiment
 
-SMOKE = 20
-"""Updates at preset smoke: enough to see that everything runs."""
 
-
-def budget(updates: int) -> dict[Preset, int]:
-    """A budget that is small enough for quick to be as long as full."""
-    return {"smoke": min(SMOKE, updates), "quick": updates, "full": updates}
+def quick_is_full(steps: int) -> dict[Preset, int]:
+    """So many updates, or epochs, at quick as at full, so that the verdict counts at quick; a tenth at smoke."""
+    return {"smoke": min(max(steps // 10, 2), steps), "quick": steps, "full": steps}
 
 
 def trained(updates: int, **settings: Any) -> Experiment:
     """So many updates on digits, unless the settings say otherwise, by gradient descent with momentum."""
     return supervised_experiment(
-        steps=budget(updates), **{"dataset": "digits", "optimizer": "sgd", "batch": 64, **settings}
+        steps=quick_is_full(updates), **{"dataset": "digits", "optimizer": "sgd", "batch": 64, **settings}
     )
 
 

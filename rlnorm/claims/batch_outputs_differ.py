@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rlnorm.claims._budget import quick_is_full
+from rlnorm.claims._supervised import quick_is_full
 from rlnorm.study.claim import Claim, Effect, Exact, Question, supervised_experiment
 from rlnorm.textbook.random_cases import Array, Case, normalized, size, values
 

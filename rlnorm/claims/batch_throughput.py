@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from rlnorm.study.claim import PRESETS, Claim, Cost, Effect, Part, Question, Settings, Work, supervised_experiment
+from rlnorm.claims._supervised import quick_is_full
+from rlnorm.study.claim import Claim, Cost, Effect, Part, Question, Settings, Work, supervised_experiment
 
 ROWS = 2048
 FULL, SMALL = "all 320 at once", "batches of 32"
@@ -51,7 +52,7 @@ def errors(norm: str, budget: str, steps: int) -> Effect:
     full: Settings = {"batch": 320}
     return Effect(
         experiment=supervised_experiment(
-            steps=dict.fromkeys(PRESETS, steps),
+            steps=quick_is_full(steps),
             budget=budget,
             dataset="signals",
             train_size=320,

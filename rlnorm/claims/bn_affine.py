@@ -2,14 +2,15 @@
 
 from functools import partial
 
-from rlnorm.study.claim import PRESETS, Claim, Effect, Question, Settings, supervised_experiment
+from rlnorm.claims._supervised import quick_is_full
+from rlnorm.study.claim import Claim, Effect, Question, Settings, supervised_experiment
 
 WITH: Settings = {"affine": True}
 WITHOUT: Settings = {"affine": False}
 LINEAR: Settings = {"activation": "identity"}
 experiment = partial(
     supervised_experiment,
-    steps=dict.fromkeys(PRESETS, 400),
+    steps=quick_is_full(400),
     train_size=1000,
     hidden=(64, 64),
     norm="batch",

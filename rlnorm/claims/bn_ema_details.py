@@ -1,6 +1,6 @@
 """How BatchNorm's running statistics are estimated, and what that changes of the test accuracy."""
 
-from rlnorm.claims._budget import quick_is_full
+from rlnorm.claims._supervised import quick_is_full
 from rlnorm.study.claim import Claim, Effect, Question, Settings, supervised_experiment
 
 HABITUAL, FEWER, LAGGING = "momentum 0.1", "60 images", "momentum 0.003"

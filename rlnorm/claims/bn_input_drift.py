@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from rlnorm.claims._budget import quick_is_full
+from rlnorm.claims._supervised import quick_is_full
 from rlnorm.study.claim import Claim, Effect, Part, Question, supervised_experiment
 
 NETS = {"ReLU": {"activation": "relu", "init": "he"}, "tanh": {"activation": "tanh", "init": "xavier"}}

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from rlnorm.claims._budget import quick_is_full
+from rlnorm.claims._supervised import quick_is_full
 from rlnorm.study.claim import Claim, Effect, Part, Question, supervised_experiment
 
 # With the best of (0.01, 0.03, 0.1) by accuracy after 150 updates on seeds 0-2: the same with BN and without.

@@ -2,7 +2,8 @@
 
 from functools import partial
 
-from rlnorm.study.claim import PRESETS, Claim, Effect, Part, Question, Settings, supervised_experiment
+from rlnorm.claims._supervised import quick_is_full
+from rlnorm.study.claim import Claim, Effect, Part, Question, Settings, supervised_experiment
 
 SITES = {"at the input": ("input",), "in hidden layers": ("hidden",)}
 NONE: Settings = {"norm": "none"}
@@ -13,7 +14,7 @@ def parts_at(place: str) -> dict[str, Part]:
     batch: Settings = {"norm": "batch", "sites": SITES[place]}
     experiment = partial(
         supervised_experiment,
-        steps=dict.fromkeys(PRESETS, 400),
+        steps=quick_is_full(400),
         dataset="lengths",
         train_size=50,
         hidden=(64, 64),

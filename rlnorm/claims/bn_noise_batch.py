@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from rlnorm.claims._budget import quick_is_full
+from rlnorm.claims._supervised import quick_is_full
 from rlnorm.study.claim import Claim, Effect, Question, Settings, supervised_experiment
 
 # Wrong labels leave something to be suppressed.

@@ -2,7 +2,8 @@
 
 from functools import partial
 
-from rlnorm.study.claim import PRESETS, Claim, Effect, Part, Question, Settings, supervised_experiment
+from rlnorm.claims._supervised import quick_is_full
+from rlnorm.study.claim import Claim, Effect, Part, Question, Settings, supervised_experiment
 
 # Activation -> the initialization that is made for it, and rates with the best ones inside (from pilots).
 ACTIVATIONS = {"ReLU": ("he", (0.003, 0.01, 0.03, 0.1, 0.3)), "sigmoid": ("xavier", (0.01, 0.03, 0.1, 0.3, 1.0))}
@@ -16,7 +17,7 @@ def parts_of(activation: str) -> dict[str, Part]:
     effect = partial(
         Effect,
         experiment=supervised_experiment(
-            steps=dict.fromkeys(PRESETS, 400),
+            steps=quick_is_full(400),
             dataset="signals",
             train_size=1000,
             hidden=(64, 64),

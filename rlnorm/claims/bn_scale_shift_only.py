@@ -2,7 +2,8 @@
 
 from functools import partial
 
-from rlnorm.study.claim import PRESETS, Claim, Effect, Part, Question, Settings, supervised_experiment
+from rlnorm.claims._supervised import quick_is_full
+from rlnorm.study.claim import Claim, Effect, Part, Question, Settings, supervised_experiment
 
 # Activation -> hidden layers, the initialization made for it, and rates with the best ones inside (from pilots).
 NETS = {
@@ -26,8 +27,8 @@ def parts_of(activation: str) -> dict[str, Part]:
         optimizer="sgd",
         lr=0.1,
     )
-    every = experiment(steps=dict.fromkeys(PRESETS, 300), batch=64, every=5)
-    few = experiment(steps=dict.fromkeys(PRESETS, 400), batch=32, train_size=100, every=200)
+    every = experiment(steps=quick_is_full(300), batch=64, every=5)
+    few = experiment(steps=quick_is_full(400), batch=32, train_size=100, every=200)
     updates = partial(Effect, experiment=every, metric="updates_to_90", rates=rates, group=activation)
     accuracy = partial(Effect, experiment=few, metric="accuracy", rates=rates, seeds=32, group=activation)
     as_well = partial(Question, asks="non-inferior", treatment="scale and shift", reference="batch")

@@ -2,7 +2,8 @@
 
 from functools import partial
 
-from rlnorm.study.claim import PRESETS, Claim, Effect, Part, Question, Settings, supervised_experiment
+from rlnorm.claims._supervised import quick_is_full
+from rlnorm.study.claim import Claim, Effect, Part, Question, Settings, supervised_experiment
 
 UPDATES, SEEDS = 400, 32
 P = 0.4  # of dropout: with wrong labels, pilots score higher with it than with 0.2
@@ -23,7 +24,7 @@ def parts_on(data: str) -> dict[str, Part]:
     effect = partial(
         Effect,
         experiment=supervised_experiment(
-            steps=dict.fromkeys(PRESETS, UPDATES),
+            steps=quick_is_full(UPDATES),
             dataset="digits",
             hidden=(64, 64),
             activation="relu",

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from rlnorm.claims._budget import quick_is_full
+from rlnorm.claims._supervised import quick_is_full
 from rlnorm.study.claim import Claim, Effect, Part, Question, Settings, supervised_experiment
 
 # Pixels lie in [0, 1]. The shift is in standard deviations of all pixels, the gain a factor on each. Both are large

@@ -2,7 +2,8 @@
 
 from functools import partial
 
-from rlnorm.study.claim import PRESETS, Claim, Effect, Part, Question, Settings, supervised_experiment
+from rlnorm.claims._supervised import quick_is_full
+from rlnorm.study.claim import Claim, Effect, Part, Question, Settings, supervised_experiment
 
 # Data -> its settings and its rates.
 DATA: dict[str, tuple[Settings, tuple[float, ...]]] = {
@@ -21,7 +22,7 @@ def parts_on(data: str) -> dict[str, Part]:
     effect = partial(
         Effect,
         experiment=supervised_experiment(
-            steps=dict.fromkeys(PRESETS, 400),
+            steps=quick_is_full(400),
             dataset="digits",
             hidden=(64, 64),
             activation="relu",

@@ -2,7 +2,8 @@
 
 from functools import partial
 
-from rlnorm.study.claim import PRESETS, Claim, Effect, Part, Question, Settings, supervised_experiment
+from rlnorm.claims._supervised import quick_is_full
+from rlnorm.study.claim import Claim, Effect, Part, Question, Settings, supervised_experiment
 
 # Cell -> updates, which GRUs take long for, and rates with the best ones inside (from pilots).
 CELLS = {"tanh": (240, (0.003, 0.01, 0.03, 0.1, 0.3)), "gru": (160, (0.01, 0.03, 0.1, 0.3, 1.0))}
@@ -20,7 +21,7 @@ def parts_of(cell: str) -> dict[str, Part]:
     effect = partial(
         Effect,
         experiment=supervised_experiment(
-            steps=dict.fromkeys(PRESETS, updates),
+            steps=quick_is_full(updates),
             dataset="digits_rows",
             train_size=100,
             cell=cell,

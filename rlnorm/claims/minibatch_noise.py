@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from rlnorm.claims._budget import quick_is_full
+from rlnorm.claims._supervised import quick_is_full
 from rlnorm.study.claim import Claim, Effect, Part, Question, Settings, supervised_experiment
 
 RATES = (0.01, 0.03, 0.1, 0.3, 1.0)

@@ -4,8 +4,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from rlnorm.claims._supervised import quick_is_full
 from rlnorm.nn import batch as rlnorm_batch
-from rlnorm.study.claim import PRESETS, Claim, Effect, Exact, Part, Question, supervised_experiment
+from rlnorm.study.claim import Claim, Effect, Exact, Part, Question, supervised_experiment
 from rlnorm.study.claim.declare import Settings
 from rlnorm.textbook.random_cases import Array, Case, size, values
 
@@ -51,7 +52,7 @@ def effect(name: str) -> Effect:
     settings, rates = TRAINED_BY[name]
     return Effect(
         experiment=supervised_experiment(
-            steps=dict.fromkeys(PRESETS, 400),
+            steps=quick_is_full(400),
             dataset="signals",
             train_size=1000,
             hidden=(64, 64),

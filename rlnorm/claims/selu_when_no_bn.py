@@ -2,7 +2,8 @@
 
 from functools import partial
 
-from rlnorm.study.claim import PRESETS, Claim, Effect, Part, Question, Settings, supervised_experiment
+from rlnorm.claims._supervised import quick_is_full
+from rlnorm.study.claim import Claim, Effect, Part, Question, Settings, supervised_experiment
 
 ARMS: dict[str, Settings] = {
     "SELU": {"activation": "selu", "init": "lecun", "norm": "none"},
@@ -17,7 +18,7 @@ def parts_at(batch: int) -> dict[str, Part]:
     effect = partial(
         Effect,
         experiment=supervised_experiment(
-            steps=dict.fromkeys(PRESETS, 400),
+            steps=quick_is_full(400),
             dataset="digits",
             train_size=200,
             hidden=(32,) * 8,

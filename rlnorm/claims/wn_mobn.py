@@ -2,7 +2,8 @@
 
 from functools import partial
 
-from rlnorm.study.claim import PRESETS, Claim, Effect, Part, Question, Settings, supervised_experiment
+from rlnorm.claims._supervised import quick_is_full
+from rlnorm.study.claim import Claim, Effect, Part, Question, Settings, supervised_experiment
 
 RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
 # Weight norms start from a batch of data, as sec. 3 of their paper has it.
@@ -14,7 +15,7 @@ ARMS: dict[str, Settings] = {
 }
 EXPERIMENT = partial(
     supervised_experiment,
-    steps=dict.fromkeys(PRESETS, 400),
+    steps=quick_is_full(400),
     dataset="signals",
     hidden=(64, 64, 64),
     activation="relu",
