@@ -47,7 +47,7 @@ class Pooled:
                 env_type="gymnasium",
                 num_envs=self._count,
                 num_threads=1,
-                seed=seed % 2**31,
+                seed=seed % 2**30,  # the first environment's of consecutive ones, which must fit into 31 bits
                 max_episode_steps=self._limit + 1,
             )
             observation, _ = self._env.reset()

@@ -168,6 +168,18 @@ class TestMemory:
         assert kept[1].arguments == train.arguments
         assert kept[0].file.own
 
+    def test_keeps_who_steps_the_environments(self, tmp_path: Path):
+        """Of a claim and of a comparison; asked for anew by another, a claim's parts are no more those of before."""
+        claim = Request(load.shipped()["dqn-inputs"], "smoke", ("CartPole-v1",), environments="gymnasium")
+        train = compared("CartPole-v1", ["none", "layer"], 8, 2_000, environments="gymnasium")
+        out = tmp_path / "out"
+        remember([claim, train], out)
+        kept, lost = asked_before(out, load.shipped())
+        assert lost == []
+        assert [one.command for one in kept] == [claim.command, train.command]
+        assert "--environments gymnasium" in claim.command
+        assert remember([replace(claim, environments=None, parts=("Acrobot-v1",))], out) == {claim.id: ("Acrobot-v1",)}
+
     def test_says_what_is_gone(self, tmp_path: Path):
         one = asked(tmp_path)
         remember([one], tmp_path / "out")

@@ -139,6 +139,17 @@ def test_the_same_seed_gives_the_same_starts_and_a_reset_begins_anew():
     assert pooled.step(np.ones(5)).truncated.all()
 
 
+@pytest.mark.parametrize("env_id", SAME)
+def test_the_same_seed_and_actions_give_the_same_steps_through_many_episodes(env_id: str):
+    def played() -> list[np.ndarray]:
+        pooled, rng = Pooled(env_id, 30), np.random.default_rng(0)
+        pooled.reset(2**31 - 1)
+        steps = (pooled.step(rng.integers(ACTIONS[env_id], size=30)) for _ in range(520))
+        return [np.concatenate([each[:, None] if each.ndim == 1 else each for each in step], 1) for step in steps]
+
+    np.testing.assert_array_equal(played(), played())
+
+
 def test_a_run_on_them_is_repeatable_and_another_than_gymnasiums():
     settings = {**FAST, "env": "CartPole-v1", "environments": "envpool", "envs": 4}
     assert list(Settings.errors_in(settings)) == []
