@@ -136,6 +136,11 @@ def deepest(found: np.ndarray, settings: Settings) -> np.ndarray:
     return found[-1]
 
 
+def last_activation(found: np.ndarray, settings: Settings) -> np.ndarray:
+    """The value at the last hidden layer's activation: activations, one per hidden layer, stand before the weights."""
+    return found[len(settings["hidden"]) - 1]
+
+
 def middle(found: np.ndarray, settings: Settings) -> np.ndarray:
     """The mean over layers."""
     return found.mean(0)
@@ -238,6 +243,11 @@ SUPERVISED: tuple[Scored, ...] = (
         Metric("identity_distance", "lower", "distance of a norm's outputs from its inputs, fraction of these"),
         "identity_distance",
         middle,
+    ),
+    probed(
+        Metric("activation_drift", "lower", "move of the means that enter the last activation, standard deviations"),
+        "mean_drift",
+        last_activation,
     ),
 )
 """Every metric of supervised runs."""
