@@ -197,7 +197,6 @@ TESTED_IN = {
     "study/claim/exact.py": "study/run/test_exact.py",
     "study/claim/question.py": "study/judge/test_rules.py",
     "study/judge/cost.py": "study/run/test_timing.py",
-    "study/judge/evidence.py": "study/judge/test_rules.py",
     "study/judge/exact.py": "study/run/test_exact.py",
     "study/judge/results.py": "study/report/test_terminal.py",
     "study/judge/verdict.py": "study/judge/test_rules.py",

@@ -139,6 +139,11 @@ def deepest(found: np.ndarray, settings: Settings) -> np.ndarray:
     return found[-1]
 
 
+def last_activation(found: np.ndarray, settings: Settings) -> np.ndarray:
+    """The value at the last hidden layer's activation: activations, one per hidden layer, stand before the weights."""
+    return found[len(settings["hidden"]) - 1]
+
+
 def middle(found: np.ndarray, settings: Settings) -> np.ndarray:
     """The mean over layers."""
     return found.mean(0)
@@ -304,5 +309,10 @@ SUPERVISED: tuple[Scored, ...] = (
         Metric("reestimation_gap", "lower", "gap of test accuracy to that with statistics taken anew"), reestimation_gap
     ),
     Scored(Metric("eval_gain", "higher", "test accuracy in eval less that in batch mode"), eval_gain),
+    probed(
+        Metric("activation_drift", "lower", "move of the means that enter the last activation, standard deviations"),
+        "mean_drift",
+        last_activation,
+    ),
 )
 """Every metric of supervised runs."""

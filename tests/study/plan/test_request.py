@@ -59,7 +59,7 @@ class TestEnvironments:
     def test_are_a_setting_of_all_dqn_arms_of_units_and_of_the_command(self):
         one = tiny.request({"training": PART, "algebra": EXACT}, environments="envpool")
         assert list(one.chosen()) == ["training"]
-        units = [unit for arm in tiny.arms(one, Store(Path()), "training").values() for unit in arm.judge or ()]
+        units = [unit for arm in tiny.arms(one, Store(Path()), "training").values() for unit in arm.units]
         assert {unit.settings["environments"] for unit in units} == {"envpool"}
         assert one.command == "rlnorm run made-up --preset smoke --environments envpool"
         assert one.libraries() == {"envpool"}
