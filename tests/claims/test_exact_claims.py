@@ -126,8 +126,8 @@ def test_a_part_meets_a_thousand_cases_or_says_why_not(name: str):
         assert part.cases >= 1000
 
 
-# What a part is about leaves no other sizes: all batches that can be drawn are listed, maps have several dimensions, ten
-# steps are taken, standard deviation 1 is given; or there are no arrays, but numbers, bytes or networks.
+# What a part is about leaves no other sizes: all batches that can be drawn are listed, maps have several dimensions,
+# ten steps are taken, standard deviation 1 is given; or there are no arrays, but numbers, bytes or networks.
 OTHER_SIZES = ("bn-ema: limit", "bn-ema: noise", "bn-folds: fold, Conv")
 NO_ARRAYS = ("relu-saturates", "selu-fixed-point", "bn-memory", "bn-grad-input-short: training", "bn-coupling: layers")
 TEN_STEPS = ("optimizers-train-affine: as with torch.nn",)
