@@ -32,6 +32,7 @@ console = Console(highlight=False)
 # Counts and names are read as they are and checked by us: every error in one sentence, all at once.
 Count = Annotated[int | None, tyro.conf.arg(metavar="INT")]
 Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
+Seconds = Annotated[float, tyro.conf.arg(metavar="SECONDS")]
 
 
 @app.command(name="list")
@@ -79,6 +80,7 @@ def run(
     jobs: Count = None,
     out: Folder = Path("runs/study"),
     per_seed: bool = False,
+    patience: Seconds = 600.0,
 ) -> None:
     """Test claims: train what is missing, judge, write report and verdicts.
 
@@ -92,11 +94,15 @@ def run(
         jobs: Units that run at the same time; one per core where not given.
         out: Folder of the results; finished work found there is used.
         per_seed: Write single runs to TensorBoard too.
+        patience: Seconds without a record after which a unit of work is ended.
     """
+    from rlnorm.api import patience_errors
+
     available = shipped()
     counts = {"--seeds": seeds, "--jobs": jobs}
-    raise_if_any(_run_errors(claims, part, kind, preset, engine, counts, out, available))
-    _study(_requests(claims, part, kind, preset, seeds, engine, available), out, jobs, per_seed)
+    wrong = _run_errors(claims, part, kind, preset, engine, counts, out, available)
+    raise_if_any([*wrong, *patience_errors(patience)])
+    _study(_requests(claims, part, kind, preset, seeds, engine, available), out, jobs, per_seed, patience)
 
 
 def _requests(
@@ -163,6 +169,7 @@ def train(
     jobs: int | None = None,
     out: Path = Path("runs/train"),
     per_seed: bool = False,
+    patience: Seconds = 600.0,
 ) -> None:
     """Compare norms in DQN on one environment: your own question, without a claim.
 
@@ -175,21 +182,23 @@ def train(
         jobs: Units at work at the same time; one per core where not given.
         out: Folder of the results; finished work found there is used.
         per_seed: Write single runs to TensorBoard too.
+        patience: Seconds without a record after which a unit of work is ended.
     """
     from rlnorm import api
     from rlnorm.study.plan.request import compared
 
     names = [name.strip() for name in norms.split(",")]
-    raise_if_any(api.train_errors(env, names, seeds, steps, lr, jobs, out))
-    _study([compared(env, names, seeds, steps, lr)], out, jobs, per_seed)
+    wrong = api.train_errors(env, names, seeds, steps, lr, jobs, out)
+    raise_if_any([*wrong, *api.patience_errors(patience)])
+    _study([compared(env, names, seeds, steps, lr)], out, jobs, per_seed, patience)
 
 
-def _study(requests: "Sequence[Request]", out: Path, jobs: int | None, per_seed: bool) -> None:
+def _study(requests: "Sequence[Request]", out: Path, jobs: int | None, per_seed: bool, patience: float) -> None:
     from rlnorm import api
     from rlnorm.study.study import Failed
 
     try:
-        result = api.ask(requests, out, jobs, console, per_seed)
+        result = api.ask(requests, out, jobs, console, per_seed, patience)
     except Failed as error:
         _conclude(error.result, out)
         raise
@@ -211,6 +220,7 @@ def report(
     *,
     keep: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
     per_seed: bool = False,
+    trust: bool = False,
 ) -> None:
     """Judge and report again what a folder holds, without training anything.
 
@@ -218,6 +228,7 @@ def report(
         directory: Folder of a study.
         keep: Write a page and the scores of each claim there too, as small text files to commit or to send.
         per_seed: Write single runs to TensorBoard too.
+        trust: Run the files of claims and norms that the folder names, though they were never named here before.
     """
     from rlnorm.study.report import markdown, write
     from rlnorm.study.run import Store
@@ -225,13 +236,15 @@ def report(
     from rlnorm.study.study import results
 
     raise_if_any([*_folder_errors(directory), *([] if keep is None else unwritable("results", "--keep", keep))])
-    asked, lost = asked_before(directory, shipped())
+    asked, lost = asked_before(directory, shipped(), trust)
     for sentence in lost:
         console.print(sentence, style="yellow", markup=False)
     if not asked:
         raise ConfigError(f"{str(directory)!r} holds no claim that can be reported.")
     store = Store(directory, any_version=True)
     result = results([(one, store) for one in asked])
+    for sentence in store.left_out():
+        console.print(sentence, style="yellow", markup=False, soft_wrap=True)
     write(result, directory, per_seed)
     _conclude(result, directory)
     if keep is not None:
@@ -317,7 +330,7 @@ def doctor(
 
 
 def _folder_errors(directory: Path) -> Iterator[str]:
-    if not (directory / "study.json").is_file():
+    if not any((directory / name).exists() for name in ("study.json", "units/study.json")):
         what = "holds no study" if directory.is_dir() else "is no folder"
         yield f"{str(directory)!r} {what}; expected a folder that `rlnorm run` or `rlnorm train` wrote."
 

@@ -153,8 +153,12 @@ class Told:
 
     def __init__(self) -> None:
         self.endings: list[tuple[str, str]] = []
+        self.notes: list[str] = []
 
     def running(self, records: object) -> None: ...
+
+    def note(self, sentence: str) -> None:
+        self.notes.append(sentence)
 
     def ended(self, unit: Unit, how: str) -> None:
         self.endings.append((unit.label, how))

@@ -9,22 +9,26 @@ DIR/verdicts.json, DIR/report.html
 import os
 import platform
 import shlex
+import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 
-from rlnorm.errors import ConfigError, raise_if_any, unwritable
+from rlnorm.errors import ConfigError, existing, raise_if_any, unwritable
 from rlnorm.study.judge import StudyResult, assess
 from rlnorm.study.plan import Request, plan, units
 from rlnorm.study.plan.unit import commit, library_version, versions
 from rlnorm.study.report import write
-from rlnorm.study.run import Bars, Store, UnitsFailed, run, unfinished
+from rlnorm.study.run import PATIENCE, Bars, Store, UnitsFailed, run, unfinished
 from rlnorm.study.run.history import remember
+
+LEAST_FREE = 10_000_000
+"""Bytes without which no study begins: the report alone takes some."""
 
 
 class Interrupted(Exception):
@@ -51,10 +55,12 @@ def study(
     console: Console,
     before: Sequence[Request] = (),
     per_seed: bool = False,
+    patience: float = PATIENCE,
 ) -> StudyResult:
     """Run what is missing, judge, and write everything under `out`.
 
     `before` is what was asked there earlier: it is shown again beside the new, from the rows that are there.
+    `patience` is the number of seconds without a record after which a unit is ended (`run` says more).
 
     Raises ConfigError before anything is written; Interrupted and Failed after all that is finished was kept.
     """
@@ -64,17 +70,26 @@ def study(
         parts = remember(requests, out)
     except OSError as error:  # what `out_errors` cannot foresee: a folder that takes no files, a full disk
         raise ConfigError(f"cannot write results to --out {str(out)!r}: {error.strerror or error}.") from error
-    failed = _run_all(requests, store, jobs, console)
-    shown = [(one, Store(out, any_version=True)) for one in before]
+    failed = _run_all(requests, store, jobs, console, patience)
+    if not (out / "study.json").exists():  # somebody removed the folder meanwhile
+        remember(requests, out)
+    older = Store(out, any_version=True)
+    shown = [(one, older) for one in before]
     shown += [(replace(one, parts=parts[one.id]), store) for one in requests]
     result = results(shown, time.monotonic() - begin)
-    write(result, out, per_seed)
+    _say(console, older.left_out())
+    try:
+        write(result, out, per_seed)
+    except OSError as error:
+        if not failed:
+            raise
+        failed.append(f"the report cannot be written to {str(out)!r}: {error.strerror or error}.")
     if failed:
         raise Failed(failed, result)
     return result
 
 
-def _run_all(requests: Sequence[Request], store: Store, jobs: int, console: Console) -> list[str]:
+def _run_all(requests: Sequence[Request], store: Store, jobs: int, console: Console, patience: float) -> list[str]:
     """Do every unit that is missing -> one sentence for each that failed.
 
     Rates are chosen on units of a first round; the units that they decide are planned in the next.
@@ -83,16 +98,22 @@ def _run_all(requests: Sequence[Request], store: Store, jobs: int, console: Cons
     while True:
         planned = units(plan(one, store.records) for one in requests)
         missing = [unit for unit in unfinished(planned, store) if unit.id not in failed]
+        _say(console, store.set_aside())
         if not missing:
             return list(failed.values())
         console.print(f"{len(planned)} units of work, {len(planned) - len(missing)} already settled.")
         try:
             with Bars(console, len(missing)) as bars:
-                for unit, reason in run(missing, store, jobs, bars).items():
+                for unit, reason in run(missing, store, jobs, bars, patience).items():
                     failed[unit.id] = f"{unit.label}: {reason}"
         except KeyboardInterrupt:
             left = len(unfinished(planned, store))
             raise Interrupted(len(planned) - left, left) from None
+
+
+def _say(console: Console, sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        console.print(sentence, style="yellow", markup=False, soft_wrap=True)
 
 
 def results(requests: Sequence[tuple[Request, Store]], seconds: float | None = None) -> StudyResult:
@@ -117,4 +138,11 @@ def errors(requests: Sequence[Request], out: Path) -> Iterator[str]:
 
 def out_errors(out: Path) -> Iterator[str]:
     """The sentence if results cannot be written under `out`."""
-    yield from unwritable("results", "--out", out)
+    wrong = list(unwritable("results", "--out", out)) or list(unwritable("results", "--out", out / "units"))
+    yield from wrong
+    free = shutil.disk_usage(existing(out)).free
+    if not wrong and free < LEAST_FREE:
+        yield (
+            f"cannot write results to --out {str(out)!r}: {free / 1e6:.1f} MB are free there, and a study needs at "
+            f"least {LEAST_FREE / 1e6:.0f} MB."
+        )

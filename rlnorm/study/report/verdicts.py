@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rlnorm.files import write_atomically
 from rlnorm.study.judge import StudyResult, Verdict
-from rlnorm.study.run.store import pretty
+from rlnorm.study.run.rows import pretty
 
 FIELDS = ("claim", "part", "verdict", "estimate", "low", "high", "margin", "n", "diverged", "preset", "steps")
 
