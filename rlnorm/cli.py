@@ -1,7 +1,8 @@
 """The command line: `rlnorm list | show | run | report | board | train | check-norm | check-claim | doctor`.
 
 Exit codes: 0 done; 1 some units failed, a law is broken, or the doctor found a fault; 2 bad input, nothing written;
-3 the doctor could not examine the model; 130 interrupted, everything finished is kept.
+3 the doctor could not examine the model; 130 interrupted, 143 or 129 told to end by SIGTERM or SIGHUP, everything
+finished is kept.
 
 Each command imports what it needs: `rlnorm list` and `--help` load neither torch nor stable-baselines3.
 """
@@ -10,6 +11,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
 
@@ -17,6 +19,7 @@ import tyro
 from rich.console import Console
 
 from rlnorm.errors import ConfigError, raise_if_any, unknown, unwritable
+from rlnorm.stops import exit_code
 from rlnorm.study.claim import PRESETS, DQNEngine, Kind, Preset
 from rlnorm.study.claim.dqn_setting import COMPARISON_STEPS
 from rlnorm.study.claim.load import ClaimFile, by_path, headlines, named, shipped, shipped_folder
@@ -352,8 +355,8 @@ def guarded(action: Callable[[], object], command: str) -> int:
         return _fail(2, *error.sentences)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        return _fail(130, f"interrupted, what is finished is kept. To continue:\n  {command}")
+    except KeyboardInterrupt as stop:
+        return _fail(exit_code(stop), f"interrupted, what is finished is kept. To continue:\n  {command}")
     except OSError as error:
         return _fail(1, f"{error.filename or 'a file'}: {error.strerror or error}. What is finished is kept.")
     except Exception as error:
@@ -373,11 +376,12 @@ def _ended_early(error: Exception, command: str) -> int:
         return _fail(1, *failed, f"{count}; the others are kept. To try again:\n  {command}")
     if isinstance(error, Interrupted):
         done = f"{error.done} of {error.done + error.left} units finished and kept"
-        return _fail(130, f"interrupted, {done}. To continue:\n  {command}")
+        return _fail(error.exit_code, f"interrupted, {done}. To continue:\n  {command}")
     raise error
 
 
 def _fail(code: int, *sentences: str) -> int:
-    for sentence in sentences:
-        print(f"rlnorm: {sentence}", file=sys.stderr)  # noqa: T201
+    with suppress(OSError):  # the terminal may be gone
+        for sentence in sentences:
+            print(f"rlnorm: {sentence}", file=sys.stderr)  # noqa: T201
     return code

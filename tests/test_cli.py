@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -215,84 +215,7 @@ def slow(case):
     time.sleep(0.05)
     return 0.0
 
-def quick(case):
-    return 0.0
 """
-
-
-class TestStopping:
-    """Real processes: one quick part that finishes at once, one slow part of a minute that never does."""
-
-    @pytest.fixture
-    def process(self, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-        """A study at work whose quick part has finished."""
-        tiny.own(tmp_path, SLOW, ["quick", "slow"], cases=1200)
-        process = tiny.start(tmp_path, "run", "work.py", "--jobs", 2, "--out", "out")
-        try:
-            tiny.wait_until(lambda: (tmp_path / "at work").exists() and list(tmp_path.glob("out/units/*.jsonl")))
-            yield process
-        finally:
-            tiny.end(process)
-
-    def finished(self, folder: Path) -> dict[str, tuple[int, int]]:
-        return {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in folder.glob("out/units/*.jsonl")}
-
-    def continues(self, folder: Path) -> None:
-        """The same command, the work now short: what was finished is not done again."""
-        before = self.finished(folder)
-        assert len(before) == 1
-        done = subprocess.run(
-            tiny.command("run", "work.py", "--jobs", 2, "--out", "out"),
-            cwd=folder,
-            env={**os.environ, "COLUMNS": "80", "PYTHONPATH": os.pathsep.join([str(folder / "shorter"), *sys.path])},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr
-        assert "2 units of work, 1 already settled." in done.stdout
-        assert "finished: work, slow" in done.stdout
-        assert "finished: work, quick" not in done.stdout
-        after = self.finished(folder)
-        assert len(after) == 2
-        assert before.items() <= after.items()
-
-    @pytest.fixture(autouse=True)
-    def _shorter(self, tmp_path: Path) -> None:
-        """A folder on the path that lets nobody sleep: the work itself may not change, or its unit would be another."""
-        folder = tmp_path / "shorter"
-        folder.mkdir()
-        (folder / "sitecustomize.py").write_text(
-            "import time\nsleep = time.sleep\ntime.sleep = lambda seconds: sleep(0 if seconds == 0.05 else seconds)\n"
-        )
-
-    @pytest.mark.parametrize("whom", ["the group", "the parent alone"])
-    def test_ctrl_c_ends_everything_says_how_to_continue_and_keeps_what_is_finished(
-        self, tmp_path: Path, process: subprocess.Popen[str], whom: str
-    ):
-        (os.killpg if whom == "the group" else os.kill)(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=30)
-        assert process.returncode == 130
-        assert (
-            "rlnorm: interrupted, 1 of 2 units finished and kept. To continue:\n  rlnorm run work.py --jobs 2 --out out"
-            in err
-        )
-        assert "Traceback" not in out + err
-        tiny.wait_until(lambda: not tiny.members(process.pid), 10)
-        assert not list(tmp_path.glob("out/units/*.partial"))
-        assert not (tmp_path / "out" / "verdicts.json").exists()
-        self.continues(tmp_path)
-
-    def test_kill_9_of_the_parent_ends_the_workers_and_corrupts_nothing(
-        self, tmp_path: Path, process: subprocess.Popen[str]
-    ):
-        assert len(tiny.members(process.pid)) > 2
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait(timeout=30)
-        tiny.wait_until(lambda: not tiny.members(process.pid), 20)
-        assert len(list(tmp_path.glob("out/units/*.partial"))) == 1
-        self.continues(tmp_path)
-        assert not list(tmp_path.glob("out/units/*.partial"))
 
 
 def test_ctrl_c_while_workers_start_leaves_nobody_behind(tmp_path: Path):

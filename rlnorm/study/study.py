@@ -20,6 +20,7 @@ from pathlib import Path
 from rich.console import Console
 
 from rlnorm.errors import ConfigError, existing, raise_if_any, unwritable
+from rlnorm.stops import exit_code
 from rlnorm.study.judge import StudyResult, assess
 from rlnorm.study.plan import Request, plan, units
 from rlnorm.study.plan.unit import commit, library_version, versions
@@ -34,9 +35,9 @@ LEAST_FREE = 10_000_000
 class Interrupted(Exception):
     """Ctrl-C: everything finished is kept; `left` units are still to do, as far as they can be known now."""
 
-    def __init__(self, done: int, left: int):
+    def __init__(self, done: int, left: int, exit_code: int = 130):
         super().__init__(f"{done} units finished, {left} left")
-        self.done, self.left = done, left
+        self.done, self.left, self.exit_code = done, left, exit_code
 
 
 class Failed(UnitsFailed):
@@ -106,9 +107,9 @@ def _run_all(requests: Sequence[Request], store: Store, jobs: int, console: Cons
             with Bars(console, len(missing)) as bars:
                 for unit, reason in run(missing, store, jobs, bars, patience).items():
                     failed[unit.id] = f"{unit.label}: {reason}"
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             left = len(unfinished(planned, store))
-            raise Interrupted(len(planned) - left, left) from None
+            raise Interrupted(len(planned) - left, left, exit_code(stop)) from None
 
 
 def _say(console: Console, sentences: Iterable[str]) -> None:

@@ -112,7 +112,7 @@ class Store:
         Raises Held while another process writes the same unit.
         """
         with held(self._own(unit, "lock")):
-            with replacing(self._own(unit)) as partial, partial.open("x", buffering=1, newline="\n") as file:
+            with replacing(self._own(unit)) as partial, partial.open("w", buffering=1, newline="\n") as file:
                 file.writelines(rows.lines(unit.header(), records, clock))
             self._own(unit, "error").unlink(missing_ok=True)
 

@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from multiprocessing import resource_tracker, util
+from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
@@ -26,6 +26,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from rlnorm.files import Held
+from rlnorm.stops import STOPS
 from rlnorm.study.claim import Cost, Exact, Record
 from rlnorm.study.claim.engines import TRAINING
 from rlnorm.study.claim.load import load
@@ -33,8 +34,6 @@ from rlnorm.study.plan import Unit
 from rlnorm.study.run import exact, timing
 from rlnorm.study.run.store import Store
 
-# Signals that the process group of a study gets, each with its exit code where it ends one.
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PR_SET_PDEATHSIG = 1
 LONGEST_FOLDER = 60  # of a socket's path of at most 107 bytes
 LONGEST_TRACEBACK = 10_000
@@ -92,6 +91,9 @@ def serve(pipe: Connection, directory: Path) -> None:
     """Do the units that come through `pipe`; this is what a process of its own does."""
     if sys.platform == "linux":  # ended by the kernel with the server, even while it is stopped
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        # And the server ends with who started it: processes hold this end of a pipe too, for servers are shared.
+        os.close(forkserver._forkserver._forkserver_alive_fd)  # pyright: ignore[reportAttributeAccessIssue]
+        forkserver._forkserver._forkserver_alive_fd = None  # pyright: ignore[reportAttributeAccessIssue]
     Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     # What a unit prints would stand in the middle of the bars; what it writes to standard error is there to be seen.
