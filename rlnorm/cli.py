@@ -1,4 +1,4 @@
-"""The command line: `rlnorm list | show | run | report | board | train | check-norm | check-claim | doctor`.
+"""The command line: `rlnorm list | show | run | report | verify | board | train | check-norm | check-claim | doctor`.
 
 Exit codes: 0 done; 1 some units failed, a law is broken, or the doctor found a fault; 2 bad input, nothing written;
 3 the doctor could not examine the model; 130 interrupted, 143 or 129 told to end by SIGTERM or SIGHUP, everything
@@ -253,6 +253,30 @@ def report(
     if keep is not None:
         written = ", ".join(map(str, markdown.keep(result, keep)))
         console.print(f"Kept:        {written}", markup=False, soft_wrap=True)
+
+
+@app.command
+def verify(directory: tyro.conf.Positional[Path] = Path("runs/study"), /, *, trust: bool = False) -> None:
+    """Check that everything in a folder is as it was written, and judge it again; nothing is changed.
+
+    Exit code: 0 all fits, 1 something does not.
+
+    Args:
+        directory: Folder of a study.
+        trust: Run the files of claims and norms that the folder names, though they were never named here before.
+    """
+    from rlnorm.study.run import Store
+    from rlnorm.study.run.history import asked_before
+    from rlnorm.study.study import verify
+
+    raise_if_any(_folder_errors(directory))
+    asked, wrong = asked_before(directory, shipped(), trust)
+    summary, found = verify(directory, asked, Store(directory, any_version=True))
+    for sentence in (*wrong, *found):
+        console.print(sentence, style="yellow", markup=False, soft_wrap=True)
+    if wrong or found:
+        sys.exit(1)
+    console.print(summary, markup=False, soft_wrap=True)
 
 
 @app.command

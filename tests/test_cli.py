@@ -38,7 +38,7 @@ def rlnorm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 
 OUT = "elsewhere/results"
-COMMANDS = ("list", "show", "run", "report", "board", "train", "check-norm", "check-claim", "doctor")
+COMMANDS = ("list", "show", "run", "report", "verify", "board", "train", "check-norm", "check-claim", "doctor")
 BAD_INPUT = {
     "claim": (["run", "dqn-lm"], ["unknown claim 'dqn-lm'. Did you mean 'dqn-ln'? Expected an id that `rlnorm list`"]),
     "claim shown": (["show", "bn_relu"], ["unknown claim 'bn_relu'. Did you mean 'bn-relu'?"]),
@@ -276,12 +276,17 @@ class TestAClaimOfOnesOwn:
         assert code == 0
         assert "units of work" not in out
         assert (tmp_path / "out" / "verdicts.json").read_text() == first
+        code, out, _ = rlnorm("verify", tmp_path / "out")
+        assert (code, out) == (0, "2 units, every one as it was written; 2 verdicts, judged again, are the same.\n")
         code, out, _ = rlnorm("report", tmp_path / "out", "--keep", tmp_path / "kept")
         page, table = (str(tmp_path / "kept" / f"my-claim{suffix}") for suffix in (".md", ".csv"))
         assert (code, out.splitlines()[-1]) == (0, f"Kept:        {page}, {table}")
         code, out, _ = rlnorm("run", tmp_path / "my_claim.py", "--preset", "smoke", "--out", tmp_path / "out")
         assert code == 0
         assert "finished:" not in out
+        (tmp_path / "out" / "verdicts.json").write_text(first.replace("null", "1", 1))
+        code, out, _ = rlnorm("verify", tmp_path / "out")
+        assert (code, out) == (1, "verdicts.json: the row of my-claim, overall is not what is judged again.\n")
 
     def test_may_not_have_the_id_of_one_that_comes_with_rlnorm(self, rlnorm: Run, tmp_path: Path):
         tiny.effect(tmp_path, "dqn_ln")

@@ -6,6 +6,7 @@ DIR/<claim>/              verdict.json, scores.csv, tensorboard/
 DIR/verdicts.json, DIR/report.html
 """
 
+import json
 import os
 import platform
 import shlex
@@ -25,8 +26,10 @@ from rlnorm.study.judge import StudyResult, assess
 from rlnorm.study.plan import Request, plan, units
 from rlnorm.study.plan.unit import commit, library_version, versions
 from rlnorm.study.report import write
+from rlnorm.study.report.verdicts import rows
 from rlnorm.study.run import PATIENCE, Bars, Store, UnitsFailed, run, unfinished
-from rlnorm.study.run.history import remember
+from rlnorm.study.run.history import clashes, remember
+from rlnorm.study.run.rows import has_sum, pretty
 
 LEAST_FREE = 10_000_000
 """Bytes without which no study begins: the report alone takes some."""
@@ -131,9 +134,32 @@ def results(requests: Sequence[tuple[Request, Store]], seconds: float | None = N
     )
 
 
+def verify(out: Path, requests: Sequence[Request], store: Store) -> tuple[str, list[str]]:
+    """Hold what `out` says to what it is made from -> a summary, and one sentence for everything that does not fit.
+
+    `store` is that of `out`, of any version: every unit's file has been read whole and summed. Nothing is changed.
+    """
+    wrong = [f"{path}: {why}." for path, why in store.damaged.items()]
+    sound = [path for path in store.files() if path not in store.damaged]
+    unsummed = sum(not has_sum(path) for path in sound)
+    judged = json.loads(pretty(rows(results([(one, store) for one in requests]))))
+    again = {(row["claim"], row["part"]): row for row in judged}
+    try:
+        said = {(row["claim"], row["part"]): row for row in json.loads((out / "verdicts.json").read_text("utf-8"))}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        return "", [*wrong, f"verdicts.json cannot be read: {error}."]
+    for key in dict.fromkeys((*said, *again)):
+        if said.get(key) != again.get(key):
+            wrong.append(f"verdicts.json: the row of {', '.join(key)} is not what is judged again.")
+    units = f"{len(sound)} units, every one as it was written"
+    units += f" ({unsummed} of them from before the sum, of which only the form is known)" if unsummed else ""
+    return f"{units}; {len(said)} verdicts, judged again, are the same.", wrong
+
+
 def errors(requests: Sequence[Request], out: Path) -> Iterator[str]:
     """One sentence for everything that is wrong with a study, each once."""
     yield from dict.fromkeys(sentence for one in requests for sentence in one.errors())
+    yield from clashes(requests, out)
     yield from out_errors(out)
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -22,7 +23,7 @@ from rlnorm.study.report import write
 from rlnorm.study.report.verdicts import FIELDS, listed
 from rlnorm.study.run import Store
 from rlnorm.study.run.history import asked_before, remember
-from rlnorm.study.study import Failed, Interrupted, errors, out_errors, results
+from rlnorm.study.study import Failed, Interrupted, errors, out_errors, results, verify
 from rlnorm.study.study import study as run_study
 
 
@@ -106,10 +107,47 @@ class TestWhatIsWritten:
         before = {path: path.stat().st_mtime_ns for path in Store(out).files()}
         first = rows(out)
         kept, _ = asked_before(out, {})
+        page = (out / "report.html").stat()
+        events = {path: path.stat().st_mtime_ns for path in out.rglob("events.out.*")}
         _, said = done(kept, out)
         assert "units of work" not in said
+        assert (out / "report.html").stat().st_ino == page.st_ino, "nor draws what would come out the same"
+        assert {path: path.stat().st_mtime_ns for path in out.rglob("events.out.*")} == events
         assert {path: path.stat().st_mtime_ns for path in Store(out).files()} == before
         assert rows(out) == first
+
+
+NOT_THE_SAME = [
+    "verdicts.json: the row of tiny, overall is not what is judged again.",
+    "verdicts.json: the row of tiny, digits, common rate is not what is judged again.",
+]
+
+
+def test_damaged_rows_are_said_set_aside_and_computed_again(tmp_path: Path):
+    out, one = tmp_path / "out", asked(tmp_path)
+    done([one], out)
+    first, whole = rows(out), {path: path.read_bytes() for path in Store(out).files()}
+    flipped, cut = whole
+    flipped.write_bytes(whole[flipped].replace(b"0.", b"1.", 1))
+    cut.write_bytes(whole[cut][:300])
+    kept = Store(out, any_version=True)
+    assert verify(out, [one], kept)[1] == [*(f"{path}: {why}." for path, why in kept.damaged.items()), *NOT_THE_SAME]
+    assert len(kept.damaged) == 2
+    _, said = done([one], out)
+    assert verify(out, [one], Store(out, any_version=True)) == (
+        "2 units, every one as it was written; 2 verdicts, judged again, are the same.",
+        [],
+    )
+    said = " ".join(said.split())
+    assert "is damaged (its sum is another): it is now" in said
+    assert "is damaged (it is cut off): it is now" in said
+    assert "2 units of work, 0 already settled." in said
+    assert rows(out) == first
+    for path, content in whole.items():
+        assert [json.loads(line) for line in content.splitlines()[:-1]] == [
+            json.loads(line) for line in path.read_bytes().splitlines()[:-1]
+        ]
+    assert len(list((out / "units").glob("*.damaged"))) == 2
 
 
 def test_parts_asked_for_earlier_stay_part_of_the_claim(tmp_path: Path):
@@ -197,6 +235,15 @@ class TestErrors:
         assert list(out_errors(tmp_path / "a" / "b")) == []
         assert "is a file, not a folder" in next(out_errors(tmp_path / "file"))
         assert "is a file, not a folder" in next(out_errors(tmp_path / "file" / "below" / "it"))
+        (tmp_path / "units").write_text("")
+        assert "units' is a file, not a folder" in next(out_errors(tmp_path))
+
+    def test_of_a_disk_without_room(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(module, "LEAST_FREE", 10**18)
+        (said,) = out_errors(tmp_path / "out")
+        assert re.fullmatch(
+            rf"cannot write results to --out '{tmp_path}/out': [\d.]+ MB are free .* at least .* MB\.", said
+        )
 
 
 def test_an_interrupted_study_says_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -9,7 +9,7 @@ from typing import Any
 from rlnorm.errors import unknown
 from rlnorm.study.claim import PRESETS, Claim, DQNEngine, Effect, Kind, Part, Preset, comparison
 from rlnorm.study.claim.engines import DQN_ENGINES
-from rlnorm.study.claim.load import ClaimFile
+from rlnorm.study.claim.load import ClaimFile, id_errors
 from rlnorm.study.claim.validate import claim_errors, metric_errors, setting_errors
 
 SEEDS: Mapping[Preset, int] = {"smoke": 8, "quick": 16, "full": 16}
@@ -111,6 +111,7 @@ class Request:
         if self.engine not in (None, *DQN_ENGINES):
             yield unknown("engine", self.engine, DQN_ENGINES)
             return
+        yield from id_errors(self.id)
         wrong = [f"{self.id}: {sentence}" for sentence in claim_errors(self.claim)]
         yield from wrong
         if wrong:

@@ -4,7 +4,7 @@ Where one of the two is missing or damaged, the other stands in for it and it is
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -44,6 +44,18 @@ def remember(requests: Sequence[Request], out: Path) -> dict[str, tuple[str, ...
                 set_aside(file)
             write_atomically(file, pretty({"format": FORMAT, "claims": kept}))
     return {one.id: tuple(kept[one.id]["parts"]) for one in requests}
+
+
+def clashes(requests: Sequence[Request], out: Path) -> Iterator[str]:
+    """The sentence for each claim whose id another claim's file already has in `out`."""
+    kept, _ = _read(out)
+    for one in requests:
+        path = kept.get(one.id, {}).get("path")
+        if path and one.file.path and Path(path).exists() and not one.file.path.samefile(path):
+            yield (
+                f"claim {one.id!r} in {str(out)!r} is that of {path!r}, and {str(one.file.path)!r} would take its "
+                "place; rename the file, or give another --out."
+            )
 
 
 def asked_before(

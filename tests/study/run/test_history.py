@@ -12,7 +12,7 @@ from rlnorm.study.claim import load
 from rlnorm.study.plan import Request
 from rlnorm.study.plan.request import compared
 from rlnorm.study.run import trust
-from rlnorm.study.run.history import asked_before, remember
+from rlnorm.study.run.history import asked_before, clashes, remember
 
 GOOD: dict[str, Any] = {
     "preset": "smoke", "parts": [], "seeds": None, "recipe": None, "engine": None, "path": None,
@@ -111,6 +111,19 @@ def test_a_recipe_of_another_version_is_left_out(tmp_path: Path):
     assert (kept, len(said)) == ([], 1)
     assert "it was asked by another version of rlnorm" in said[0]
     assert "'depth'" in said[0]
+
+
+def test_another_file_does_not_take_the_place_of_one_of_the_same_name(tmp_path: Path):
+    (tmp_path / "elsewhere").mkdir()
+    here, there = asked(tmp_path), asked(tmp_path / "elsewhere")
+    out = tmp_path / "out"
+    assert list(clashes([here], out)) == []
+    remember([here], out)
+    assert list(clashes([here], out)) == []
+    (said,) = clashes([there], out)
+    assert said.startswith(f"claim 'tiny' in {str(out)!r} is that of {str(here.file.path)!r}, and ")
+    (tmp_path / "tiny.py").unlink()
+    assert list(clashes([there], out)) == [], "it was moved"
 
 
 RECIPE = {"env": "CartPole-v1", "norms": ["none", "layer"], "seeds": 2, "steps": 2000, "lr": None}
