@@ -236,7 +236,7 @@ def report(
     from rlnorm.study.report import markdown, write
     from rlnorm.study.run import Store
     from rlnorm.study.run.history import asked_before
-    from rlnorm.study.study import results
+    from rlnorm.study.study import not_there, results
 
     raise_if_any([*_folder_errors(directory), *([] if keep is None else unwritable("results", "--keep", keep))])
     asked, lost = asked_before(directory, shipped(), trust)
@@ -245,6 +245,12 @@ def report(
     if not asked:
         raise ConfigError(f"{str(directory)!r} holds no claim that can be reported.")
     store = Store(directory, any_version=True)
+    missing, planned = not_there(asked, store)
+    if missing == planned and planned:
+        raise ConfigError(f"{str(directory)!r} holds no finished unit of what was asked; its report is left as it is.")
+    if missing:
+        said = f"{missing} of {planned} units are not there: what they decide is insufficient. `rlnorm run` does them."
+        console.print(said, style="yellow", markup=False, soft_wrap=True)
     result = results([(one, store) for one in asked])
     for sentence in store.left_out():
         console.print(sentence, style="yellow", markup=False, soft_wrap=True)

@@ -284,6 +284,18 @@ class TestAClaimOfOnesOwn:
         code, out, _ = rlnorm("run", tmp_path / "my_claim.py", "--preset", "smoke", "--out", tmp_path / "out")
         assert code == 0
         assert "finished:" not in out
+        units = sorted((tmp_path / "out" / "units").glob("*.jsonl"))
+        units[0].rename(tmp_path / "aside")
+        code, out, _ = rlnorm("report", tmp_path / "out")
+        assert (code, "1 of 2 units are not there: what they decide is insufficient." in out) == (0, True)
+        (tmp_path / "aside").rename(units[0])
+        rlnorm("report", tmp_path / "out")
+        (tmp_path / "out" / "units").rename(tmp_path / "aside")
+        code, _, err = rlnorm("report", tmp_path / "out")
+        said = f"rlnorm: '{tmp_path}/out' holds no finished unit of what was asked; its report is left as it is."
+        assert (code, err) == (2, [said])
+        assert (tmp_path / "out" / "verdicts.json").read_text() == first
+        (tmp_path / "aside").rename(tmp_path / "out" / "units")
         (tmp_path / "out" / "verdicts.json").write_text(first.replace("null", "1", 1))
         code, out, _ = rlnorm("verify", tmp_path / "out")
         assert (code, out) == (1, "verdicts.json: the row of my-claim, overall is not what is judged again.\n")

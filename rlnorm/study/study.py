@@ -28,7 +28,7 @@ from rlnorm.study.plan.unit import commit, library_version, versions
 from rlnorm.study.report import write
 from rlnorm.study.report.verdicts import rows
 from rlnorm.study.run import PATIENCE, Bars, Store, UnitsFailed, run, unfinished
-from rlnorm.study.run.history import clashes, remember
+from rlnorm.study.run.history import clashes, remember, replaced
 from rlnorm.study.run.rows import has_sum, pretty
 
 LEAST_FREE = 10_000_000
@@ -70,6 +70,7 @@ def study(
     """
     raise_if_any(errors(requests, out))
     begin, store = time.monotonic(), Store(out)
+    _say(console, replaced(requests, out))
     try:
         parts = remember(requests, out)
     except OSError as error:  # what `out_errors` cannot foresee: a folder that takes no files, a full disk
@@ -134,6 +135,12 @@ def results(requests: Sequence[tuple[Request, Store]], seconds: float | None = N
     )
 
 
+def not_there(requests: Sequence[Request], store: Store) -> tuple[int, int]:
+    """How many units of what was asked are not there any more, of how many."""
+    planned = units(plan(one, store.records) for one in requests)
+    return len(unfinished(planned, store)), len(planned)
+
+
 def verify(out: Path, requests: Sequence[Request], store: Store) -> tuple[str, list[str]]:
     """Hold what `out` says to what it is made from -> a summary, and one sentence for everything that does not fit.
 
@@ -148,6 +155,9 @@ def verify(out: Path, requests: Sequence[Request], store: Store) -> tuple[str, l
         said = {(row["claim"], row["part"]): row for row in json.loads((out / "verdicts.json").read_text("utf-8"))}
     except (OSError, ValueError, TypeError, KeyError) as error:
         return "", [*wrong, f"verdicts.json cannot be read: {error}."]
+    missing, planned = not_there(requests, store)
+    if missing:
+        wrong.append(f"{missing} of {planned} units are not there; `rlnorm run` does them.")
     for key in dict.fromkeys((*said, *again)):
         if said.get(key) != again.get(key):
             wrong.append(f"verdicts.json: the row of {', '.join(key)} is not what is judged again.")

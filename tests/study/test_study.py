@@ -22,7 +22,7 @@ from rlnorm.study.plan.request import compared
 from rlnorm.study.report import write
 from rlnorm.study.report.verdicts import FIELDS, listed
 from rlnorm.study.run import Store
-from rlnorm.study.run.history import asked_before, remember
+from rlnorm.study.run.history import asked_before, remember, replaced
 from rlnorm.study.study import Failed, Interrupted, errors, out_errors, results, verify
 from rlnorm.study.study import study as run_study
 
@@ -118,6 +118,7 @@ class TestWhatIsWritten:
 
 
 NOT_THE_SAME = [
+    "2 of 2 units are not there; `rlnorm run` does them.",
     "verdicts.json: the row of tiny, overall is not what is judged again.",
     "verdicts.json: the row of tiny, digits, common rate is not what is judged again.",
 ]
@@ -264,6 +265,29 @@ def test_a_selection_that_fails_leaves_its_part_insufficient_and_ends(tmp_path: 
     assert len(caught.value.sentences) == 2
     assert all("there was no luck" in sentence for sentence in caught.value.sentences)
     assert rows(tmp_path / "out")[0]["verdict"] == "insufficient"
+
+
+def test_why_units_failed_is_said_though_the_report_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "out" / "report.html").mkdir(parents=True)
+    one = asked(tmp_path)
+    monkeypatch.setattr(module, "run", lambda missing, *_: dict.fromkeys(missing, "there was no luck."))
+    with pytest.raises(Failed) as caught:
+        done([one], tmp_path / "out")
+    first, second, third = caught.value.sentences
+    assert "there was no luck" in first
+    assert "there was no luck" in second
+    assert third == f"the report cannot be written to '{tmp_path}/out': Is a directory."
+
+
+def test_a_rerun_in_another_size_says_what_it_replaces(tmp_path: Path):
+    out, one = tmp_path / "out", asked(tmp_path)
+    done([one], out)
+    assert list(replaced([one], out)) == []
+    other = replace(one, seeds=9)
+    assert list(replaced([other], out)) == [
+        "tiny was asked here at preset smoke before, and at preset smoke with 9 seeds now: that is what is shown. The "
+        "earlier units are kept, and shown again when they are asked for."
+    ]
 
 
 def test_writing_again_replaces_what_was_there(finished: tuple[Path, StudyResult, str]) -> None:

@@ -58,6 +58,24 @@ def clashes(requests: Sequence[Request], out: Path) -> Iterator[str]:
             )
 
 
+def replaced(requests: Sequence[Request], out: Path) -> Iterator[str]:
+    """One sentence for each claim that was asked in `out` before in another size, and is now shown in this one."""
+    kept, _ = _read(out)
+    for one in requests:
+        old, new = kept.get(one.id), (one.preset, one.seeds, one.engine)
+        before = (old["preset"], old["seeds"], old.get("engine")) if old else new
+        if before != new:
+            yield (
+                f"{one.id} was asked here {_size(*before)} before, and {_size(*new)} now: that is what is shown. The "
+                "earlier units are kept, and shown again when they are asked for."
+            )
+
+
+def _size(preset: str, seeds: int | None, engine: str | None) -> str:
+    with_seeds = f" with {seeds} seeds" if seeds else ""
+    return f"at preset {preset}{with_seeds}{f' through {engine}' if engine else ''}"
+
+
 def asked_before(
     out: Path, available: Mapping[str, ClaimFile], trust_all: bool = False
 ) -> tuple[list[Request], list[str]]:

@@ -92,8 +92,10 @@ def serve(pipe: Connection, directory: Path) -> None:
     if sys.platform == "linux":  # ended by the kernel with the server, even while it is stopped
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         # And the server ends with who started it: processes hold this end of a pipe too, for servers are shared.
-        os.close(forkserver._forkserver._forkserver_alive_fd)  # pyright: ignore[reportAttributeAccessIssue]
-        forkserver._forkserver._forkserver_alive_fd = None  # pyright: ignore[reportAttributeAccessIssue]
+        server: Any = forkserver._forkserver
+        if getattr(server, "_forkserver_alive_fd", None) is not None:
+            os.close(server._forkserver_alive_fd)
+            server._forkserver_alive_fd = None
     Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     # What a unit prints would stand in the middle of the bars; what it writes to standard error is there to be seen.

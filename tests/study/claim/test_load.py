@@ -82,5 +82,5 @@ def test_two_files_of_one_id_are_refused_together(tmp_path: Path):
         tiny.effect(tmp_path / folder, "c")
     first, second = (str(tmp_path / folder / "c.py") for folder in "ab")
     assert [one.id for one in load.named([first, first], {})] == ["c"]
-    with pytest.raises(ConfigError, match="are both claim 'c'; rename one of them"):
+    with pytest.raises(ConfigError, match="are both claim 'c'; rename one of the files"):
         load.named([first, second], {})
