@@ -12,6 +12,7 @@ from rlnorm.study.claim.load import shipped
 from rlnorm.study.judge import StudyResult
 from rlnorm.study.plan import Request
 from rlnorm.study.plan.request import compared
+from rlnorm.study.run import PATIENCE
 from rlnorm.study.run.history import asked_before
 from rlnorm.study.study import out_errors, study
 
@@ -28,6 +29,7 @@ def train(
     jobs: int | None = None,
     per_seed: bool = False,
     console: Console | None = None,
+    patience: float = PATIENCE,
 ) -> StudyResult:
     """Compare norms in DQN on one environment, each with the first: `rlnorm train` as a call.
 
@@ -39,12 +41,15 @@ def train(
     jobs      units that run at the same time; None: one per core
     per_seed  write single runs to TensorBoard too
     console   where progress is shown; None: on standard output
+    patience  seconds without a record after which a unit of work is ended
 
     Returns everything the folder holds, what was asked there earlier included. Raises ConfigError with every error at
     once, before anything is written; `rlnorm.study.study.Failed` where a unit failed, after all else was kept.
     """
-    raise_if_any(train_errors(env, norms, seeds, steps, lr, jobs, Path(out), environments))
-    return ask([compared(env, norms, seeds, steps, lr, environments)], Path(out), jobs, console or Console(), per_seed)
+    wrong = train_errors(env, norms, seeds, steps, lr, jobs, Path(out), environments)
+    raise_if_any([*wrong, *patience_errors(patience)])
+    asked = compared(env, norms, seeds, steps, lr, environments)
+    return ask([asked], Path(out), jobs, console or Console(), per_seed, patience)
 
 
 def train_errors(
@@ -70,8 +75,19 @@ def count_errors(counts: Mapping[str, int | None]) -> Iterator[str]:
             yield f"{name} must be at least 1, got {value}."
 
 
+def patience_errors(patience: float) -> Iterator[str]:
+    """The sentence for a patience that is none."""
+    if not patience > 0:
+        yield f"--patience must be positive, got {patience:g}."
+
+
 def ask(
-    requests: Sequence[Request], out: Path, jobs: int | None, console: Console, per_seed: bool = False
+    requests: Sequence[Request],
+    out: Path,
+    jobs: int | None,
+    console: Console,
+    per_seed: bool = False,
+    patience: float = PATIENCE,
 ) -> StudyResult:
     """Run a study in `out`, and show what was asked there before beside it."""
     kept, lost = asked_before(out, shipped())
@@ -79,4 +95,5 @@ def ask(
         console.print(sentence, style="yellow", markup=False, highlight=False)
     new = {one.id for one in requests}
     before = [one for one in kept if one.id not in new]
-    return study(requests, out, jobs=jobs or os.cpu_count() or 1, console=console, before=before, per_seed=per_seed)
+    jobs = jobs or os.cpu_count() or 1
+    return study(requests, out, jobs=jobs, console=console, before=before, per_seed=per_seed, patience=patience)

@@ -1,7 +1,8 @@
-"""The command line: `rlnorm list | show | run | report | board | train | check-norm | check-claim | doctor`.
+"""The command line: `rlnorm list | show | run | report | verify | board | train | check-norm | check-claim | doctor`.
 
 Exit codes: 0 done; 1 some units failed, a law is broken, or the doctor found a fault; 2 bad input, nothing written;
-3 the doctor could not examine the model; 130 interrupted, everything finished is kept.
+3 the doctor could not examine the model; 130 interrupted, 143 or 129 told to end by SIGTERM or SIGHUP, everything
+finished is kept.
 
 Each command imports what it needs: `rlnorm list` and `--help` load neither torch nor stable-baselines3.
 """
@@ -10,6 +11,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
@@ -17,6 +19,7 @@ import tyro
 from rich.console import Console
 
 from rlnorm.errors import ConfigError, raise_if_any, unknown, unwritable
+from rlnorm.stops import exit_code
 from rlnorm.study.claim import PRESETS, Kind, Preset
 from rlnorm.study.claim.dqn_setting import COMPARISON_STEPS
 from rlnorm.study.claim.load import ClaimFile, by_path, headlines, named, shipped, shipped_folder
@@ -33,6 +36,7 @@ console = Console(highlight=False)
 Count = Annotated[int | None, tyro.conf.arg(metavar="INT")]
 Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 Library = Annotated[str | None, tyro.conf.arg(metavar="LIBRARY")]
+Seconds = Annotated[float, tyro.conf.arg(metavar="SECONDS")]
 
 
 @app.command(name="list")
@@ -81,6 +85,7 @@ def run(
     jobs: Count = None,
     out: Folder = Path("runs/study"),
     per_seed: bool = False,
+    patience: Seconds = 600.0,
 ) -> None:
     """Test claims: train what is missing, judge, write report and verdicts.
 
@@ -95,12 +100,16 @@ def run(
         jobs: Units that run at the same time; one per core where not given.
         out: Folder of the results; finished work found there is used.
         per_seed: Write single runs to TensorBoard too.
+        patience: Seconds without a record after which a unit of work is ended.
     """
+    from rlnorm.api import patience_errors
+
     available = shipped()
     counts = {"--seeds": seeds, "--jobs": jobs}
     through = {"engine": engine, "environments": environments}
-    raise_if_any(_run_errors(claims, part, kind, preset, through, counts, out, available))
-    _study(_requests(claims, part, kind, preset, seeds, through, available), out, jobs, per_seed)
+    wrong = _run_errors(claims, part, kind, preset, through, counts, out, available)
+    raise_if_any([*wrong, *patience_errors(patience)])
+    _study(_requests(claims, part, kind, preset, seeds, through, available), out, jobs, per_seed, patience)
 
 
 def _requests(
@@ -168,6 +177,7 @@ def train(
     jobs: int | None = None,
     out: Path = Path("runs/train"),
     per_seed: bool = False,
+    patience: Seconds = 600.0,
 ) -> None:
     """Compare norms in DQN on one environment: your own question, without a claim.
 
@@ -181,21 +191,23 @@ def train(
         jobs: Units at work at the same time; one per core where not given.
         out: Folder of the results; finished work found there is used.
         per_seed: Write single runs to TensorBoard too.
+        patience: Seconds without a record after which a unit of work is ended.
     """
     from rlnorm import api
     from rlnorm.study.plan.request import compared
 
     names = [name.strip() for name in norms.split(",")]
-    raise_if_any(api.train_errors(env, names, seeds, steps, lr, jobs, out, environments))
-    _study([compared(env, names, seeds, steps, lr, environments)], out, jobs, per_seed)
+    wrong = api.train_errors(env, names, seeds, steps, lr, jobs, out, environments)
+    raise_if_any([*wrong, *api.patience_errors(patience)])
+    _study([compared(env, names, seeds, steps, lr, environments)], out, jobs, per_seed, patience)
 
 
-def _study(requests: "Sequence[Request]", out: Path, jobs: int | None, per_seed: bool) -> None:
+def _study(requests: "Sequence[Request]", out: Path, jobs: int | None, per_seed: bool, patience: float) -> None:
     from rlnorm import api
     from rlnorm.study.study import Failed
 
     try:
-        result = api.ask(requests, out, jobs, console, per_seed)
+        result = api.ask(requests, out, jobs, console, per_seed, patience)
     except Failed as error:
         _conclude(error.result, out)
         raise
@@ -217,6 +229,7 @@ def report(
     *,
     keep: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
     per_seed: bool = False,
+    trust: bool = False,
 ) -> None:
     """Judge and report again what a folder holds, without training anything.
 
@@ -224,25 +237,58 @@ def report(
         directory: Folder of a study.
         keep: Write a page and the scores of each claim there too, as small text files to commit or to send.
         per_seed: Write single runs to TensorBoard too.
+        trust: Run the files of claims and norms that the folder names, though they were never named here before.
     """
     from rlnorm.study.report import markdown, write
     from rlnorm.study.run import Store
     from rlnorm.study.run.history import asked_before
-    from rlnorm.study.study import results
+    from rlnorm.study.study import not_there, results
 
     raise_if_any([*_folder_errors(directory), *([] if keep is None else unwritable("results", "--keep", keep))])
-    asked, lost = asked_before(directory, shipped())
+    asked, lost = asked_before(directory, shipped(), trust)
     for sentence in lost:
         console.print(sentence, style="yellow", markup=False)
     if not asked:
         raise ConfigError(f"{str(directory)!r} holds no claim that can be reported.")
     store = Store(directory, any_version=True)
+    missing, planned = not_there(asked, store)
+    if missing == planned and planned:
+        raise ConfigError(f"{str(directory)!r} holds no finished unit of what was asked; its report is left as it is.")
+    if missing:
+        said = f"{missing} of {planned} units are not there: what they decide is insufficient. `rlnorm run` does them."
+        console.print(said, style="yellow", markup=False, soft_wrap=True)
     result = results([(one, store) for one in asked])
+    for sentence in store.left_out():
+        console.print(sentence, style="yellow", markup=False, soft_wrap=True)
     write(result, directory, per_seed)
     _conclude(result, directory)
     if keep is not None:
         written = ", ".join(map(str, markdown.keep(result, keep)))
         console.print(f"Kept:        {written}", markup=False, soft_wrap=True)
+
+
+@app.command
+def verify(directory: tyro.conf.Positional[Path] = Path("runs/study"), /, *, trust: bool = False) -> None:
+    """Check that everything in a folder is as it was written, and judge it again; nothing is changed.
+
+    Exit code: 0 all fits, 1 something does not.
+
+    Args:
+        directory: Folder of a study.
+        trust: Run the files of claims and norms that the folder names, though they were never named here before.
+    """
+    from rlnorm.study.run import Store
+    from rlnorm.study.run.history import asked_before
+    from rlnorm.study.study import verify
+
+    raise_if_any(_folder_errors(directory))
+    asked, wrong = asked_before(directory, shipped(), trust)
+    summary, found = verify(directory, asked, Store(directory, any_version=True))
+    for sentence in (*wrong, *found):
+        console.print(sentence, style="yellow", markup=False, soft_wrap=True)
+    if wrong or found:
+        sys.exit(1)
+    console.print(summary, markup=False, soft_wrap=True)
 
 
 @app.command
@@ -323,7 +369,7 @@ def doctor(
 
 
 def _folder_errors(directory: Path) -> Iterator[str]:
-    if not (directory / "study.json").is_file():
+    if not any((directory / name).exists() for name in ("study.json", "units/study.json")):
         what = "holds no study" if directory.is_dir() else "is no folder"
         yield f"{str(directory)!r} {what}; expected a folder that `rlnorm run` or `rlnorm train` wrote."
 
@@ -345,8 +391,8 @@ def guarded(action: Callable[[], object], command: str) -> int:
         return _fail(2, *error.sentences)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        return _fail(130, f"interrupted, what is finished is kept. To continue:\n  {command}")
+    except KeyboardInterrupt as stop:
+        return _fail(exit_code(stop), f"interrupted, what is finished is kept. To continue:\n  {command}")
     except OSError as error:
         return _fail(1, f"{error.filename or 'a file'}: {error.strerror or error}. What is finished is kept.")
     except Exception as error:
@@ -366,11 +412,12 @@ def _ended_early(error: Exception, command: str) -> int:
         return _fail(1, *failed, f"{count}; the others are kept. To try again:\n  {command}")
     if isinstance(error, Interrupted):
         done = f"{error.done} of {error.done + error.left} units finished and kept"
-        return _fail(130, f"interrupted, {done}. To continue:\n  {command}")
+        return _fail(error.exit_code, f"interrupted, {done}. To continue:\n  {command}")
     raise error
 
 
 def _fail(code: int, *sentences: str) -> int:
-    for sentence in sentences:
-        print(f"rlnorm: {sentence}", file=sys.stderr)  # noqa: T201
+    with suppress(OSError):  # the terminal may be gone
+        for sentence in sentences:
+            print(f"rlnorm: {sentence}", file=sys.stderr)  # noqa: T201
     return code

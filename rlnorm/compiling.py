@@ -3,8 +3,11 @@
 torch's compiler is imported when it is first used: that takes seconds, which whoever does not compile need not wait.
 """
 
+import os
 import sysconfig
+import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -15,7 +18,9 @@ R = TypeVar("R")
 
 @cache
 def available() -> bool:
-    """Whether there is what torch's Inductor compiles with: a C++ compiler, and Python's headers."""
+    """Whether there is what torch's Inductor compiles with: a C++ compiler, Python's headers, a folder to write to."""
+    if not _has_cache():
+        return False
     from torch._inductor.exc import InvalidCxxCompiler
 
     try:
@@ -23,6 +28,19 @@ def available() -> bool:
     except InvalidCxxCompiler:
         return False
     return Path(sysconfig.get_path("include"), "Python.h").is_file()
+
+
+def _has_cache() -> bool:
+    """Whether Inductor can keep what it compiled; where its usual folder cannot be written, in a new one."""
+    from torch._inductor.runtime.cache_dir_utils import cache_dir
+
+    with suppress(OSError):
+        if os.access(cache_dir(), os.W_OK | os.X_OK):
+            return True
+    with suppress(OSError):
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(prefix="rlnorm-compiler-")
+        return True
+    return False
 
 
 def get_cpp_compiler() -> str:

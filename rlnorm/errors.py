@@ -43,11 +43,14 @@ def too_few(counts: Mapping[str, int]) -> Iterator[str]:
             yield f"{name} must be at least 1, got {value}."
 
 
+def existing(folder: Path) -> Path:
+    """The folder itself, or the nearest above it that is there."""
+    return next(each for each in (folder, *folder.parents) if each.exists())
+
+
 def unwritable(what: str, name: str, folder: Path) -> Iterator[str]:
     """The sentence if `what` cannot be written under `folder`, which was given as `name`."""
-    there = folder
-    while not there.exists() and there != there.parent:
-        there = there.parent
+    there = existing(folder)
     if not there.is_dir():
         yield f"cannot write {what} to {name} {str(folder)!r}: {str(there)!r} is a file, not a folder."
     elif not os.access(there, os.W_OK | os.X_OK):

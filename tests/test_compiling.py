@@ -1,4 +1,6 @@
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -29,6 +31,14 @@ def update(weight: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         weight.sub_(gradient)
     return loss.detach(), torch.ones(()) if torch.compiler.is_compiling() else torch.zeros(())
+
+
+def test_what_is_compiled_is_kept_elsewhere_where_the_usual_folder_cannot_be_written(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/dev/null/cache")
+    assert available()
+    assert Path(os.environ["TORCHINDUCTOR_CACHE_DIR"]).name.startswith("rlnorm-compiler-")
+    assert os.access(os.environ["TORCHINDUCTOR_CACHE_DIR"], os.W_OK)
+    os.rmdir(os.environ["TORCHINDUCTOR_CACHE_DIR"])
 
 
 def test_compiled_gives_the_values_of_eager_and_is_compiled(rng):

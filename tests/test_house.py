@@ -20,7 +20,7 @@ TESTS = {path.relative_to(ROOT / "tests").as_posix(): path for path in sorted((R
 
 # From the lowest up. A file imports from its own room and from rooms on lower lines, nothing else.
 ROOMS = (
-    ("errors",),
+    ("errors", "stops"),
     ("compiling", "config", "files", "loading"),
     ("nn", "textbook", "stats"),
     ("probes",),
@@ -37,6 +37,7 @@ ROOMS = (
     ("claims", "validation"),
     ("api",),
     ("cli",),
+    ("__main__",),
 )
 HEIGHT = {name: height for height, names in enumerate(ROOMS) for name in names}
 
@@ -171,6 +172,7 @@ class TestRooms:
 # Modules whose test has another name, or that are tested with another. Norms (files with a NORM) run under the laws of
 # every norm; `__init__.py` files hold names alone.
 TESTED_IN = {
+    "__main__.py": "test_cli.py",
     "dqn/records.py": "dqn/test_loop.py",
     "dqn/settings.py": "dqn/test_dqn_settings.py",
     "dqn/train.py": "dqn/test_loop.py",
@@ -192,6 +194,7 @@ TESTED_IN = {
     "nn/state.py": "nn/test_running.py",
     "sb3/insert.py": "sb3/test_extractors.py",
     "sb3/passes.py": "sb3/test_actor_critic.py",
+    "stops.py": "test_cli.py",
     "study/claim/cost.py": "study/run/test_timing.py",
     "study/claim/dqn_setting.py": "claims/test_effect_claims.py",
     "study/claim/exact.py": "study/run/test_exact.py",
@@ -204,8 +207,10 @@ TESTED_IN = {
     "study/report/events.py": "study/report/test_tensorboard.py",
     "study/report/verdicts.py": "study/test_study.py",
     "study/report/wording.py": "study/report/test_terminal.py",
-    "study/run/history.py": "study/test_study.py",
     "study/run/progress.py": "study/run/test_pool.py",
+    "study/run/rows.py": "study/run/test_store.py",
+    "study/run/trust.py": "study/run/test_history.py",
+    "study/run/worker.py": "study/run/test_pool.py",
     "supervised/probing.py": "supervised/test_supervised_probing.py",
     "supervised/settings.py": "supervised/test_supervised_settings.py",
     "supervised/train.py": "supervised/test_supervised.py",

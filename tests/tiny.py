@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rlnorm.study.claim import Claim, Part, Preset
-from rlnorm.study.claim.load import ClaimFile
+from rlnorm.study.claim.load import ClaimFile, by_path
 from rlnorm.study.judge import ClaimResult
 from rlnorm.study.judge import assess as assess_plan
 from rlnorm.study.plan import ArmPlan, Request, Unit, plan, training_unit
@@ -124,6 +124,11 @@ def own(folder: Path, functions: str, parts: Sequence[str] | str, name: str = "w
     return path
 
 
+def planned(path: Path) -> list[Unit]:
+    """The units of a claim's file, nothing being finished."""
+    return units([Request(by_path(path), "smoke")], Store(path.parent / "nowhere"))
+
+
 def unit(seed: int = 0, rate: float = 0.05, steps: int = 3, label: str = "tiny", **settings: object) -> Unit:
     """One small supervised unit of one member."""
     return training_unit("supervised", {**SETTINGS, **settings}, [seed], [rate], steps, label)
@@ -153,8 +158,12 @@ class Told:
 
     def __init__(self) -> None:
         self.endings: list[tuple[str, str]] = []
+        self.notes: list[str] = []
 
     def running(self, records: object) -> None: ...
+
+    def note(self, sentence: str) -> None:
+        self.notes.append(sentence)
 
     def ended(self, unit: Unit, how: str) -> None:
         self.endings.append((unit.label, how))
@@ -162,7 +171,7 @@ class Told:
 
 def command(*words: object) -> list[str]:
     """The `rlnorm` command of the interpreter that runs the tests."""
-    return [sys.executable, "-c", "from rlnorm.cli import main; main()", *map(str, words)]
+    return [sys.executable, "-m", "rlnorm", *map(str, words)]
 
 
 def start(folder: Path, *words: object) -> subprocess.Popen[str]:

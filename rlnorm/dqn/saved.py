@@ -3,7 +3,7 @@
 `rlnorm.dqn.train(..., save=FOLDER)` writes FOLDER/agent<i>.pt for agent i; `load` makes a plain module of it.
 """
 
-import pickle
+import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +14,7 @@ from torch import nn
 
 from rlnorm.dqn.agents import Agents, with_observations
 from rlnorm.errors import ConfigError
+from rlnorm.files import replacing
 from rlnorm.networks import network
 from rlnorm.nn import ObservationNorm, set_mode
 
@@ -31,9 +32,8 @@ def save(agents: Agents, folder: Path, rates: Sequence[float], shape: Sequence[i
             "rate": float(rate),
             "weights": OrderedDict(agents.member(i).state_dict()),
         }
-        part = folder / f"agent{i}.pt.partial"
-        torch.save(kept, part)
-        part.replace(folder / f"agent{i}.pt")
+        with replacing(folder / f"agent{i}.pt") as partial:
+            torch.save(kept, partial)
 
 
 def load(path: str | Path) -> nn.Sequential:
@@ -43,13 +43,22 @@ def load(path: str | Path) -> nn.Sequential:
     for a file that is not a saved agent.
     """
     try:
+        # torch does not look at the archive's sums, and loads weights of which a bit is another.
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"the sum of {damaged} is another")
         kept = torch.load(path, weights_only=True)
-        shape, layout = kept["shape"], kept["layout"]
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
-        raise ConfigError(f"{str(path)!r} is not an agent that rlnorm.dqn.train saved, or is incomplete.") from error
+        shape, layout, weights = kept["shape"], kept["layout"], kept["weights"]
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # readers of archives and of pickles raise nearly anything
+        raise ConfigError(
+            f"{str(path)!r} is not an agent that rlnorm.dqn.train saved, or is damaged or incomplete ({error})."
+        ) from error
     with torch.random.fork_rng(devices=()):  # torch draws weights, which are replaced below
         agent = network(shape, **layout)
     if kept["normalize_observations"]:
         agent = with_observations(ObservationNorm(shape), agent)
-    agent.load_state_dict(kept["weights"])
+    agent.load_state_dict(weights)
     return set_mode(agent.eval(), kept["mode"])

@@ -6,33 +6,41 @@ DIR/<claim>/              verdict.json, scores.csv, tensorboard/
 DIR/verdicts.json, DIR/report.html
 """
 
+import json
 import os
 import platform
 import shlex
+import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 
-from rlnorm.errors import ConfigError, raise_if_any, unwritable
+from rlnorm.errors import ConfigError, existing, raise_if_any, unwritable
+from rlnorm.stops import exit_code
 from rlnorm.study.judge import StudyResult, assess
 from rlnorm.study.plan import Request, plan, units
 from rlnorm.study.plan.unit import commit, library_version, versions
 from rlnorm.study.report import write
-from rlnorm.study.run import Bars, Store, UnitsFailed, run, unfinished
-from rlnorm.study.run.history import remember
+from rlnorm.study.report.verdicts import rows
+from rlnorm.study.run import PATIENCE, Bars, Store, UnitsFailed, run, unfinished
+from rlnorm.study.run.history import clashes, remember, replaced
+from rlnorm.study.run.rows import has_sum, pretty
+
+LEAST_FREE = 10_000_000
+"""Bytes without which no study begins: the report alone takes some."""
 
 
 class Interrupted(Exception):
     """Ctrl-C: everything finished is kept; `left` units are still to do, as far as they can be known now."""
 
-    def __init__(self, done: int, left: int):
+    def __init__(self, done: int, left: int, exit_code: int = 130):
         super().__init__(f"{done} units finished, {left} left")
-        self.done, self.left = done, left
+        self.done, self.left, self.exit_code = done, left, exit_code
 
 
 class Failed(UnitsFailed):
@@ -51,30 +59,42 @@ def study(
     console: Console,
     before: Sequence[Request] = (),
     per_seed: bool = False,
+    patience: float = PATIENCE,
 ) -> StudyResult:
     """Run what is missing, judge, and write everything under `out`.
 
     `before` is what was asked there earlier: it is shown again beside the new, from the rows that are there.
+    `patience` is the number of seconds without a record after which a unit is ended (`run` says more).
 
     Raises ConfigError before anything is written; Interrupted and Failed after all that is finished was kept.
     """
     raise_if_any(errors(requests, out))
     begin, store = time.monotonic(), Store(out)
+    _say(console, replaced(requests, out))
     try:
         parts = remember(requests, out)
     except OSError as error:  # what `out_errors` cannot foresee: a folder that takes no files, a full disk
         raise ConfigError(f"cannot write results to --out {str(out)!r}: {error.strerror or error}.") from error
-    failed = _run_all(requests, store, jobs, console)
-    shown = [(one, Store(out, any_version=True)) for one in before]
+    failed = _run_all(requests, store, jobs, console, patience)
+    if not (out / "study.json").exists():  # somebody removed the folder meanwhile
+        remember(requests, out)
+    older = Store(out, any_version=True)
+    shown = [(one, older) for one in before]
     shown += [(replace(one, parts=parts[one.id]), store) for one in requests]
     result = results(shown, time.monotonic() - begin)
-    write(result, out, per_seed)
+    _say(console, older.left_out())
+    try:
+        write(result, out, per_seed)
+    except OSError as error:
+        if not failed:
+            raise
+        failed.append(f"the report cannot be written to {str(out)!r}: {error.strerror or error}.")
     if failed:
         raise Failed(failed, result)
     return result
 
 
-def _run_all(requests: Sequence[Request], store: Store, jobs: int, console: Console) -> list[str]:
+def _run_all(requests: Sequence[Request], store: Store, jobs: int, console: Console, patience: float) -> list[str]:
     """Do every unit that is missing -> one sentence for each that failed.
 
     Rates are chosen on units of a first round; the units that they decide are planned in the next.
@@ -83,16 +103,22 @@ def _run_all(requests: Sequence[Request], store: Store, jobs: int, console: Cons
     while True:
         planned = units(plan(one, store.records) for one in requests)
         missing = [unit for unit in unfinished(planned, store) if unit.id not in failed]
+        _say(console, store.set_aside())
         if not missing:
             return list(failed.values())
         console.print(f"{len(planned)} units of work, {len(planned) - len(missing)} already settled.")
         try:
             with Bars(console, len(missing)) as bars:
-                for unit, reason in run(missing, store, jobs, bars).items():
+                for unit, reason in run(missing, store, jobs, bars, patience).items():
                     failed[unit.id] = f"{unit.label}: {reason}"
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             left = len(unfinished(planned, store))
-            raise Interrupted(len(planned) - left, left) from None
+            raise Interrupted(len(planned) - left, left, exit_code(stop)) from None
+
+
+def _say(console: Console, sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        console.print(sentence, style="yellow", markup=False, soft_wrap=True)
 
 
 def results(requests: Sequence[tuple[Request, Store]], seconds: float | None = None) -> StudyResult:
@@ -110,12 +136,51 @@ def results(requests: Sequence[tuple[Request, Store]], seconds: float | None = N
     )
 
 
+def not_there(requests: Sequence[Request], store: Store) -> tuple[int, int]:
+    """How many units of what was asked are not there any more, of how many."""
+    planned = units(plan(one, store.records) for one in requests)
+    return len(unfinished(planned, store)), len(planned)
+
+
+def verify(out: Path, requests: Sequence[Request], store: Store) -> tuple[str, list[str]]:
+    """Hold what `out` says to what it is made from -> a summary, and one sentence for everything that does not fit.
+
+    `store` is that of `out`, of any version: every unit's file has been read whole and summed. Nothing is changed.
+    """
+    wrong = [f"{path}: {why}." for path, why in store.damaged.items()]
+    sound = [path for path in store.files() if path not in store.damaged]
+    unsummed = sum(not has_sum(path) for path in sound)
+    judged = json.loads(pretty(rows(results([(one, store) for one in requests]))))
+    again = {(row["claim"], row["part"]): row for row in judged}
+    try:
+        said = {(row["claim"], row["part"]): row for row in json.loads((out / "verdicts.json").read_text("utf-8"))}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        return "", [*wrong, f"verdicts.json cannot be read: {error}."]
+    missing, planned = not_there(requests, store)
+    if missing:
+        wrong.append(f"{missing} of {planned} units are not there; `rlnorm run` does them.")
+    for key in dict.fromkeys((*said, *again)):
+        if said.get(key) != again.get(key):
+            wrong.append(f"verdicts.json: the row of {', '.join(key)} is not what is judged again.")
+    units = f"{len(sound)} units, every one as it was written"
+    units += f" ({unsummed} of them from before the sum, of which only the form is known)" if unsummed else ""
+    return f"{units}; {len(said)} verdicts, judged again, are the same.", wrong
+
+
 def errors(requests: Sequence[Request], out: Path) -> Iterator[str]:
     """One sentence for everything that is wrong with a study, each once."""
     yield from dict.fromkeys(sentence for one in requests for sentence in one.errors())
+    yield from clashes(requests, out)
     yield from out_errors(out)
 
 
 def out_errors(out: Path) -> Iterator[str]:
     """The sentence if results cannot be written under `out`."""
-    yield from unwritable("results", "--out", out)
+    wrong = list(unwritable("results", "--out", out)) or list(unwritable("results", "--out", out / "units"))
+    yield from wrong
+    free = shutil.disk_usage(existing(out)).free
+    if not wrong and free < LEAST_FREE:
+        yield (
+            f"cannot write results to --out {str(out)!r}: {free / 1e6:.1f} MB are free there, and a study needs at "
+            f"least {LEAST_FREE / 1e6:.0f} MB."
+        )

@@ -242,6 +242,17 @@ def spaces(env_id: str) -> tuple[tuple[int, ...], int]:
     return (shape[-1], *shape[:-1]) if _channel_axis(shape) == 2 else shape, int(action.n)
 
 
+def modules(env_id: str) -> tuple[str, ...]:
+    """The modules that an environment's code begins in: the one that its id names, and that of its class."""
+    _prepare(env_id)
+    named, _, name = env_id.rpartition(":")
+    if named:
+        importlib.import_module(named)
+    entry = gym.registry[name].entry_point if name in gym.registry else None
+    of = entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "")
+    return tuple(dict.fromkeys(module for module in (named, of) if module))
+
+
 def id_errors(env_id: str) -> Iterator[str]:
     """The sentence for an environment that does not exist or cannot be made here."""
     if _is_of_minatar(env_id):

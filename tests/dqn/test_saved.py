@@ -154,6 +154,28 @@ def test_another_file_is_refused(tmp_path: Path):
         rlnorm.dqn.load(tmp_path / "none.pt")
 
 
+def test_an_agent_file_of_which_a_bit_is_another_is_refused_or_the_same(tmp_path: Path):
+    """Some bytes of an archive decide nothing, such as its dates; all others are summed. So with what is cut off."""
+    run(save=tmp_path, norm="batch")
+    path, rng = tmp_path / "agent0.pt", np.random.default_rng(0)
+    whole, refused = path.read_bytes(), 0
+    weights = rlnorm.dqn.load(path).state_dict()
+    damaged = [whole[: rng.integers(len(whole))] for _ in range(30)]
+    for _ in range(150):
+        flipped = bytearray(whole)
+        flipped[rng.integers(len(whole))] ^= 1 << int(rng.integers(8))
+        damaged.append(bytes(flipped))
+    for content in damaged:
+        path.write_bytes(content)
+        try:
+            found = rlnorm.dqn.load(path).state_dict()
+        except ConfigError as error:
+            refused += "is not an agent that rlnorm.dqn.train saved, or is damaged or incomplete" in str(error)
+        else:
+            torch.testing.assert_close(found, weights, rtol=0, atol=0)
+    assert refused >= 100
+
+
 def test_a_folder_that_cannot_be_is_refused_before_anything_runs(tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"cannot write agents to save .*file' is a file, not a folder"):

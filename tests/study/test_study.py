@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -21,8 +22,8 @@ from rlnorm.study.plan.request import compared
 from rlnorm.study.report import write
 from rlnorm.study.report.verdicts import FIELDS, listed
 from rlnorm.study.run import Store
-from rlnorm.study.run.history import asked_before, remember
-from rlnorm.study.study import Failed, Interrupted, errors, out_errors, results
+from rlnorm.study.run.history import asked_before, remember, replaced
+from rlnorm.study.study import Failed, Interrupted, errors, out_errors, results, verify
 from rlnorm.study.study import study as run_study
 
 
@@ -75,7 +76,7 @@ class TestWhatIsWritten:
         }  # fmt: skip
         for claim in ("tiny", "rates"):
             assert {path.name for path in (out / claim).iterdir()} == {"verdict.json", "scores.csv", "tensorboard"}
-        assert {path.suffix for path in (out / "units").iterdir()} == {".jsonl"}
+        assert {path.suffix for path in (out / "units").iterdir()} == {".jsonl", ".json"}
         assert "Of tiny: LayerNorm is better." in (out / "report.html").read_text()
 
     def test_scores_hold_every_judged_run(self, finished: tuple[Path, StudyResult, str]):
@@ -90,7 +91,7 @@ class TestWhatIsWritten:
         assert said.count("units of work") == 2
         assert "4 units of work, 0 already settled." in said
         assert "6 units of work, 4 already settled." in said
-        assert len(list((out / "units").iterdir())) == 6
+        assert len(Store(out).files()) == 6
         arms = result.claims[1].parts[0].arms
         assert {arm.rate for arm in arms.values()} <= {0.01, 0.05}
 
@@ -103,13 +104,51 @@ class TestWhatIsWritten:
 
     def test_the_same_study_again_trains_nothing(self, finished: tuple[Path, StudyResult, str]):
         out, _, _ = finished
-        before = {path: path.stat().st_mtime_ns for path in (out / "units").iterdir()}
+        before = {path: path.stat().st_mtime_ns for path in Store(out).files()}
         first = rows(out)
         kept, _ = asked_before(out, {})
+        page = (out / "report.html").stat()
+        events = {path: path.stat().st_mtime_ns for path in out.rglob("events.out.*")}
         _, said = done(kept, out)
         assert "units of work" not in said
-        assert {path: path.stat().st_mtime_ns for path in (out / "units").iterdir()} == before
+        assert (out / "report.html").stat().st_ino == page.st_ino, "nor draws what would come out the same"
+        assert {path: path.stat().st_mtime_ns for path in out.rglob("events.out.*")} == events
+        assert {path: path.stat().st_mtime_ns for path in Store(out).files()} == before
         assert rows(out) == first
+
+
+NOT_THE_SAME = [
+    "2 of 2 units are not there; `rlnorm run` does them.",
+    "verdicts.json: the row of tiny, overall is not what is judged again.",
+    "verdicts.json: the row of tiny, digits, common rate is not what is judged again.",
+]
+
+
+def test_damaged_rows_are_said_set_aside_and_computed_again(tmp_path: Path):
+    out, one = tmp_path / "out", asked(tmp_path)
+    done([one], out)
+    first, whole = rows(out), {path: path.read_bytes() for path in Store(out).files()}
+    flipped, cut = whole
+    flipped.write_bytes(whole[flipped].replace(b"0.", b"1.", 1))
+    cut.write_bytes(whole[cut][:300])
+    kept = Store(out, any_version=True)
+    assert verify(out, [one], kept)[1] == [*(f"{path}: {why}." for path, why in kept.damaged.items()), *NOT_THE_SAME]
+    assert len(kept.damaged) == 2
+    _, said = done([one], out)
+    assert verify(out, [one], Store(out, any_version=True)) == (
+        "2 units, every one as it was written; 2 verdicts, judged again, are the same.",
+        [],
+    )
+    said = " ".join(said.split())
+    assert "is damaged (its sum is another): it is now" in said
+    assert "is damaged (it is cut off): it is now" in said
+    assert "2 units of work, 0 already settled." in said
+    assert rows(out) == first
+    for path, content in whole.items():
+        assert [json.loads(line) for line in content.splitlines()[:-1]] == [
+            json.loads(line) for line in path.read_bytes().splitlines()[:-1]
+        ]
+    assert len(list((out / "units").glob("*.damaged"))) == 2
 
 
 def test_parts_asked_for_earlier_stay_part_of_the_claim(tmp_path: Path):
@@ -137,7 +176,7 @@ def test_changed_sources_are_trained_anew_and_older_rows_still_shown(tmp_path: P
     _, said = done([two], out, before=kept)
     assert "2 units of work, 0 already settled." in said
     assert before < set((out / "units").iterdir())
-    assert len(list((out / "units").iterdir())) == 4
+    assert len(Store(out).files()) == 4
     assert [row["claim"] for row in rows(out)] == ["tiny", "tiny", "other", "other"]
 
 
@@ -209,6 +248,15 @@ class TestErrors:
         assert list(out_errors(tmp_path / "a" / "b")) == []
         assert "is a file, not a folder" in next(out_errors(tmp_path / "file"))
         assert "is a file, not a folder" in next(out_errors(tmp_path / "file" / "below" / "it"))
+        (tmp_path / "units").write_text("")
+        assert "units' is a file, not a folder" in next(out_errors(tmp_path))
+
+    def test_of_a_disk_without_room(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(module, "LEAST_FREE", 10**18)
+        (said,) = out_errors(tmp_path / "out")
+        assert re.fullmatch(
+            rf"cannot write results to --out '{tmp_path}/out': [\d.]+ MB are free .* at least .* MB\.", said
+        )
 
 
 def test_an_interrupted_study_says_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -221,16 +269,37 @@ def test_an_interrupted_study_says_what_is_done(tmp_path: Path, monkeypatch: pyt
     assert (caught.value.done, caught.value.left) == (0, 2)
 
 
-def test_a_selection_that_fails_leaves_its_part_insufficient_and_ends(tmp_path: Path):
+def test_a_selection_that_fails_leaves_its_part_insufficient_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tiny.effect(tmp_path, "rates", more=", rates=(0.01, 0.05)")
-    units = tmp_path / "out" / "units"
-    units.parent.mkdir()
-    units.write_text("a file where the folder of units should be")
+    monkeypatch.setattr(module, "run", lambda missing, *_: dict.fromkeys(missing, "there was no luck."))
     with pytest.raises(Failed) as caught:
         done([Request(load.by_path(path), "smoke")], tmp_path / "out")
     assert len(caught.value.sentences) == 2
-    assert all("cannot be written" in sentence for sentence in caught.value.sentences)
+    assert all("there was no luck" in sentence for sentence in caught.value.sentences)
     assert rows(tmp_path / "out")[0]["verdict"] == "insufficient"
+
+
+def test_why_units_failed_is_said_though_the_report_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "out" / "report.html").mkdir(parents=True)
+    one = asked(tmp_path)
+    monkeypatch.setattr(module, "run", lambda missing, *_: dict.fromkeys(missing, "there was no luck."))
+    with pytest.raises(Failed) as caught:
+        done([one], tmp_path / "out")
+    first, second, third = caught.value.sentences
+    assert "there was no luck" in first
+    assert "there was no luck" in second
+    assert third == f"the report cannot be written to '{tmp_path}/out': Is a directory."
+
+
+def test_a_rerun_in_another_size_says_what_it_replaces(tmp_path: Path):
+    out, one = tmp_path / "out", asked(tmp_path)
+    done([one], out)
+    assert list(replaced([one], out)) == []
+    other = replace(one, seeds=9)
+    assert list(replaced([other], out)) == [
+        "tiny was asked here at preset smoke before, and at preset smoke with 9 seeds now: that is what is shown. The "
+        "earlier units are kept, and shown again when they are asked for."
+    ]
 
 
 def test_writing_again_replaces_what_was_there(finished: tuple[Path, StudyResult, str]) -> None:

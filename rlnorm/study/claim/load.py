@@ -11,11 +11,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from rlnorm.errors import ConfigError, unknown
+from rlnorm.errors import ConfigError, raise_if_any, unknown
 from rlnorm.loading import load_module
 from rlnorm.study.claim.declare import Claim, Kind
 
 ENDING = "CLAIM = Claim(...)"
+# A folder of results has a folder of each claim's, beside these.
+RESERVED = ("units", "tensorboard")
+LONGEST_ID = 150  # bytes
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,17 @@ def claim_id(path: Path) -> str:
     return path.stem.replace("_", "-")
 
 
+def id_errors(claim: str) -> Iterator[str]:
+    """The sentence for an id that cannot be the name of a claim's folder among results."""
+    if claim in RESERVED or not claim.strip():
+        yield f"a claim cannot have the id {claim!r}, which results have another use for; rename the file."
+    elif "." in claim:
+        yield f"a claim cannot have the id {claim!r}: a dot makes it a file of results; rename the file."
+    elif len(claim.encode(errors="replace")) > LONGEST_ID:
+        size = len(claim.encode(errors="replace"))
+        yield f"a claim's id has at most {LONGEST_ID} bytes, which {claim[:40] + '…'!r} exceeds with {size}."
+
+
 def claim_files(folder: Path) -> list[Path]:
     """The files of a folder that declare claims; files that begin with an underscore are helpers."""
     return sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
@@ -85,10 +99,14 @@ def shipped() -> Mapping[str, ClaimFile]:
 
 
 def by_path(path: str | Path) -> ClaimFile:
-    """A user's claim, from the file of that path. Raises ConfigError as `load` does, and for the id of one of ours."""
+    """A user's claim, from the file of that path.
+
+    Raises ConfigError as `load` does, for the id of one of ours, and for one that cannot be.
+    """
     file = Path(path).absolute()
     if claim_id(file) in map(claim_id, claim_files(shipped_folder())):
         raise ConfigError(f"{str(path)!r} would be claim {claim_id(file)!r}, which comes with rlnorm; rename the file.")
+    raise_if_any(id_errors(claim_id(file)))
     return load(file, own=True)
 
 
@@ -98,7 +116,11 @@ def named(names: Sequence[str], available: Mapping[str, ClaimFile]) -> list[Clai
     for name in names:
         if name.endswith(".py"):
             own = by_path(name)
-            found[own.id] = own
+            other = found.setdefault(own.id, own)
+            if other.path != own.path:
+                raise ConfigError(
+                    f"{str(other.path)!r} and {name!r} are both claim {own.id!r}; rename one of the files."
+                )
         elif name not in available:
             expected = "an id that `rlnorm list` shows, or the path of a file that ends in .py"
             raise ConfigError(unknown("claim", name, available, expected))

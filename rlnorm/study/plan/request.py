@@ -9,7 +9,7 @@ from typing import Any
 from rlnorm.errors import unknown
 from rlnorm.study.claim import PRESETS, Claim, DQNEngine, Effect, Kind, Part, Preset, comparison
 from rlnorm.study.claim.engines import DQN_ENGINES
-from rlnorm.study.claim.load import ClaimFile
+from rlnorm.study.claim.load import ClaimFile, id_errors
 from rlnorm.study.claim.validate import claim_errors, metric_errors, training_errors
 from rlnorm.tasks.environments import BACKENDS
 
@@ -130,6 +130,7 @@ class Request:
         if self.engine not in (None, *DQN_ENGINES):
             yield unknown("engine", self.engine, DQN_ENGINES)
             return
+        yield from id_errors(self.id)
         wrong = [f"{self.id}: {sentence}" for sentence in claim_errors(self.claim)]
         yield from wrong
         if wrong:

@@ -10,13 +10,19 @@ package that lists its own folder (`__path__`) depends on every module in it. Th
 
 import ast
 import hashlib
+import importlib.util
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
 
+from rlnorm.tasks.environments import modules
+
 PACKAGE = "rlnorm"
+# Distributions that compute what some of gymnasium's own environments do, by the folder of those.
+SIMULATORS = ("box2d", "mujoco")
 
 
 def package_folder() -> Path:
@@ -33,6 +39,31 @@ def code_hash(roots: tuple[str | Path, ...]) -> str:
     """
     listed = ((name, _File.of(path).digest) for name, path in sorted(reached(roots).items()))
     return hashlib.sha256(repr(list(listed)).encode()).hexdigest()[:20]
+
+
+@cache
+def environment_code(env_id: str) -> dict[str, str]:
+    """What an environment's rows depend on beside gymnasium: distributions with their versions, other code's hashes.
+
+    Code that no distribution installed is hashed as it is: a module with what it imports from beside it, of a package
+    every file.
+    """
+    found = dict[str, str]()
+    for module in modules(env_id):
+        package = module.partition(".")[0]
+        if package == "gymnasium":
+            needs = next((library for library in SIMULATORS if library in module), None)
+            installed = [needs] if needs else []
+        else:
+            installed = metadata.packages_distributions().get(package, [])
+        found |= {name: metadata.version(name) for name in installed}
+        spec = importlib.util.find_spec(package)
+        if package != "gymnasium" and spec is not None and spec.origin and not installed:
+            origin = Path(spec.origin)
+            sources = sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
+            listed = [(path.relative_to(origin.parent).as_posix(), code_hash((path,))) for path in sources]
+            found[package] = hashlib.sha256(repr(listed).encode()).hexdigest()[:20]
+    return found
 
 
 def reached(roots: Sequence[str | Path]) -> dict[str, Path]:

@@ -1,8 +1,9 @@
 """A unit of work and its identity.
 
 A unit is one arm x one block of seeds at one budget. Its id is a hash of everything that decides its rows: engine,
-settings with defaults filled in, seeds, rates, budget, the code that is run (`sources.py`), the versions of Python and
-of the libraries, eager or compiled. The claim is not part of it: claims share arms, and a finished unit serves all.
+settings with defaults filled in, seeds, rates, budget, the code that is run (`sources.py`) and that of the environment,
+the versions of Python and of the libraries, eager or compiled. The claim is not part of it: claims share arms, and a
+finished unit serves all.
 """
 
 import hashlib
@@ -24,7 +25,7 @@ import torch
 from rlnorm import compiling
 from rlnorm.population import RECORDS
 from rlnorm.study.claim.engines import TRAINING
-from rlnorm.study.plan.sources import code_hash, package_folder
+from rlnorm.study.plan.sources import code_hash, environment_code, package_folder
 from rlnorm.tasks.environments import BACKENDS
 
 COMPILE_FROM = 2000  # updates; below, compiling takes longer than it saves
@@ -87,7 +88,9 @@ class Unit:
         libraries = (*libraries, *BACKENDS.get(self.settings.get("environments", ""), ()))
         root = TRAINING[self.engine].module if self.engine in TRAINING else COMPUTED_BY[self.engine]
         known = {**versions(), **{name: library_version(name) for name in libraries}}
-        return {"versions": known, "sources": code_hash((root, *self.files))}
+        made_by: dict[str, object] = {"versions": known, "sources": code_hash((root, *self.files))}
+        environment = environment_code(str(self.settings["env"])) if "env" in self.settings else {}
+        return {**made_by, "environment": environment} if environment else made_by
 
 
 def question_of(header: Mapping[str, Any]) -> str:

@@ -4,8 +4,10 @@
 """
 
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ _types: Any = types_pb2
 
 Event = Any
 Value = Any
+OURS = re.compile(r"events\.out\.(tfevents|partial)\.\d+\.\d+\.rlnorm")
 HParams = Mapping[str, bool | float | str]
 
 
@@ -118,13 +121,14 @@ def write(run: Path, events: Iterable[Event]) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Remove the event files under `folder`, and the folders that this leaves empty."""
-    for path in sorted(folder.rglob("*"), reverse=True):
-        if path.is_dir():
-            if not any(path.iterdir()):
-                path.rmdir()
-        elif path.name.startswith("events.out."):
-            path.unlink()
+    """Remove our event files under `folder`, and the folders that this leaves empty. Others' files stay."""
+    ours = [path for path in folder.rglob("events.out.*") if OURS.fullmatch(path.name)]
+    for path in ours:
+        path.unlink(missing_ok=True)
+    emptied = {parent for path in ours for parent in path.parents if parent.is_relative_to(folder)}
+    for each in sorted(emptied, reverse=True):
+        with suppress(OSError):  # there is something in it
+            each.rmdir()
 
 
 def _string(content: bytes, **more: Any) -> Any:

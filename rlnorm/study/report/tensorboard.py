@@ -6,6 +6,7 @@ DIR/<claim>/tensorboard/<part>/<arm>    mean and 95 % band over seeds; settings 
 .../<arm>/seed-8                        single runs, with `per_seed`
 """
 
+import hashlib
 import re
 import signal
 import socket
@@ -28,6 +29,7 @@ from rlnorm.study.report import confidence_bands, events, markdown, wording
 HOST = "localhost"
 POINTS = 100_000
 FOLDER = "tensorboard"
+LONGEST = 100
 SCORE, DIVERGED = "score", "diverged fraction"
 HEADS = ("claim and its parts", "verdict", "estimate", "interval", "margin", "seeds")
 
@@ -57,8 +59,14 @@ def run_of(directory: Path, claim: ClaimResult, part: PartResult, arm: ArmResult
 
 
 def safe(name: str) -> str:
-    """A name as one path component: letters, digits and ``._+-`` stay, all else becomes a hyphen."""
-    return re.sub(r"[^\w.+-]+", "-", name, flags=re.ASCII).strip("-.") or "unnamed"
+    """A name as one path component: letters, digits and ``._+-`` stay, all else becomes a hyphen.
+
+    Where that loses letters or the name is long, a hash of it keeps it apart from others.
+    """
+    kept = re.sub(r"[^\w.+-]+", "-", name, flags=re.ASCII).strip("-.")
+    if kept and len(kept) <= LONGEST and not any(sign.isalnum() and not sign.isascii() for sign in name):
+        return kept
+    return f"{kept[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}".lstrip("-")
 
 
 @contextmanager

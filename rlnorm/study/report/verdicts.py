@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rlnorm.files import write_atomically
 from rlnorm.study.judge import StudyResult, Verdict
-from rlnorm.study.run.store import pretty
+from rlnorm.study.run.rows import pretty
 
 FIELDS = ("claim", "part", "verdict", "estimate", "low", "high", "margin", "n", "diverged", "preset", "steps")
 
@@ -12,10 +12,14 @@ FIELDS = ("claim", "part", "verdict", "estimate", "low", "high", "margin", "n", 
 def write(study: StudyResult, out: Path) -> None:
     """Write DIR/<claim>/verdict.json with all details, and DIR/verdicts.json with every row of the study in short."""
     for claim in study.claims:
-        rows = [claim.overall, *(part.verdict for part in claim.parts)]
-        write_atomically(out / claim.id / "verdict.json", pretty([row.row() for row in rows]))
-    short = [{field: verdict.row()[field] for field in FIELDS} for verdict in listed(study)]
-    write_atomically(out / "verdicts.json", pretty(short))
+        found = [claim.overall, *(part.verdict for part in claim.parts)]
+        write_atomically(out / claim.id / "verdict.json", pretty([row.row() for row in found]))
+    write_atomically(out / "verdicts.json", pretty(rows(study)))
+
+
+def rows(study: StudyResult) -> list[dict[str, object]]:
+    """Every verdict in short: what DIR/verdicts.json holds."""
+    return [{field: verdict.row()[field] for field in FIELDS} for verdict in listed(study)]
 
 
 def listed(study: StudyResult) -> list[Verdict]:

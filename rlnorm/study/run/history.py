@@ -1,21 +1,30 @@
-"""What a study's folder remembers of what was asked in it: DIR/study.json."""
+"""What a study's folder remembers of what was asked in it: DIR/study.json, and the same beside the units.
+
+Where one of the two is missing or damaged, the other stands in for it and it is written anew.
+"""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from rlnorm.errors import ConfigError, raise_if_any
-from rlnorm.files import locked, write_atomically
+from rlnorm.files import locked, set_aside, write_atomically
+from rlnorm.study.claim import PRESETS, DQNEngine
 from rlnorm.study.claim.load import ClaimFile, by_path
 from rlnorm.study.plan.request import Request, compared
-from rlnorm.study.run.store import pretty
+from rlnorm.study.run.rows import pretty
+from rlnorm.study.run.trust import code_of, trust, trusted
+
+FORMAT = 1
+"""Of the file; one without a number is of format 1."""
+Entry = Mapping[str, Any]
 
 
 def remember(requests: Sequence[Request], out: Path) -> dict[str, tuple[str, ...]]:
     """Keep what was asked, beside what was asked in `out` before -> the parts of each claim that are kept now."""
     with locked(out):
-        kept = _read(out)
+        kept, _ = _read(out)
         for one in requests:
             old = kept.get(one.id, {})
             size = {what: getattr(one, what) for what in ("preset", "seeds", "engine", "environments")}
@@ -28,37 +37,82 @@ def remember(requests: Sequence[Request], out: Path) -> dict[str, tuple[str, ...
                 "recipe": one.arguments,
                 "path": str(one.file.path) if one.file.own else None,
             }
-        write_atomically(out / "study.json", pretty({"claims": kept}))
+            trust(code_of(kept[one.id]))
+        for file in _files(out):
+            if file.exists() and not isinstance(_content(file), dict):
+                set_aside(file)
+            write_atomically(file, pretty({"format": FORMAT, "claims": kept}))
     return {one.id: tuple(kept[one.id]["parts"]) for one in requests}
 
 
-def asked_before(out: Path, available: Mapping[str, ClaimFile]) -> tuple[list[Request], list[str]]:
-    """What was asked in `out` before -> (what can be asked again, one sentence for each claim that cannot).
-
-    `available` are the claims that come with the package.
-    """
-    kept, lost = list[Request](), list[str]()
-    for name, entry in _read(out).items():
-        try:
-            if entry.get("recipe"):
-                kept.append(compared(**entry["recipe"]))
-                continue
-            file = by_path(entry["path"]) if entry.get("path") else available.get(name)
-            if file is None:
-                raise ConfigError("there is no such claim any more.")
-            one = Request(
-                file,
-                entry["preset"],
-                tuple(entry["parts"]),
-                entry["seeds"],
-                entry.get("engine"),
-                environments=entry.get("environments"),
+def clashes(requests: Sequence[Request], out: Path) -> Iterator[str]:
+    """The sentence for each claim whose id another claim's file already has in `out`."""
+    kept, _ = _read(out)
+    for one in requests:
+        path = kept.get(one.id, {}).get("path")
+        if path and one.file.path and Path(path).exists() and not one.file.path.samefile(path):
+            yield (
+                f"claim {one.id!r} in {str(out)!r} is that of {path!r}, and {str(one.file.path)!r} would take its "
+                "place; rename the file, or give another --out."
             )
-            raise_if_any(one.errors())
-            kept.append(one)
+
+
+def replaced(requests: Sequence[Request], out: Path) -> Iterator[str]:
+    """One sentence for each claim that was asked in `out` before in another size, and is now shown in this one."""
+    kept, _ = _read(out)
+    for one in requests:
+        old, new = kept.get(one.id), (one.preset, one.seeds, one.engine, one.environments)
+        before = (old["preset"], old["seeds"], old.get("engine"), old.get("environments")) if old else new
+        if before != new:
+            yield (
+                f"{one.id} was asked here {_size(*before)} before, and {_size(*new)} now: that is what is shown. The "
+                "earlier units are kept, and shown again when they are asked for."
+            )
+
+
+def _size(preset: str, seeds: int | None, engine: str | None, environments: str | None) -> str:
+    named = (f" with {seeds} seeds" if seeds else "", *(f" through {each}" for each in (engine, environments) if each))
+    return f"at preset {preset}{''.join(named)}"
+
+
+def asked_before(
+    out: Path, available: Mapping[str, ClaimFile], trust_all: bool = False
+) -> tuple[list[Request], list[str]]:
+    """What was asked in `out` before -> (what can be asked again, one sentence for whatever cannot or is damaged).
+
+    `available` are the claims that come with the package. Files of others are run only if they were named here before,
+    or with `trust_all`.
+    """
+    entries, said = _read(out)
+    kept, known = list[Request](), trusted()
+    for name, entry in entries.items():
+        foreign = [file for file in code_of(entry) if file not in known]
+        try:
+            if foreign and not trust_all:
+                raise ConfigError(
+                    f"it is made with {foreign[0]!r}, which would be run and was never named here; "
+                    f"`rlnorm report {out} --trust` runs it."
+                )
+            kept.append(_again(name, entry, available))
+            trust(foreign)
         except ConfigError as error:
-            lost.append(f"claim {name!r}, asked here before, is left out: {' '.join(error.sentences)}")
-    return kept, lost
+            said.append(f"claim {name!r}, asked here before, is left out: {' '.join(error.sentences)}")
+    return kept, said
+
+
+def _again(name: str, entry: Entry, available: Mapping[str, ClaimFile]) -> Request:
+    if entry.get("recipe"):
+        try:
+            return compared(**entry["recipe"])
+        except TypeError as error:
+            raise ConfigError(f"it was asked by another version of rlnorm ({error}).") from error
+    file = by_path(entry["path"]) if entry.get("path") else available.get(name)
+    if file is None:
+        raise ConfigError("there is no such claim any more.")
+    own = {what: entry.get(what) for what in ("engine", "environments")}
+    one = Request(file, entry["preset"], tuple(entry["parts"]), entry["seeds"], **own)
+    raise_if_any(one.errors())
+    return one
 
 
 def _joined(old: Sequence[str], new: Sequence[str]) -> Sequence[str]:
@@ -66,11 +120,66 @@ def _joined(old: Sequence[str], new: Sequence[str]) -> Sequence[str]:
     return list(dict.fromkeys((*old, *new))) if old and new else []
 
 
-def _read(out: Path) -> dict[str, dict[str, Any]]:
-    file = out / "study.json"
-    if not file.exists():
-        return {}
+def _files(out: Path) -> tuple[Path, Path]:
+    return out / "study.json", out / "units" / "study.json"
+
+
+def _read(out: Path) -> tuple[dict[str, Entry], list[str]]:
+    """The entries that can be used, by the claim's id, and one sentence for whatever is damaged."""
+    first, second = _files(out)
+    found, copy = _content(first), _content(second)
+    if found is None and copy is None:
+        return {}, []
+    if isinstance(found, dict):
+        claims, said = found, list[str]()
+    elif isinstance(copy, dict):
+        claims, said = copy, [f"{str(first)!r} is {found or 'missing'}; its copy {str(second)!r} is used."]
+    else:
+        said = [f"{str(first)!r} is {found or 'missing'}: what was asked there before is not known; units are kept."]
+        return {}, said
+    wrong = {name: why for name, entry in claims.items() if (why := _wrong(entry))}
+    said += [f"claim {name!r} in {str(first)!r} is left out: {why}." for name, why in wrong.items()]
+    return {name: entry for name, entry in claims.items() if name not in wrong}, said
+
+
+def _content(file: Path) -> dict[str, Any] | str | None:
+    """The entries in a file, unchecked; what is wrong with it; None where there is none."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))["claims"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{str(file)!r} is damaged ({error}); remove it to begin a new study there.") from error
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, RecursionError) as error:
+        return f"damaged ({error})"
+    except OSError as error:
+        return f"damaged ({error.strerror})"
+    claims = content.get("claims") if isinstance(content, dict) else None
+    if not isinstance(claims, dict):
+        return "damaged (it holds no claims)"
+    if content.get("format", FORMAT) != FORMAT:
+        return f"of another version of rlnorm (format {content['format']}, expected {FORMAT})"
+    return claims
+
+
+def _wrong(entry: object) -> str | None:
+    """What is wrong with an entry; None where it is as `remember` writes it."""
+    if not isinstance(entry, dict):
+        return f"it is {type(entry).__name__}, no entry"
+    seeds, recipe, parts = entry.get("seeds"), entry.get("recipe"), entry.get("parts")
+    expected = {
+        "preset": entry.get("preset") in PRESETS,
+        "parts": isinstance(parts, list) and all(isinstance(part, str) for part in parts),
+        "seeds": seeds is None or (type(seeds) is int and seeds > 0),
+        "engine": entry.get("engine") in (None, *get_args(DQNEngine)),
+        "path": isinstance(entry.get("path"), str | None),
+        "recipe": recipe is None or (isinstance(recipe, dict) and not _wrong_in_recipe(recipe)),
+    }
+    return next((f"{name} is {entry.get(name)!r}" for name, right in expected.items() if not right), None)
+
+
+def _wrong_in_recipe(recipe: Mapping[str, Any]) -> bool:
+    """Whether a value is not of its kind; keys are for `compared` to check."""
+    kinds: Mapping[str, Any] = {"env": str, "seeds": int, "steps": int, "lr": float | None}
+    norms = recipe.get("norms", [])
+    return any(not isinstance(recipe[key], kind) for key, kind in kinds.items() if key in recipe) or not (
+        isinstance(norms, list) and all(isinstance(norm, str) for norm in norms)
+    )

@@ -1,58 +1,42 @@
 """Running units: one supervised process each, as many at a time as `jobs`.
 
-A process that dies fails its own unit only, and the unit is begun anew once. Ctrl-C ends all work within seconds; what
-was finished stays. No process outlives the one that started it. Exact units are shorter than the start of a process, so
-each process does one after the other. Timing units run alone, after the others.
+A process that dies, or records nothing for too long, fails its own unit only, and the unit is begun anew once. Ctrl-C
+ends all work within seconds; what was finished stays. Exact units are shorter than the start of a process, so each
+process does one after the other. Timing units run alone, after the others. Where another process is at work in the same
+folder the work is shared: a unit that it has begun is waited for, not begun here.
 """
 
-import multiprocessing
-import os
+import errno
+import shutil
 import signal
-import sys
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
-from multiprocessing import forkserver
-from multiprocessing.context import ForkServerContext, ForkServerProcess
-from pathlib import Path
-from threading import Thread
-from types import ModuleType
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from multiprocessing.connection import wait
 from typing import NamedTuple
 
-import torch
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from rich.console import Console
 
-from rlnorm.study.claim import Cost, Exact, Record
+from rlnorm.errors import existing
 from rlnorm.study.claim.engines import DQN_ENGINES, TRAINING
-from rlnorm.study.claim.load import load
 from rlnorm.study.plan import Unit
-from rlnorm.study.run import exact, timing
 from rlnorm.study.run.progress import Bars, Watcher
 from rlnorm.study.run.store import Store
+from rlnorm.study.run.worker import Outcome, Worker
 
 ATTEMPTS = 2
+PATIENCE = 600.0
+"""Seconds without a record after which a unit is ended, where its own past does not allow it more."""
+PAST = 20
+"""How many times the longest time between two of its records a unit may take for the next."""
+QUIET = 120.0
+"""Seconds without a record after which it is said."""
+BIRTHS = 5
+"""Processes in a row that end before they could take a unit, after which no more are started."""
+TICK = 0.5
 # Importing torch's compiler takes each process longer than many a unit; imported once, it is there in all.
 COMPILER = ("torch._dynamo", "torch._inductor.compile_fx")
-
-
-def records(unit: Unit) -> Iterator[Record]:
-    """The unit's records, as its engine yields them."""
-    if unit.engine in TRAINING:
-        return TRAINING[unit.engine].train(**unit.settings, seeds=unit.seeds, rates=unit.rates, steps=unit.steps)
-    found = load(unit.files[0])
-    part = found.claim.parts[unit.settings["part"]]
-    assert isinstance(part, Exact | Cost)
-    if isinstance(part, Cost):
-        return timing.run(part, found.id, unit.seeds[0])
-    return exact.run(part, found.id, unit.seeds[0])
-
-
-def execute(unit: Unit, directory: Path) -> None:
-    """Do one unit and store it; this is what a process of its own does."""
-    Store(directory).write(unit, records(unit), time.monotonic)
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 class UnitsFailed(Exception):
@@ -63,17 +47,20 @@ class UnitsFailed(Exception):
         self.sentences = sentences
 
 
-class _Pool(NamedTuple):
-    """How many processes, how many units each of them does (0: any number), and what is imported before they start."""
+class _Kind(NamedTuple):
+    """How many processes, whether each does one unit or many, and what is imported before they start."""
 
     processes: int
-    units_each: int
+    many_each: bool
     modules: Sequence[str]
 
 
-def run(units: Sequence[Unit], store: Store, jobs: int, watcher: Watcher) -> dict[Unit, str]:
+def run(
+    units: Sequence[Unit], store: Store, jobs: int, watcher: Watcher, patience: float = PATIENCE
+) -> dict[Unit, str]:
     """Do every unit that is not finished. -> the units that failed, with the reason in a sentence.
 
+    A unit is ended that records nothing for `patience` seconds, or for `PAST` times as long as it did before.
     Raises KeyboardInterrupt on Ctrl-C, after the processes have ended.
     """
     store.clear_partial()
@@ -82,33 +69,14 @@ def run(units: Sequence[Unit], store: Store, jobs: int, watcher: Watcher) -> dic
     for unit in missing:
         kinds["training" if unit.engine in TRAINING else unit.engine].append(unit)
     modules = COMPILER if any(unit.settings.get("compile") for unit in missing) else ()
-    pools = {"exact": _Pool(jobs, 0, modules), "training": _Pool(jobs, 1, modules), "cost": _Pool(1, 1, modules)}
     failed: dict[Unit, str] = {}
     try:
         for kind, batch in kinds.items():
-            for attempt in range(1, ATTEMPTS + 1):
-                batch = _attempt(batch, store, pools[kind], watcher, failed, last=attempt == ATTEMPTS)
+            how = _Kind(1 if kind == "cost" else jobs, kind == "exact", modules)
+            failed |= _Batch(batch, store, how, watcher, patience).do()
     finally:
         store.clear_partial()
     return failed
-
-
-def _attempt(
-    units: Sequence[Unit], store: Store, pool: _Pool, watcher: Watcher, failed: dict[Unit, str], last: bool
-) -> list[Unit]:
-    """Do `units` and add to `failed`. -> those whose processes died, unless this was the last attempt."""
-    again: list[Unit] = []
-    with closing(_errors(units, store, pool, watcher)) as ended:
-        for unit, error in ended:
-            if isinstance(error, DIED) and not last:
-                again.append(unit)
-                watcher.ended(unit, "died, to be begun anew")
-            elif error:
-                failed[unit] = _reason(error, store)
-                watcher.ended(unit, "failed")
-            else:
-                watcher.ended(unit, "finished")
-    return again
 
 
 def _weight(unit: Unit) -> float:
@@ -116,88 +84,170 @@ def _weight(unit: Unit) -> float:
     return unit.steps * max(len(unit.seeds), 1) * (10 if unit.engine in DQN_ENGINES else 1)
 
 
-# A process that is killed before it has taken its unit breaks pebble's whole pool; the next attempt has a new one.
-DIED = (ProcessExpired, BrokenProcessPool)
+class _Batch:
+    """Units of one kind, and the processes that do them."""
 
+    def __init__(self, units: Sequence[Unit], store: Store, kind: _Kind, watcher: Watcher, patience: float):
+        self.waiting, self.store, self.kind, self.watcher, self.patience = deque(units), store, kind, watcher, patience
+        self.workers: list[Worker] = []
+        self.failed: dict[Unit, str] = {}
+        self.died, self.stillborn = Counter[Unit](), 0
+        self.said = set[str]()
 
-def _errors(
-    units: Sequence[Unit], store: Store, wanted: _Pool, watcher: Watcher
-) -> Generator[tuple[Unit, BaseException | None], None, None]:
-    """Each unit as it ends, with what went wrong."""
-    if not units:
-        return
-    with _pool(wanted._replace(processes=min(wanted.processes, len(units)))) as pool:
-        pending = {pool.schedule(execute, args=(unit, store.directory)): unit for unit in units}
-        while pending:
-            done, _ = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
-            for future in done:
-                assert isinstance(future, ProcessFuture)
-                yield pending.pop(future), future.exception()
-            watcher.running({unit: store.records_so_far(unit) for future, unit in pending.items() if future.running()})
-
-
-def _reason(error: BaseException, store: Store) -> str:
-    if isinstance(error, ProcessExpired) and error.exitcode is not None and error.exitcode < 0:
-        name = signal.Signals(-error.exitcode).name
-        return f"its process was killed by {name}, {ATTEMPTS} times; out of memory is the usual cause."
-    if isinstance(error, DIED):
-        return f"its process ended without a result, {ATTEMPTS} times: {error}."
-    if isinstance(error, OSError):
-        return f"its rows cannot be written to {str(store.directory)!r}: {error.strerror or error}."
-    return f"{type(error).__name__}: {error}"
-
-
-class _Process(ForkServerProcess):
-    """A process that does not import the program that was started: it needs rlnorm only.
-
-    A program may then call `rlnorm.train` anywhere, not only under `if __name__ == "__main__"`.
-    """
-
-    @staticmethod
-    def _Popen(process_obj):
-        main = sys.modules["__main__"]
-        sys.modules["__main__"] = ModuleType("__main__")
+    def do(self) -> dict[Unit, str]:
+        """Do them all -> those that failed, with the reason in a sentence."""
+        looked = time.monotonic()
         try:
-            return ForkServerProcess._Popen(process_obj)
+            while self.waiting or any(worker.unit for worker in self.workers):
+                self._hand_out()
+                if self.workers:
+                    wait([each for worker in self.workers for each in worker.events()], TICK)
+                else:
+                    time.sleep(TICK)
+                for worker in list(self.workers):
+                    self._hear(worker)
+                now = time.monotonic()
+                if now - looked >= TICK:
+                    # Time in which this process was stopped itself is nobody's silence.
+                    self._look(min(now - looked, 4 * TICK))
+                    looked = now
         finally:
-            sys.modules["__main__"] = main
+            for worker in self.workers:
+                worker.end()
+        return self.failed
+
+    def _hand_out(self) -> None:
+        """Give free processes the units that wait, and start as many processes as are missing."""
+        free = self._free()
+        for worker in [worker for worker in self.workers if worker.ready]:
+            if free:
+                self._begin(worker, free.pop(0))
+        idle = sum(worker.unit is None for worker in self.workers)
+        while free[idle:] and len(self.workers) < self.kind.processes:
+            idle += 1
+            try:
+                self.workers.append(Worker(self.store.directory, self.kind.modules))
+            except (OSError, EOFError) as error:
+                self._not_born(str(error) or type(error).__name__)
+                return
+
+    def _free(self) -> list[Unit]:
+        """The next units that can be begun here: not finished or held by another process meanwhile."""
+        free = list[Unit]()
+        for unit in list(self.waiting):
+            if len(free) == self.kind.processes:
+                break
+            if self.store.finished(unit):
+                self._settle(unit)
+            elif other := self.store.holder(unit):
+                self._say(f"{unit.label}: at work in {other}; waiting for it.")
+            else:
+                free.append(unit)
+        return free
+
+    def _begin(self, worker: Worker, unit: Unit) -> None:
+        self.waiting.remove(unit)
+        worker.begin(unit)
+
+    def _hear(self, worker: Worker) -> None:
+        """What a process says, or that it is gone."""
+        unit, told = worker.unit, worker.told()
+        if told is not None:
+            self.stillborn = 0
+            if unit is not None:
+                self._ended(unit, told)
+                if told.how != "finished" or not self.kind.many_each:
+                    self._remove(worker)
+        elif (code := worker.exitcode()) is not None:
+            self._gone(worker, _death(code))
+
+    def _look(self, passed: float) -> None:
+        """How far every process has got, `passed` seconds after the last look; one that does not get on is ended."""
+        for worker in list(self.workers):
+            worker.seen(self.store.records_so_far(worker.unit) if worker.unit else 0, passed)
+            if worker.silent > QUIET and worker.unit:
+                self._say(f"{worker.unit.label}: nothing recorded for {QUIET:.0f} s.")
+            if worker.silent > max(self.patience, PAST * worker.longest):
+                why = f"it recorded nothing for {worker.silent:.0f} s and was ended"
+                self._gone(worker, why + ", {times}; --patience SECONDS allows more.")
+        self.watcher.running({worker.unit: worker.count for worker in self.workers if worker.unit})
+
+    def _remove(self, worker: Worker) -> None:
+        self.workers.remove(worker)
+        worker.end()
+
+    def _gone(self, worker: Worker, why: str) -> None:
+        """A process is lost, with its unit if it had begun one."""
+        unit = worker.unit
+        self._remove(worker)
+        if unit is None:
+            self._not_born(why.format(times="before it had begun a unit"))
+            return
+        self.died[unit] += 1
+        if self.store.finished(unit):
+            self._settle(unit)
+        elif self.died[unit] < ATTEMPTS:
+            self.waiting.append(unit)
+            self.watcher.ended(unit, "died, to be begun anew")
+        else:
+            self._fail(unit, why.format(times=f"{ATTEMPTS} times"))
+
+    def _not_born(self, why: str) -> None:
+        """A process could not be started, or ended before it had begun a unit, which is no fault of the units."""
+        self.stillborn += 1
+        if self.stillborn >= BIRTHS:
+            self._give_up(f"no process can be started for it: {why.rstrip('.')}.")
+
+    def _give_up(self, why: str) -> None:
+        """Begin no more units."""
+        while self.waiting:
+            self._fail(self.waiting.popleft(), why)
+
+    def _ended(self, unit: Unit, told: Outcome) -> None:
+        match told.how:
+            case "held":
+                self.waiting.append(unit)
+            case "unwritable":
+                self._fail(unit, self._unwritable(told.reason))
+                if told.errno in DISK:
+                    self._give_up(f"it was not begun: {self._unwritable(told.reason)}")
+            case "failed":
+                kept = self.store.keep_error(unit, told.traceback)
+                where = "." if kept is None else f"; the traceback is in {str(kept)!r}."
+                self._fail(unit, told.reason.rstrip(".") + where)
+            case _:
+                self._settle(unit)
+
+    def _unwritable(self, reason: str) -> str:
+        free = shutil.disk_usage(existing(self.store.directory)).free / 1e6
+        return f"its rows cannot be written to {str(self.store.directory)!r}: {reason} ({free:.0f} MB free)."
+
+    def _settle(self, unit: Unit) -> None:
+        if unit in self.waiting:
+            self.waiting.remove(unit)
+        self.watcher.ended(unit, "finished")
+
+    def _fail(self, unit: Unit, reason: str) -> None:
+        self.failed[unit] = reason
+        self.watcher.ended(unit, "failed")
+
+    def _say(self, sentence: str) -> None:
+        if sentence not in self.said:
+            self.said.add(sentence)
+            self.watcher.note(sentence)
 
 
-class _Context(ForkServerContext):
-    Process = _Process
-
-
-@contextmanager
-def _pool(wanted: _Pool) -> Iterator[ProcessPool]:
-    """Processes forked from a server that has imported everything but run nothing."""
-    own = _Context()
-    own.set_forkserver_preload([__name__, *wanted.modules])
-    # Ctrl-C reaches the whole process group; only this process acts on it, and ends the others.
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    forkserver.ensure_running()
-    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    # pebble's annotation knows only the plain contexts.
-    pool = ProcessPool(wanted.processes, wanted.units_each, initializer=_begin, context=own)  # pyright: ignore[reportArgumentType]
-    try:
-        yield pool
-        pool.close()
-    except BaseException:
-        pool.stop()
-        raise
-    finally:
-        pool.join()
-
-
-def _begin() -> None:
-    torch.set_num_threads(1)
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+def _death(exitcode: int) -> str:
+    """What became of a process that ended by itself; {times} stands for how often."""
+    if exitcode >= 0:
+        return f"its process ended without a result (exit code {exitcode}), {{times}}."
+    name = signal.Signals(-exitcode).name
+    cause = {
+        "SIGKILL": "; out of memory is the usual cause",
+        "SIGSEGV": "; a fault in native code is the usual cause",
+        "SIGABRT": "; a fault in native code is the usual cause",
+    }
+    return f"its process was killed by {name}, {{times}}{cause.get(name, '')}."
 
 
 def unfinished(units: Iterable[Unit], store: Store) -> list[Unit]:

@@ -23,6 +23,10 @@ class Watcher(Protocol):
         """A unit ended."""
         ...
 
+    def note(self, sentence: str) -> None:
+        """Something that whoever waits should know."""
+        ...
+
 
 class Bars:
     """Progress as bars on a terminal, as plain lines elsewhere."""
@@ -60,6 +64,10 @@ class Bars:
         elif how != "finished":
             self._console.print(f"{how}: {unit.label}", markup=False)
         self._progress.update(self._overall, completed=self._settled, done=f"{self._settled}/{self._total}")
+
+    def note(self, sentence: str) -> None:
+        """See `Watcher`."""
+        self._console.print(sentence, style="yellow", markup=False, soft_wrap=True)
 
     def running(self, records: Mapping[Unit, int]) -> None:
         """See `Watcher`."""

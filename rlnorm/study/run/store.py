@@ -1,53 +1,25 @@
-"""The append-only store: one file of JSON lines per unit of work.
+"""The append-only store: one file of JSON lines per unit of work (`rows.py` has the format).
 
-    DIR/units/<id>.jsonl      header, records, {"end": true, "seconds": ...}
-    DIR/units/<id>.<pid>.partial   the same while it is being written
+    DIR/units/<id>.jsonl             a finished unit
+    DIR/units/<id>.jsonl.*.partial   the same while it is being written
+    DIR/units/<id>.lock              held by the process that writes it: no two processes do one unit
+    DIR/units/<id>.error             the traceback of the last failure
+    DIR/units/<id>.*.damaged         what was set aside because it is not as it was written
 
-A unit's file appears under its own name only when it is complete, in one step, so that what is there can be trusted and
-what was interrupted is done again whole. JSON has no NaN: non-finite numbers are written as null and read as NaN.
+A unit's file appears under its own name only when it is complete, in one step; what was interrupted is done again
+whole. What is there is read whole and summed once by each process before anything is made of it.
 """
 
-import json
-import math
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rlnorm.files import held, holder, replacing, set_aside
 from rlnorm.study.claim import Record
 from rlnorm.study.plan.unit import Unit, question_of
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What a finished unit left: its header, its records in order, and the seconds it took."""
-
-    header: Mapping[str, Any]
-    records: tuple[Mapping[str, Any], ...]
-    seconds: float
-
-
-def _plain(value: Any) -> Any:
-    """JSON-able: non-finite floats become null, tuples lists."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return value
-
-
-def line(value: Any) -> str:
-    """One JSON line."""
-    return json.dumps(_plain(value), allow_nan=False, separators=(",", ":")) + "\n"
-
-
-def pretty(value: Any) -> str:
-    """JSON for people: indented, with null for what is not finite."""
-    return json.dumps(_plain(value), allow_nan=False, indent=1) + "\n"
+from rlnorm.study.run import rows
+from rlnorm.study.run.rows import Damaged, Rows
 
 
 class Store:
@@ -55,38 +27,76 @@ class Store:
 
     With `any_version` a unit is also found where other versions of the code or the libraries made it: to show again
     what was computed, never to compute on.
+
+    damaged  files that are not as they were written, with the reason; never read, see `set_aside`
     """
 
     def __init__(self, directory: Path, any_version: bool = False):
         self.directory = directory
+        self.damaged: dict[Path, str] = {}
         self._read: dict[str, Rows] = {}
         self._whole: set[Path] = set()
         self._older: dict[str, Path] = {}
         if any_version:
-            for path in sorted(self.units.glob("*.jsonl"), key=lambda path: path.stat().st_mtime):
+            for path in sorted(self.files(), key=lambda path: path.lstat().st_mtime):
                 if self._is_whole(path):
-                    with path.open(encoding="utf-8") as file:
-                        self._older[question_of(json.loads(file.readline()))] = path
+                    self._older[self._question(path)] = path
+            self._older.pop("", None)
 
     @property
     def units(self) -> Path:
         """The folder of finished units."""
         return self.directory / "units"
 
+    def files(self) -> list[Path]:
+        """The file of every finished unit, whatever is in it."""
+        return sorted(self.units.glob("*.jsonl"))
+
     def path(self, unit: Unit) -> Path:
         """Where the finished unit is, or will be."""
-        own = self.units / f"{unit.id}.jsonl"
+        own = self._own(unit)
         return own if self._is_whole(own) else self._older.get(unit.question, own)
 
     def finished(self, unit: Unit) -> bool:
-        """Whether the unit is complete."""
+        """Whether the unit is complete and as it was written."""
         return self._is_whole(self.path(unit))
 
+    def _own(self, unit: Unit, ending: str = "jsonl") -> Path:
+        return self.units / f"{unit.id}.{ending}"
+
     def _is_whole(self, path: Path) -> bool:
-        """Whether a unit's file is there and its last line says that it is the last; a torn copy is not."""
-        if path not in self._whole and path.is_file() and _last_line(path).get("end"):
-            self._whole.add(path)
+        """Whether a unit's file is there and sound; what is found to be sound once is not read again."""
+        if path in self.damaged:
+            return False
+        if path not in self._whole:
+            try:
+                rows.checked(path)
+                self._whole.add(path)
+            except FileNotFoundError:
+                return False
+            except Damaged as error:
+                self.damaged[path] = str(error)
         return path in self._whole
+
+    def _question(self, path: Path) -> str:
+        try:
+            return question_of(rows.header(path))
+        except (KeyError, TypeError, ValueError):
+            self.damaged[path] = "its header lacks what rlnorm writes"
+            return ""
+
+    def set_aside(self) -> Iterator[str]:
+        """Rename what is damaged, so that its unit is done again -> one sentence for each file."""
+        while self.damaged:
+            path, why = self.damaged.popitem()
+            with suppress(FileNotFoundError):  # another process was quicker
+                aside = set_aside(path).name
+                yield f"{str(path)!r} is damaged ({why}): it is now {aside!r}, and its unit is done again."
+
+    def left_out(self) -> Iterator[str]:
+        """One sentence for each damaged file, all left where they are."""
+        for path, why in self.damaged.items():
+            yield f"{str(path)!r} is damaged ({why}) and left out; `rlnorm run` does its unit again."
 
     def records_so_far(self, unit: Unit) -> int:
         """Records already written by a process that is at work on the unit."""
@@ -97,22 +107,27 @@ class Store:
         return max(counts)
 
     def write(self, unit: Unit, records: Iterable[Record], clock: Callable[[], float]) -> None:
-        """Write the unit's records as they come, one write per line; complete or not there."""
-        self.units.mkdir(parents=True, exist_ok=True)
-        part = self.units / f"{unit.id}.{os.getpid()}.partial"
-        begin = clock()
-        try:
-            with part.open("w", encoding="utf-8", buffering=1) as file:
-                file.write(line(unit.header()))
-                for record in records:
-                    file.write(line(record))
-                file.write(line({"end": True, "seconds": round(clock() - begin, 3)}))
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self.units / f"{unit.id}.jsonl")
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+        """Write the unit's records as they come, one write per line; complete or not there.
+
+        Raises Held while another process writes the same unit.
+        """
+        with held(self._own(unit, "lock")):
+            with replacing(self._own(unit)) as partial, partial.open("w", buffering=1, newline="\n") as file:
+                file.writelines(rows.lines(unit.header(), records, clock))
+            self._own(unit, "error").unlink(missing_ok=True)
+
+    def holder(self, unit: Unit) -> str | None:
+        """Which process is at work on the unit, since when; None where none is."""
+        return holder(self._own(unit, "lock"))
+
+    def keep_error(self, unit: Unit, text: str) -> Path | None:
+        """Keep the traceback of a failed unit -> its file; None where it cannot be written."""
+        path = self._own(unit, "error")
+        with suppress(OSError):
+            with replacing(path) as partial:
+                partial.write_text(f"{unit.label}\n\n{text}", encoding="utf-8", errors="backslashreplace")
+            return path
+        return None
 
     def read(self, unit: Unit) -> Rows:
         """The records of a finished unit. Raises FileNotFoundError if it is not finished."""
@@ -126,9 +141,11 @@ class Store:
         if unit.id not in self._read:
             if not self.finished(unit):
                 return None
-            lines = self.path(unit).read_text(encoding="utf-8").splitlines()
-            header, *records, end = (json.loads(text) for text in lines)
-            self._read[unit.id] = Rows(header, tuple(records), end["seconds"])
+            try:
+                self._read[unit.id] = rows.read(self.path(unit))
+            except Damaged as error:
+                self.damaged[self.path(unit)] = str(error)
+                return None
         return self._read[unit.id]
 
     def records(self, unit: Unit) -> Sequence[Mapping[str, Any]] | None:
@@ -138,31 +155,8 @@ class Store:
 
     def clear_partial(self) -> None:
         """Remove the partial files of processes that are gone; those units are done again whole."""
-        for part in self.units.glob("*.partial"):
-            pid = part.suffixes[-2][1:] if len(part.suffixes) > 1 else ""
-            if pid.isdecimal() and not _alive(int(pid)):
+        for part in self.units.glob("*.jsonl.*.partial"):
+            if holder(part.with_name(f"{part.name.partition('.')[0]}.lock")) is None:
                 part.unlink(missing_ok=True)
-
-
-def _last_line(path: Path) -> Mapping[str, Any]:
-    """The last line of a unit's file if it is whole, else nothing."""
-    with path.open("rb") as file:
-        file.seek(max(file.seek(0, os.SEEK_END) - 200, 0))
-        text = file.read()
-    if not text.endswith(b"}\n"):
-        return {}
-    try:
-        found = json.loads(text.splitlines()[-1])
-    except ValueError:  # a line longer than what was read: a record, not the end
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
+        for lock in self.units.glob("*.lock"):
+            holder(lock)

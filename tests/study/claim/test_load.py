@@ -58,3 +58,29 @@ def test_a_file_without_a_claim_is_one_clear_error(tmp_path: Path, text: str, sa
 def test_a_path_without_a_file_is_named(tmp_path: Path):
     with pytest.raises(ConfigError, match="no claim file at"):
         load.by_path(tmp_path / "none.py")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("units", "a claim cannot have the id 'units', which results have another use for; rename the file."),
+        ("tensorboard", "a claim cannot have the id 'tensorboard', which results have another use for"),
+        ("report.html", "a claim cannot have the id 'report.html': a dot makes it a file of results"),
+        ("..", "a claim cannot have the id '..': a dot"),
+        ("한" * 60, "a claim's id has at most 150 bytes, which "),
+    ],
+)
+def test_an_id_that_results_cannot_have_is_refused(tmp_path: Path, name: str, said: str):
+    (tmp_path / f"{name}.py").write_text("raise RuntimeError('it is not even loaded')")
+    with pytest.raises(ConfigError, match=said.replace(".", r"\.").replace("(", r"\(")):
+        load.by_path(tmp_path / f"{name}.py")
+
+
+def test_two_files_of_one_id_are_refused_together(tmp_path: Path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        tiny.effect(tmp_path / folder, "c")
+    first, second = (str(tmp_path / folder / "c.py") for folder in "ab")
+    assert [one.id for one in load.named([first, first], {})] == ["c"]
+    with pytest.raises(ConfigError, match="are both claim 'c'; rename one of the files"):
+        load.named([first, second], {})

@@ -66,7 +66,7 @@ SETTINGS = {
 TRACED = """
 import sys
 from rlnorm.study.plan import training_unit
-from rlnorm.study.run.pool import records
+from rlnorm.study.run.worker import records
 for engine, settings in SETTINGS.items():
     unit = training_unit(engine, settings, [0], [1e-3], settings.pop("steps"), "")
     called = set()

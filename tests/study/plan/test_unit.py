@@ -1,8 +1,12 @@
 """What a unit's id depends on."""
 
+import importlib
 import shutil
+import sys
+from importlib import metadata
 from pathlib import Path
 
+import gymnasium
 import pytest
 import tiny
 
@@ -130,3 +134,63 @@ def test_of_an_exact_part_depends_on_the_code_of_its_claim(tmp_path: Path):
     path = tmp_path / "mine.py"
     assert changed("x = 1") != changed("x = 22")
     assert changed("x = 22") == changed('"""Words."""\nx = 22')
+
+
+ENVIRONMENT = """
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+
+class Walk(CartPoleEnv):
+    bonus = 1
+
+gymnasium.register("Walk-v0", entry_point=Walk, max_episode_steps=9)
+"""
+
+
+def dqn_unit(env: str) -> Unit:
+    return training_unit("dqn", {"env": env}, [0], [1e-3], 2_000, "")
+
+
+def ids_of_a_new_process(monkeypatch: pytest.MonkeyPatch, env: str) -> str:
+    """The id as a process that has looked at nothing before gives it."""
+    sources.environment_code.cache_clear()
+    sources.code_hash.cache_clear()
+    module = env.partition(":")[0]
+    for name in [name for name in sys.modules if name.partition(".")[0] == module]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(gymnasium.registry, "Walk-v0", raising=False)
+    importlib.invalidate_caches()
+    return dqn_unit(env).id
+
+
+@pytest.mark.parametrize("form", ["module", "package"])
+def test_changes_with_the_code_of_an_environment_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    name = f"walk_n18_{form}"
+    main = tmp_path / f"{name}.py" if form == "module" else tmp_path / name / "walks.py"
+    if form == "package":
+        main.parent.mkdir()
+        (main.parent / "__init__.py").write_text(f"from {name} import walks\n")
+    main.write_text(ENVIRONMENT)
+    env = f"{name}:Walk-v0"
+    first = ids_of_a_new_process(monkeypatch, env)
+    main.write_text(ENVIRONMENT + "# a comment\n")
+    assert ids_of_a_new_process(monkeypatch, env) == first
+    main.write_text(ENVIRONMENT.replace("bonus = 1", "bonus = 2"))
+    assert ids_of_a_new_process(monkeypatch, env) != first
+    assert dqn_unit(env).header()["environment"].keys() == {name}  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_names_the_distributions_that_an_environment_is_made_of(monkeypatch: pytest.MonkeyPatch):
+    assert sources.environment_code("LunarLander-v3") == {"box2d": metadata.version("box2d")}
+    assert "environment" not in dqn_unit("CartPole-v1").header(), "gymnasium's version says all"
+    lander = dqn_unit("LunarLander-v3")
+    known = lander.id, lander.question
+    monkeypatch.setattr(unit, "environment_code", lambda env: {"box2d": "99"})
+    newer = dqn_unit("LunarLander-v3")
+    assert newer.id != known[0]
+    assert newer.question == known[1]

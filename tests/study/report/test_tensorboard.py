@@ -99,11 +99,17 @@ def test_writing_again_replaces_what_was_there_and_nothing_else(tmp_path: Path):
     other.touch()
     (tmp_path / "dqn-ln").mkdir()
     (tmp_path / "dqn-ln" / "verdict.json").touch()
+    # A user's own, as stable-baselines3 names it, where ours are.
+    own = tmp_path / "dqn-ln" / "tensorboard" / "DQN_1" / "events.out.tfevents.1700000000.host.12.0"
+    own.parent.mkdir(parents=True)
+    own.touch()
+    (tmp_path / "tensorboard" / "empty").mkdir(parents=True)
     tensorboard.write(STUDY, tmp_path, per_seed=True)
     before = set(tmp_path.rglob("*tfevents*"))
     tensorboard.write(STUDY, tmp_path)
     after = set(tmp_path.rglob("*tfevents*"))
-    assert before & after == {other}
+    assert before & after == {other, own}
+    assert (tmp_path / "tensorboard" / "empty").is_dir()
     assert not any("seed-" in str(path) for path in tmp_path.rglob("*"))
     assert all(len(list(path.parent.glob("*tfevents*"))) == 1 for path in after)
     assert not list(tmp_path.rglob("*partial*"))
@@ -161,6 +167,14 @@ def test_any_name_makes_one_safe_path_component(name: str):
     assert found
     assert Path(found).name == found
     assert not found.startswith(".")
+
+
+def test_names_that_are_changed_much_stay_apart():
+    names = ["가", "나", "BN 가", "BN 나", "x" * 300 + "1", "x" * 300 + "2", "own best, of 5 rates"]
+    found = [tensorboard.safe(name) for name in names]
+    assert len(set(found)) == len(names)
+    assert all(len(each) < 120 for each in found)
+    assert found[-1] == "own-best-of-5-rates"
 
 
 @pytest.mark.parametrize(

@@ -58,20 +58,43 @@ def full(case):
     raise OSError(28, "No space left on device")
 
 def leaves(case):
-    os._exit(3)
+    os._exit(0)
+
+def stops(case):
+    exit(0)
+
+class Unlike(Exception):
+    def __init__(self):
+        super().__init__("cannot be pickled")
+        self.file = open("/dev/null")
+
+def unlike(case):
+    raise Unlike
 
 def fine(case):
+    print("x" * 100_000)
     return 0.0
 """
 
 
 def test_what_goes_wrong_in_a_unit_is_its_reason(tmp_path: Path):
-    failed, _, store, work = done(tiny.own(tmp_path, ERRORS, ["wrong", "full", "leaves", "fine"]))
-    assert failed["wrong"] == "ValueError: no such thing"
-    assert failed["full"] == f"its rows cannot be written to {str(tmp_path)!r}: No space left on device."
-    assert failed["leaves"].startswith("its process ended without a result, 2 times")
+    failed, _, store, work = done(tiny.own(tmp_path, ERRORS, ["wrong", "full", "leaves", "stops", "unlike", "fine"]))
+    kept = {name: store.units / f"{unit.id}.error" for name, unit in work.items()}
+    for name, said in {
+        "wrong": "ValueError: no such thing",
+        "full": "OSError: [Errno 28] No space left on device",
+        "stops": "SystemExit: 0",
+        "unlike": "Unlike: cannot be pickled",
+    }.items():
+        assert failed.pop(name) == f"{said}; the traceback is in {str(kept[name])!r}."
+        text = kept.pop(name).read_text()
+        assert text.startswith(f"work, {name}: 2 cases\n\nTraceback")
+        assert f"in {name}\n" in text
+    assert failed == {"leaves": "its process ended without a result (exit code 0), 2 times."}
     assert [name for name, unit in work.items() if store.finished(unit)] == ["fine"]
-    assert list(store.units.iterdir()) == [store.path(work["fine"])]
+    assert store.read(work["fine"]).records[-1]["error"] == 0.0
+    assert not any(path.exists() for path in kept.values())
+    assert {path.suffix for path in store.units.iterdir()} == {".jsonl", ".error"}
 
 
 def test_a_folder_that_takes_no_files_fails_the_unit_with_the_reason(tmp_path: Path):

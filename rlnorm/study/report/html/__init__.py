@@ -1,5 +1,6 @@
 """The report: one self-contained HTML page. No scripts, no network; figures are part of the page."""
 
+from contextlib import suppress
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +12,8 @@ from rlnorm.files import write_atomically
 from rlnorm.study.judge.results import StudyResult
 from rlnorm.study.report import wording
 from rlnorm.study.report.html import forest, view
+
+MADE_FROM = "<!-- made from {} -->\n"
 
 
 def render(study: StudyResult) -> str:
@@ -36,9 +39,21 @@ def render(study: StudyResult) -> str:
     )
 
 
-def write(study: StudyResult, path: Path) -> None:
-    """Write the page to `path`, whole or not at all: a reader of an older page never sees half of this one."""
-    write_atomically(path, render(study))
+def write(study: StudyResult, path: Path, made_from: str = "") -> None:
+    """Write the page to `path`, whole or not at all: a reader of an older page never sees half of this one.
+
+    `made_from` is a hash of what it is made from; see `made_from`.
+    """
+    write_atomically(path, render(study) + MADE_FROM.format(made_from))
+
+
+def made_from(path: Path) -> str | None:
+    """What a page on the disk says it was made from."""
+    with suppress(OSError):
+        begin, _, end = MADE_FROM.partition("{}")
+        text = path.read_text(encoding="utf-8", errors="replace")
+        return text.rpartition(begin)[2].removesuffix(end)
+    return None
 
 
 def _file(name: str) -> str:

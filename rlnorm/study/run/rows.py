@@ -1,0 +1,140 @@
+"""A unit's file: JSON lines between a header and an end, with a sum over every byte.
+
+    {"unit": ..., ...}                                                      the header (`Unit.header`)
+    {"step": 1, ...}                                                        the records, in order
+    {"end": true, "seconds": 2.5, "records": 1, "sha256": "..."}            the sum of all that stands before its field
+
+Files of rlnorm 0.1 before the sum end in {"end": true, "seconds": ...}, with these two fields alone. They are read, so
+that hours of training need not be done again; of them only what has to be there is checked.
+JSON has no NaN: non-finite numbers are written as null and read as NaN.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from rlnorm.study.claim import Record
+
+SUM = b',"sha256":"'
+
+
+class Damaged(ValueError):
+    """A unit's file is not as it was written; the message says in what."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a finished unit left: its header, its records in order, and the seconds it took."""
+
+    header: Mapping[str, Any]
+    records: tuple[Mapping[str, Any], ...]
+    seconds: float
+
+
+def _plain(value: Any) -> Any:
+    """JSON-able: non-finite floats become null, tuples lists."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+def line(value: Any) -> str:
+    """One JSON line."""
+    return json.dumps(_plain(value), allow_nan=False, separators=(",", ":")) + "\n"
+
+
+def pretty(value: Any) -> str:
+    """JSON for people: indented, with null for what is not finite."""
+    return json.dumps(_plain(value), allow_nan=False, indent=1) + "\n"
+
+
+def lines(header: Mapping[str, Any], records: Iterable[Record], clock: Callable[[], float]) -> Iterator[str]:
+    """The lines of a unit's file, as its records come."""
+    summed, begin, count = hashlib.sha256(), clock(), 0
+
+    def added(text: str) -> str:
+        summed.update(text.encode())
+        return text
+
+    yield added(line(header))
+    for record in records:
+        yield added(line(record))
+        count += 1
+    end = added(line({"end": True, "seconds": round(clock() - begin, 3), "records": count}).removesuffix("}\n"))
+    yield f'{end}{SUM.decode()}{summed.hexdigest()}"}}\n'
+
+
+def read(path: Path) -> Rows:
+    """The rows in a unit's file. Raises Damaged, and FileNotFoundError where there is none."""
+    content = checked(path)
+    try:
+        header, *records, end = (json.loads(text) for text in content.splitlines())
+    except (ValueError, RecursionError) as error:
+        raise Damaged("a line is no record") from error
+    return Rows(header, tuple(records), end["seconds"])
+
+
+def header(path: Path) -> Mapping[str, Any]:
+    """The first line of a sound file."""
+    with path.open(encoding="utf-8") as file:
+        return json.loads(file.readline())
+
+
+def checked(path: Path) -> bytes:
+    """The content of a unit's file, if all of it is as it was written. Raises as `read` does."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise Damaged(error.strerror or str(error)) from None
+    if not content.endswith(b"}\n"):
+        raise Damaged("it is cut off" if content else "it is empty")
+    summed, found, rest = content.rpartition(SUM)
+    if found and rest != f'{hashlib.sha256(summed).hexdigest()}"}}\n'.encode():
+        raise Damaged("its sum is another")
+    head, end = _ends(content) if found else _ends_without_sum(content)
+    if head.get("unit") != path.name.partition(".")[0]:
+        raise Damaged(f"it holds unit {head.get('unit')}")
+    count = content.count(b"\n") - 2
+    if found and end["records"] != count:
+        raise Damaged(f"it holds {count} records of {end['records']}")
+    return content
+
+
+def _ends(content: bytes) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Header and end of a file whose sum is right: JSON objects, if it is ours."""
+    first, last = content.partition(b"\n")[0], content[:-1].rpartition(b"\n")[2]
+    try:
+        header, end = json.loads(first), json.loads(last)
+        return {**header}, {"records": end["records"], "seconds": float(end["seconds"])}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Damaged("it is no file of rlnorm's") from error
+
+
+def _ends_without_sum(content: bytes) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Header and end of a file from before the sum; every line is a JSON object, and steps increase."""
+    try:
+        header, *records, end = ({**json.loads(text)} for text in content.splitlines())
+        steps = [float(record["step"]) for record in records]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Damaged("a line is no record") from error
+    if end.keys() != {"end", "seconds"} or not isinstance(end["seconds"], float | int):
+        raise Damaged("it has no end")
+    if b"\r" in content or any(later <= earlier for earlier, later in pairwise(steps)):
+        raise Damaged("its records are not in order")
+    return header, end
+
+
+def has_sum(path: Path) -> bool:
+    """Whether a unit's file carries a sum."""
+    return SUM in path.read_bytes()[-200:]

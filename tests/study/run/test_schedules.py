@@ -1,0 +1,145 @@
+"""Any schedule of faults over a small study ends in the same rows and the same verdicts."""
+
+import os
+import random
+import signal
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+from fault_trial import leftovers, made, without_figures
+from forked import Forked, forked
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rlnorm.study.run import Store
+
+WORK = """
+def a(case):
+    time.sleep(0.05)
+    return 0.0
+
+def b(case):
+    time.sleep(0.02)
+    return 1.0
+
+def c(case):
+    return float("nan")
+"""
+WORDS = ("run", "work.py", "--jobs", 2, "--out", "out")
+
+
+def study(folder: Path) -> Forked:
+    tiny.own(folder, WORK, ["a", "b", "c"], cases=8)
+    return Forked(folder, *WORDS, prepare=without_figures)
+
+
+def killed(whom: Callable[[Forked], int]) -> Callable[[Path, random.Random], None]:
+    """Begin the study, and kill one of its processes (a negative number: its whole group) after a while."""
+
+    def fault(folder: Path, rng: random.Random) -> None:
+        running = study(folder)
+        time.sleep(rng.uniform(0, 1))
+        try:
+            if running.poll() is None:
+                os.kill(whom(running), signal.SIGKILL)
+                running.ends()
+        except (IndexError, ProcessLookupError):  # there is no such process at that moment
+            pass
+        finally:
+            running.end()
+
+    return fault
+
+
+def on_a_unit(damage: Callable[[Path, random.Random], object]) -> Callable[[Path, random.Random], None]:
+    """Damage the file of one finished unit, if there is any."""
+
+    def fault(folder: Path, rng: random.Random) -> None:
+        files = [path for path in Store(folder / "out").files() if path.is_file()]
+        if files:
+            damage(rng.choice(files), rng)
+
+    return fault
+
+
+def flip(path: Path, rng: random.Random) -> None:
+    content = bytearray(path.read_bytes())
+    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    path.write_bytes(content)
+
+
+def replace_by_another(path: Path, rng: random.Random) -> None:
+    path.write_bytes(rng.choice(sorted(path.parent.glob("*.jsonl"))).read_bytes())
+
+
+def forget(folder: Path, rng: random.Random) -> None:
+    for name in rng.sample(["study.json", "units/study.json", "verdicts.json"], 2):
+        file = folder / "out" / name
+        if file.exists():
+            file.write_bytes(rng.randbytes(50))
+
+
+def leave_rubbish(folder: Path, rng: random.Random) -> None:
+    units = folder / "out" / "units"
+    units.mkdir(parents=True, exist_ok=True)
+    name = f"{rng.randbytes(10).hex()}.jsonl"
+    (units / f"{name}.0.partial").write_bytes(rng.randbytes(50))
+    (units / name).write_bytes(rng.randbytes(50))
+
+
+FAULTS: dict[str, Callable[[Path, random.Random], None]] = {
+    "a worker is killed": killed(lambda running: running.workers()[0]),
+    "the server is killed": killed(lambda running: running.server()),
+    "the main process is killed": killed(lambda running: running.pid),
+    "the group is killed": killed(lambda running: -running.pid),
+    "a bit flips": on_a_unit(flip),
+    "a file is cut off": on_a_unit(lambda path, rng: os.truncate(path, rng.randrange(path.stat().st_size))),
+    "a unit is lost": on_a_unit(lambda path, rng: path.unlink()),
+    "a unit is another's": on_a_unit(replace_by_another),
+    "what was asked is garbage": forget,
+    "rubbish lies about": leave_rubbish,
+}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, list[Any]], Any]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert study(folder).ends()[0] == 0
+    return made(folder)
+
+
+def holds(expected: tuple[dict[str, list[Any]], Any], schedule: list[str], seed: int) -> None:
+    rng = random.Random(seed)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for fault in schedule:
+            FAULTS[fault](folder, rng)
+        with forked(folder, *WORDS, prepare=without_figures) as last:
+            code, out, err = last.ends()
+        assert (code, err) == (0, ""), out + err
+        rows, verdicts = made(folder)
+        ours = {name: lines for name, lines in rows.items() if name in expected[0]}
+        assert (ours, verdicts) == expected
+        assert [left for left in leftovers(folder) if not left.endswith(".damaged")] == []
+
+
+SCHEDULES = st.lists(st.sampled_from(sorted(FAULTS)), min_size=1, max_size=4)
+QUIET = {"deadline": None, "database": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
+
+
+@settings(max_examples=4, derandomize=True, **QUIET)
+@given(schedule=SCHEDULES, seed=st.integers(0, 2**32))
+def test_any_schedule_ends_in_the_same_verdicts(undisturbed, schedule: list[str], seed: int):
+    holds(undisturbed, ["the main process is killed", *schedule], seed)
+
+
+@pytest.mark.nightly
+@settings(max_examples=100, **QUIET)
+@given(schedule=SCHEDULES, seed=st.integers(0, 2**32))
+def test_many_schedules_do(undisturbed, schedule: list[str], seed: int):
+    holds(undisturbed, schedule, seed)
