@@ -4,7 +4,7 @@ Rates are chosen on finished selection units; the units that judge an arm at its
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from rlnorm.study.claim import FIRST_JUDGED, Cost, Effect, Exact, LogUniform, Part, Preset, Settings
 from rlnorm.study.claim.engines import TRAINING
-from rlnorm.study.claim.metrics import METRICS, metric_of
+from rlnorm.study.claim.metrics import METRICS
 from rlnorm.study.claim.scored import SUMMARIES
 from rlnorm.study.plan.request import Request
 from rlnorm.study.plan.unit import Unit, training_unit
@@ -104,13 +104,18 @@ def score(part: Effect, metric: str, run: Run, records_of: Callable[[Unit], Sequ
 
 
 def best_rate(part: Effect, runs: Sequence[Run], records_of: RecordsOf) -> float | None:
-    """The rate with the best mean score on the selection seeds, the lower of equals; None until all are finished."""
+    """The rate with the best mean score on the selection seeds, the lower of equals; None until all are finished.
+
+    Over several points it is the best on average, whatever summary of them is judged: the range over points is smallest
+    where nothing is learned at any of them.
+    """
     found = {place.unit.id: records_of(place.unit) for run in runs for place in run.places}
     if any(records is None for records in found.values()):
         return None
-    scores = [score(part, part.metric, run, lambda unit: found[unit.id] or ()) for run in runs]
+    on_average = replace(part, summary="mean")
+    scores = [score(on_average, part.metric, run, lambda unit: found[unit.id] or ()) for run in runs]
     means = np.array(scores).reshape(len(SELECTION), len(part.rates)).mean(0)
-    higher = metric_of(part, part.metric, steps=1).better == "higher"
+    higher = METRICS[part.metric].metric.better == "higher"
     return part.rates[int(means.argmax() if higher else means.argmin())]
 
 
