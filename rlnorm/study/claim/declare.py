@@ -116,7 +116,7 @@ class Effect(Part):
         return self.experiment.engine != "supervised"
 
     def complete_at(self, preset: Preset) -> bool:
-        """Whether runs at this preset are as long as at full, so that their verdict counts and is no preview."""
+        """Whether runs at this preset are as long as at full."""
         return "full" in self.presets and self.experiment.steps[preset] == self.experiment.steps["full"]
 
     @property

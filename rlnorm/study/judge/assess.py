@@ -37,7 +37,7 @@ def assess(plan: ClaimPlan, rows_of: RowsOf) -> ClaimResult:
     groups: dict[str, Outcome] = {group: decided(names) for group, names in request.groups().items()}
     reason = "; ".join(f"{group}: {outcome}" for group, outcome in groups.items()) + "."
     judgement = Judgement(decided(request.decisive()), reason, OverallDetails(groups))
-    verdict = Verdict(request.id, "overall", judgement, preset=request.preset)
+    verdict = Verdict(request.id, "overall", judgement, preset=request.overall_preset)
     return ClaimResult(request.id, request.claim, parts, verdict, request.command)
 
 
@@ -62,7 +62,7 @@ def _effect(request: Request, plan: PartPlan, part: Effect, rows_of: RowsOf) -> 
     second = metric_of(part, part.second_metric, steps) if part.second_metric else None
     judgement = judge(part.question, samples, metric, second_metric=second)
     judgement = replace(judgement, reason=judgement.reason + at_the_edge(part, arms))
-    verdict = Verdict(request.id, plan.name, judgement, part.question.margin, request.preset, steps)
+    verdict = Verdict(request.id, plan.name, judgement, part.question.margin, request.reaches(part), steps)
     judged = [place.unit for arm in plan.arms.values() for run in arm.judge or () for place in run.places]
     ids = tuple(unit.id for unit in plan.units)
     return PartResult(plan.name, part.kind, verdict, metric.name, arms, ids, commits(judged, rows_of))

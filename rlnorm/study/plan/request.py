@@ -116,6 +116,20 @@ class Request:
         """How many seeds an arm of a part is judged on."""
         return self.seeds or seeds_at(part, self.preset)
 
+    def reaches(self, part: Effect) -> Preset:
+        """The preset whose runs and seeds a part comes to: "full" where a shorter one is as long, and so no preview."""
+        enough = self.judged_seeds(part) >= seeds_at(part, "full")
+        return "full" if part.complete_at(self.preset) and enough else self.preset
+
+    @property
+    def overall_preset(self) -> Preset:
+        """The same of the claim: "full" where every trained part that decides it is there and comes to it."""
+        trained = {name: part for name in self.claim.decisive if isinstance(part := self.claim.parts[name], Effect)}
+        here = self.available()
+        full = [name for name, part in trained.items() if name in here and "full" in part.presets]
+        there = all(self.preset in trained[name].presets and self.reaches(trained[name]) == "full" for name in full)
+        return "full" if full and there else self.preset
+
     def libraries(self) -> set[str]:
         """The libraries that step the environments of its arms, beside gymnasium."""
         effects = [part for part in self.chosen().values() if isinstance(part, Effect)]

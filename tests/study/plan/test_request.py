@@ -96,3 +96,27 @@ class TestErrors:
         assert "the treatment is no arm: unknown arm 'lyer'. Did you mean 'layer'?" in treatment
         assert "'layer' would be run for nothing" in unasked
         assert "the margin of a difference is at least 0, got -1" in margin
+
+
+class TestAShortPresetThatIsAsLongAsFull:
+    LONG = replace(PART, experiment=replace(PART.experiment, steps={"smoke": 10, "quick": 2_000, "full": 2_000}))
+
+    def test_is_full_for_its_parts_and_the_claim(self):
+        quick = tiny.request({"long": self.LONG}, preset="quick")
+        assert (quick.reaches(self.LONG), quick.overall_preset) == ("full", "full")
+        smoke = tiny.request({"long": self.LONG}, preset="smoke")
+        assert (smoke.reaches(self.LONG), smoke.overall_preset) == ("smoke", "smoke")
+
+    def test_is_not_with_fewer_seeds(self):
+        few = tiny.request({"long": self.LONG}, preset="quick", seeds=8)
+        assert (few.reaches(self.LONG), few.overall_preset) == ("quick", "quick")
+
+    def test_nor_for_a_claim_of_which_parts_are_longer_or_missing(self):
+        shorter = replace(
+            self.LONG, experiment=replace(PART.experiment, steps={"smoke": 10, "quick": 20, "full": 2_000})
+        )
+        only_full = replace(self.LONG, presets=("full",))
+        for other in (shorter, only_full):
+            assert tiny.request({"long": self.LONG, "other": other}, preset="quick").overall_preset == "quick"
+            beside = replace(other, decisive=False)
+            assert tiny.request({"long": self.LONG, "beside": beside}, preset="quick").overall_preset == "full"
