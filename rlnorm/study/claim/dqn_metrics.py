@@ -1,50 +1,17 @@
-"""What the records of a DQN run say of divergence, of finding the goal, and of learning apart from finding it.
+"""Scores of DQN runs: returns, what was found and when, what learning comes to apart from finding, what probes saw.
 
-Pure functions of records; settings are those of a run, defaults filled in. Records of other engines and older ones have
-no `beyond` and no `first_success`: such a run has been beyond the limit at no time, and its first success is not known.
+Settings are those of a run, defaults filled in. Records of other engines and older ones have no `beyond` and no
+`first_success`: such a run has been beyond the limit at no time, and its first success is not known.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from rlnorm import stats
+from rlnorm.study.claim.question import Metric
+from rlnorm.study.claim.scored import Records, Scored, carried, diverged_at, non_finite_at, probed, series
 from rlnorm.tasks.environments import SCALES
-
-Records = Sequence[Mapping[str, Any]]
-
-
-def series(records: Records, key: str, member: int) -> np.ndarray:
-    """One member's values over the records, (T,); NaN where there is none."""
-    values = [record.get(key) for record in records]
-    return np.array([v[member] if isinstance(v, list) else v for v in values], dtype=float)
-
-
-def carried(values: np.ndarray, start: float) -> np.ndarray:
-    """NaNs replaced by the last value before them, or by `start`; (T,)."""
-    return stats.forward_filled(np.concatenate([[start], values]))[1:]
-
-
-def non_finite_at(records: Records, member: int) -> int:
-    """Index of the first record at which loss, Q or parameters had become non-finite; the number of records if never.
-
-    From there on a run scores as random (rule 2): it has no returns of its own that mean anything.
-    """
-    flags = series(records, "diverged", member) > 0
-    return int(flags.argmax()) if flags.any() else len(records)
-
-
-def diverged_at(records: Records, member: int) -> int:
-    """Index of the record from which on the run had diverged; the number of records if it never did.
-
-    It has diverged where it is non-finite, or where |Q| was beyond the limit in every update from then to the end.
-    Where only |Q| was, the returns that came are scored.
-    """
-    beyond = carried(series(records, "beyond", member), 0.0) >= 1
-    within = np.flatnonzero(~beyond)
-    to_the_end = int(within[-1]) + 1 if len(within) else 0
-    return min(to_the_end, non_finite_at(records, member))
 
 
 def excursion(records: Records, settings: Mapping[str, Any], member: int) -> float:
@@ -108,3 +75,105 @@ def first_success(records: Records, settings: Mapping[str, Any], member: int) ->
 def found(records: Records, settings: Mapping[str, Any], member: int) -> float:
     """1 if an episode ever met the goal, else 0."""
     return float(not np.isnan(series(records, "first_success", member)[-1]))
+
+
+def plain_return_auc(records: Records, settings: Mapping[str, Any], member: int) -> float:
+    """The same in plain returns, for environments without constants: there is no random policy's return to stand in.
+
+    Before the first episode's end the first return stands, and from where a run is non-finite on the worst that it had.
+    NaN where it had none: a run without a return has no score.
+    """
+    until = non_finite_at(records, member)
+    values = series(records, "return", member)[:until]
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return float("nan")
+    curve = np.full(len(records), known.min())
+    curve[:until] = carried(values, known[0])
+    return float(curve.mean())
+
+
+def learned(records: Records, settings: Mapping[str, Any], member: int) -> float:
+    """1 if the area under the training-return curve is a quarter of the way from random to solved or more, else 0."""
+    return float(return_auc(records, settings, member) >= 0.25)
+
+
+def final_return(records: Records, settings: Mapping[str, Any], member: int) -> float:
+    """Mean return of the greedy episodes at the last step; a diverged run's is the random policy's."""
+    if non_finite_at(records, member) < len(records) and settings["env"] in SCALES:
+        return SCALES[settings["env"]].random
+    return float(series(records, "final_return", member)[-1])
+
+
+def fraction_of_width(found: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
+    """The last hidden layer's value as a fraction of its width."""
+    return found[-1] / settings["hidden"][-1]
+
+
+def evenness(found: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
+    """The smallest value of a layer over the largest; 0 where that is 0."""
+    largest = found.max(0)
+    return np.divide(found.min(0), largest, out=np.zeros_like(largest), where=largest > 0)
+
+
+def of_largest_return(found: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
+    """Values above 0, as a fraction of the largest discounted return that rewards allow."""
+    largest = settings["reward_scale"] * SCALES[settings["env"]].return_max(settings["discount"])
+    return np.maximum(found[0], 0) / largest
+
+
+DQN: tuple[Scored, ...] = (
+    Scored(Metric("return_auc", "higher", "normalized return", 0.0, 1.0), return_auc),
+    Scored(Metric("plain_return_auc", "higher", "return"), plain_return_auc),
+    Scored(Metric("learned", "higher", "fraction of rates at which agents learn", 0.0, 1.0), learned),
+    Scored(Metric("final_return", "higher", "greedy return"), final_return),
+    Scored(
+        Metric("return_auc_after_assistance", "higher", "normalized return after the assisted part", 0.0, 1.0),
+        return_auc_after_assistance,
+    ),
+    Scored(Metric("final_score", "higher", "normalized greedy return", 0.0, 1.0), final_score),
+    Scored(Metric("first_success", "lower", "environment steps to the first success"), first_success, of_budget=True),
+    Scored(Metric("found", "higher", "proportion of runs that met the goal", 0.0, 1.0), found),
+    Scored(Metric("excursion", "lower", "fraction of time beyond the limit of Q"), excursion),
+    probed(
+        Metric("dormant", "lower", "fraction of hidden units that are dormant, mean over layers", 1.0, 0.0),
+        "dormant",
+        lambda found, _: found.mean(0),
+    ),
+    probed(
+        Metric("rank", "higher", "effective rank of the last hidden layer, as a fraction of its units", 0.0, 1.0),
+        "rank",
+        fraction_of_width,
+    ),
+    probed(
+        Metric("weight_norm", "lower", "length of all weights"),
+        "weight_norm",
+        lambda found, _: np.sqrt((found**2).sum(0)),
+    ),
+    probed(
+        Metric("gradient_evenness", "higher", "the smallest gradient norm of a layer over the largest"),
+        "gradient_norm",
+        evenness,
+    ),
+    probed(
+        Metric("overestimation", "lower", "Q above the return that came, as a fraction of the largest", 1.0, 0.0),
+        "overestimation",
+        of_largest_return,
+    ),
+    probed(
+        Metric("mean_gap", "lower", "gap of batch to running means in standard deviations, worst layer"),
+        "mean_gap",
+        lambda found, _: found.max(0),
+    ),
+    probed(
+        Metric("spread_gap", "lower", "gap of batch to running standard deviations in nats, worst layer"),
+        "spread_gap",
+        lambda found, _: found.max(0),
+    ),
+    probed(
+        Metric("observation_drift", "lower", "move of the observations' mean in standard deviations"),
+        "mean_drift",
+        lambda found, _: found[0],
+    ),
+)
+"""Every metric of DQN runs."""

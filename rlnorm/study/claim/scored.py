@@ -1,7 +1,7 @@
 """How records become scores: what a metric is made of, and how one run's scores at several points become one.
 
-A run is one member of a unit. A diverged run scores as random from the record on at which it was found (rule 2), so its
-numbers after that are never read.
+A run is one member of a unit. Where it is no longer finite it scores as random from the record on at which it was found
+(rule 2), so its numbers after that are never read.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,15 +32,30 @@ def series(records: Records, key: str, member: int) -> np.ndarray:
     return np.array([v[member] if isinstance(v, list) else v for v in values], dtype=float)
 
 
-def diverged_at(records: Records, member: int) -> int:
-    """Index of the first record at which the member had diverged; the number of records if it never did."""
+def carried(values: np.ndarray, start: float) -> np.ndarray:
+    """NaNs replaced by the last value before them, or by `start`; (T,)."""
+    return stats.forward_filled(np.concatenate([[start], values]))[1:]
+
+
+def non_finite_at(records: Records, member: int) -> int:
+    """Index of the first record at which loss, Q or parameters had become non-finite; the number of records if never.
+
+    From there on a run scores as random (rule 2): it has no returns of its own that mean anything.
+    """
     flags = series(records, "diverged", member) > 0
     return int(flags.argmax()) if flags.any() else len(records)
 
 
-def carried(values: np.ndarray, start: float) -> np.ndarray:
-    """NaNs replaced by the last value before them, or by `start`; (T,)."""
-    return stats.forward_filled(np.concatenate([[start], values]))[1:]
+def diverged_at(records: Records, member: int) -> int:
+    """Index of the record from which on the run had diverged; the number of records if it never did.
+
+    It has diverged where it is non-finite, or where |Q| was beyond the limit in every update from then to the end.
+    Where only |Q| was, the returns that came are scored.
+    """
+    beyond = carried(series(records, "beyond", member), 0.0) >= 1
+    within = np.flatnonzero(~beyond)
+    to_the_end = int(within[-1]) + 1 if len(within) else 0
+    return min(to_the_end, non_finite_at(records, member))
 
 
 @dataclass(frozen=True)
@@ -68,8 +83,8 @@ def probed(
     `read` is given its values at every layer that has it, in the order of the network: (layers, times) -> (times,).
     Left out are what is not finite and the first time: it comes with the first update, before anything was learned and
     while running statistics are those that a norm is made with. `when` chooses other times (claims about the start). A
-    diverged run has the metric's random value from divergence on, or the worst of its own where there is none (0 where
-    it has none either).
+    diverged run has the metric's random value from divergence on, or the worst of its own where there is none (NaN,
+    no score, where it has none either).
     """
     worst = np.max if metric.better == "lower" else np.min
 
@@ -79,9 +94,9 @@ def probed(
         tags = dict.fromkeys(tag for row in rows for tag in row if tag.startswith(PROBES) and tag.endswith(f"/{probe}"))
         found = np.array([series(rows, tag, member) for tag in tags])
         values = read(found, settings) if tags else np.full(len(at), np.nan)
-        sound = np.array(at) < diverged_at(records, member)
+        sound = np.array(at) < non_finite_at(records, member)
         known = values[sound & np.isfinite(values)]
-        lost = metric.random if metric.random is not None else worst(known) if len(known) else 0.0
+        lost = metric.random if metric.random is not None else worst(known) if len(known) else np.nan
         return float(np.append(known, np.full((~sound).sum(), lost)).mean()) if len(known) else float(lost)
 
     return Scored(metric, score, probe=probe)

@@ -9,7 +9,7 @@ from rlnorm.study.claim import Cost, Effect, Exact
 from rlnorm.study.claim.cost import SECONDS
 from rlnorm.study.claim.engines import DQN_ENGINES
 from rlnorm.study.claim.metrics import metric_of
-from rlnorm.study.claim.scored import PROBES, diverged_at, series, unfold
+from rlnorm.study.claim.scored import PROBES, diverged_at, non_finite_at, series, unfold
 from rlnorm.study.judge import cost, exact
 from rlnorm.study.judge.results import ArmResult, ClaimResult, Curve, PartResult
 from rlnorm.study.judge.rules import judge, overall
@@ -60,12 +60,19 @@ def _effect(request: Request, plan: PartPlan, part: Effect, rows_of: RowsOf) -> 
     }
     metric = metric_of(part, part.metric, steps)
     second = metric_of(part, part.second_metric, steps) if part.second_metric else None
-    judgement = judge(part.question, samples, metric, second_metric=second)
+    judgement = _without_scores(samples) or judge(part.question, samples, metric, second_metric=second)
     judgement = replace(judgement, reason=judgement.reason + at_the_edge(part, arms))
     verdict = Verdict(request.id, plan.name, judgement, part.question.margin, request.reaches(part), steps)
     judged = [place.unit for arm in plan.arms.values() for run in arm.judge or () for place in run.places]
     ids = tuple(unit.id for unit in plan.units)
     return PartResult(plan.name, part.kind, verdict, metric.name, arms, ids, commits(judged, rows_of))
+
+
+def _without_scores(samples: Mapping[str, Sample]) -> Judgement | None:
+    """What is said where runs have no score; None where all have one."""
+    lacking = [f"{len(lost)} of {arm}" for arm, each in samples.items() if len(lost := each.without_score())]
+    said = f"Runs without a score: {', '.join(lacking)}; nothing that is scored came about in them."
+    return Judgement("insufficient", said) if lacking else None
 
 
 def at_the_edge(part: Effect, arms: Mapping[str, ArmResult]) -> str:
@@ -135,7 +142,7 @@ def _curves(
         for place, _ in shown:
             records = unfolded[place.unit.id]
             values = series(records, key, place.member)
-            values[diverged_at(records, place.member) :] = np.nan
+            values[non_finite_at(records, place.member) :] = np.nan
             found.append(values[at])
         return Curve(np.array([first[i]["step"] for i in at]), np.array(found))
 

@@ -24,6 +24,11 @@ class Sample:
     seeds: np.ndarray | None = None
     second: np.ndarray | None = None
 
+    def without_score(self) -> np.ndarray:
+        """The numbers of the runs that have no score: no episode of theirs ended, or no probe of theirs was finite."""
+        both = [self.scores] if self.second is None else [self.scores, self.second]
+        return np.flatnonzero(~np.isfinite(both).all(axis=0))
+
 
 @dataclass(frozen=True)
 class Bounds:

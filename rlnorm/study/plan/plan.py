@@ -115,8 +115,9 @@ def best_rate(part: Effect, runs: Sequence[Run], records_of: RecordsOf) -> float
     on_average = replace(part, summary="mean")
     scores = [score(on_average, part.metric, run, lambda unit: found[unit.id] or ()) for run in runs]
     means = np.array(scores).reshape(len(SELECTION), len(part.rates)).mean(0)
-    higher = METRICS[part.metric].metric.better == "higher"
-    return part.rates[int(means.argmax() if higher else means.argmin())]
+    benefits = means if METRICS[part.metric].metric.better == "higher" else -means
+    # A rate at which runs have no score is no best one.
+    return part.rates[int(np.where(np.isnan(benefits), -np.inf, benefits).argmax())]
 
 
 def arm_plan(

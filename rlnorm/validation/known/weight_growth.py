@@ -26,7 +26,8 @@ def relative_growth(case: Case, norm: str = "batch") -> float:
 
     Two hidden layers, a new batch at each step, in float64 and with an eps of 1e-12: invariance is exact without it.
     """
-    hidden, kwargs = (case["width"],) * 2, {"eps": 1e-12} if norm == "batch" else {}
+    hidden, batch = (int(case["width"]),) * 2, int(case["batch"])
+    kwargs = {"eps": 1e-12} if norm == "batch" else {}
     made, generator = started(
         case["seed"], "xavier", INPUTS, OUTPUTS, hidden=hidden, norm=norm, norm_kwargs=kwargs, activation="tanh"
     )
@@ -34,8 +35,8 @@ def relative_growth(case: Case, norm: str = "batch") -> float:
     weight, total = made.get_parameter("linear1.weight"), 0.0
     before = squared(weight)
     for _ in range(STEPS):
-        x = torch.randn(case["batch"], INPUTS, generator=generator, dtype=torch.float64)
-        labels = torch.randint(OUTPUTS, (case["batch"],), generator=generator)
+        x = torch.randn(batch, INPUTS, generator=generator, dtype=torch.float64)
+        labels = torch.randint(OUTPUTS, (batch,), generator=generator)
         gradients = torch.autograd.grad(torch.nn.functional.cross_entropy(made(x), labels), [*made.parameters()])
         with torch.no_grad():
             for parameter, gradient in zip(made.parameters(), gradients, strict=True):

@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 
 from rlnorm.study.claim.dqn_metrics import (
-    diverged_at,
     excursion,
     final_score,
     first_success,
     found,
-    non_finite_at,
     return_auc,
     return_auc_after_assistance,
 )
+from rlnorm.study.claim.scored import diverged_at, non_finite_at
 from rlnorm.tasks.environments import SCALES
 from tests.dqn.watching import run
 

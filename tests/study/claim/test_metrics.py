@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from rlnorm.probes import PROBES
-from rlnorm.study.claim.metrics import METRICS, final_return, learned, plain_return_auc, return_auc
+from rlnorm.study.claim.dqn_metrics import final_return, learned, plain_return_auc, return_auc
+from rlnorm.study.claim.metrics import METRICS
 from rlnorm.study.claim.scored import carried, diverged_at, series
 from rlnorm.supervised.probing import OWN_PROBES
 from rlnorm.tasks.environments import SCALES
@@ -80,8 +81,9 @@ class TestPlainReturns:
         rows = records("return", [30.0, 10.0, 50.0, -999.0], [False, False, False, True])
         assert plain_return_auc(rows, OTHER, 0) == (30 + 10 + 50 + 10) / 4
 
-    def test_a_run_that_diverged_at_once_has_nothing(self):
-        assert plain_return_auc(records("return", [7.0, 8.0], [True, True]), OTHER, 0) == 0
+    def test_a_run_without_a_return_has_no_score_which_could_be_the_best_where_returns_are_negative(self):
+        assert np.isnan(plain_return_auc(records("return", [7.0, 8.0], [True, True]), OTHER, 0))
+        assert np.isnan(plain_return_auc(records("return", [None, None]), OTHER, 0))
 
     def test_is_not_normalized_where_there_is_a_scale(self):
         assert plain_return_auc(records("return", [100.0]), CARTPOLE, 0) == 100
@@ -148,12 +150,11 @@ class TestProbes:
         rows = probed(probe, {"layer": values}, [False, False, True])
         assert METRICS[metric].score(rows, SETTINGS, 0) == pytest.approx(expected)
 
-    @pytest.mark.parametrize(("metric", "expected"), [("dormant", 1.0), ("rank", 0.0), ("mean_gap", 0.0)])
-    def test_where_nothing_is_known_there_is_no_better_value(self, metric, expected):
+    @pytest.mark.parametrize(("metric", "expected"), [("dormant", 1.0), ("rank", 0.0), ("mean_gap", np.nan)])
+    def test_where_nothing_is_known_there_is_no_better_value_or_no_score(self, metric, expected):
         lost = probed(metric, {"layer": [0.1, 0.2]}, [True, True])
-        assert METRICS[metric].score(lost, SETTINGS, 0) == expected
-        assert METRICS[metric].score(probed("other", {"layer": [0.1]}), SETTINGS, 0) == expected
-        assert METRICS[metric].score([{"diverged": [False]}], SETTINGS, 0) == expected
+        for rows in (lost, probed("other", {"layer": [0.1]}), [{"diverged": [False]}]):
+            assert METRICS[metric].score(rows, SETTINGS, 0) == pytest.approx(expected, nan_ok=True)
 
 
 def test_every_metric_is_found_by_its_own_name():

@@ -356,3 +356,17 @@ def test_a_best_rate_at_an_end_of_the_grid_is_told(treatment: float | None, refe
         for name, rate in (("layer", treatment), ("none", reference))
     }
     assert at_the_edge(part, arms) == said
+
+
+def test_runs_without_a_score_decide_nothing(tmp_path: Path):
+    """No episode of theirs ended: where returns are negative, any number in their place could be the best."""
+    part = replace(PART, experiment=dqn_experiment(steps=STEPS, env="Acrobot-v1", lr=1e-3), metric="plain_return_auc")
+    one, store = asked(part), Store(tmp_path)
+    for unit in tiny.units([one], store):
+        lost = unit.settings["norm"] == "layer"
+        rows = [{"step": 1, "return": [None if lost else -9.0] * 8, "diverged": [lost] * 8, "final_return": [-9.0] * 8}]
+        store.write(unit, rows, lambda: 0.0)
+    (found,) = tiny.assess(one, store).parts
+    assert found.verdict.outcome == "insufficient"
+    said = "Runs without a score: 8 of layer; nothing that is scored came about in them."
+    assert found.verdict.judgement.reason == said

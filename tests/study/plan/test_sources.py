@@ -73,7 +73,7 @@ for engine, settings in SETTINGS.items():
     sys.setprofile(lambda frame, event, _: called.add(frame.f_globals.get("__name__", "")))
     list(records(unit))
     sys.setprofile(None)
-    print(*(name for name in called if name.startswith("rlnorm.") and name != "rlnorm.study.run.pool"))
+    print(*(name for name in called if name.startswith("rlnorm.") and name != "rlnorm.study.run.worker"))
 """
 
 
