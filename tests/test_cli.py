@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def rlnorm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 
 OUT = "elsewhere/results"
-COMMANDS = ("list", "show", "run", "report", "board", "train", "check-norm", "check-claim", "doctor")
+COMMANDS = tuple(cli.app.names)
 BAD_INPUT = {
     "claim": (["run", "dqn-lm"], ["unknown claim 'dqn-lm'. Did you mean 'dqn-ln'? Expected an id that `rlnorm list`"]),
     "claim shown": (["show", "bn_relu"], ["unknown claim 'bn_relu'. Did you mean 'bn-relu'?"]),
@@ -52,6 +53,12 @@ BAD_INPUT = {
         ["run", "dqn-ln", "--part", "CartPole-v1, own best rate", "--preset", "quick"],
         ["part 'CartPole-v1, own best rate' of dqn-ln is not run at preset 'quick'; it is at: full."],
     ),
+    "language": (["train", "--lang", "fr"], ["unknown language 'fr'. Expected one of: en, ko."]),
+    "steps in words": (
+        ["train", "--steps", "many"],
+        ["--steps: expected a whole number such as 16 or 1e5, got"],
+    ),
+    "option": (["train", "--nroms", "none"], ["unrecognized options: --nroms", "Did you mean '--norms'?"]),
     "preset": (
         ["run", "dqn-ln", "--preset", "fast"],
         ["unknown preset 'fast'.", "Expected one of: full, quick, smoke"],
@@ -204,10 +211,19 @@ def test_help_fits_eighty_columns(rlnorm: Run, words: list[str]):
     assert max(map(len, lines)) <= 80
 
 
-def test_what_tyro_cannot_read_is_exit_code_2(rlnorm: Run, tmp_path: Path):
+def test_what_cannot_be_read_is_one_sentence_and_exit_code_2(rlnorm: Run, tmp_path: Path):
     for words in (["run", "bn-identity", "--seeds", "many"], ["rnu"], []):
-        assert rlnorm(*words)[0] == 2
+        code, out, err = rlnorm(*words)
+        assert (code, out, len(err)) == (2, "", 1)
+        assert err[0].startswith("rlnorm: ")
+    assert "Did you mean 'run'?" in rlnorm("rnu")[2][0]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_version_and_what_exit_codes_mean_are_told(rlnorm: Run):
+    code, out, _ = rlnorm("--version")
+    assert (code, out) == (0, f"rlnorm {version('rlnorm')}\n")
+    assert "130 interrupted, everything finished is kept" in " ".join(rlnorm("--help")[1].split())
 
 
 SLOW = """
@@ -360,6 +376,28 @@ class TestAClaimOfOnesOwn:
         code, out, _ = rlnorm("run", tmp_path / "my_claim.py", "--preset", "smoke", "--out", tmp_path / "out")
         assert code == 0
         assert "finished:" not in out
+        self.shows_what_was_asked_for(rlnorm, tmp_path / "my_claim.py", tmp_path / "out")
+
+    def shows_what_was_asked_for(self, rlnorm: Run, claim: Path, folder: Path) -> None:
+        asked = "run", claim, "--preset", "smoke", "--out", folder
+        code, out, err = rlnorm(*asked, "--json")
+        assert (code, out, err) == (0, (folder / "verdicts.json").read_text(), [])
+        assert rlnorm(*asked, "--quiet") == (0, "", [])
+        code, out, _ = rlnorm(*asked, "--dry-run")
+        assert (code, out) == (0, "2 units of work, 2 of them finished and reused.\n")
+        assert "Of my_claim: LayerNorm is better." not in rlnorm(*asked)[1]
+        assert "Of my_claim: LayerNorm is better." in rlnorm(*asked, "--verbose")[1]
+        code, out, _ = rlnorm("show", claim, "--results", folder)
+        assert (code, "Of my_claim: LayerNorm is better." in out) == (0, True)
+        assert max(map(len, out.splitlines())) <= 80
+        code, out, _ = rlnorm("export", folder)
+        assert (code, out.endswith(f" lines: {folder / 'records.csv'}\n")) == (0, True)
+        code, out, _ = rlnorm("compare", folder, folder)
+        assert (code, "2 parts in both, 0 with another verdict" in out) == (0, True)
+        code, _, err = rlnorm("export", folder, "--csv", "--parquet")
+        assert (code, err) == (2, ["rlnorm: --csv and --parquet exclude each other."])
+        code, _, err = rlnorm("show", "dqn-ln", "--results", folder)
+        assert (code, err) == (2, [f"rlnorm: {str(folder)!r} holds nothing of dqn-ln; `rlnorm run dqn-ln` runs it."])
 
     def test_may_not_have_the_id_of_one_that_comes_with_rlnorm(self, rlnorm: Run, tmp_path: Path):
         tiny.effect(tmp_path, "dqn_ln")

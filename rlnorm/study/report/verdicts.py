@@ -14,8 +14,12 @@ def write(study: StudyResult, out: Path) -> None:
     for claim in study.claims:
         rows = [claim.overall, *(part.verdict for part in claim.parts)]
         write_atomically(out / claim.id / "verdict.json", pretty([row.row() for row in rows]))
-    short = [{field: verdict.row()[field] for field in FIELDS} for verdict in listed(study)]
-    write_atomically(out / "verdicts.json", pretty(short))
+    write_atomically(out / "verdicts.json", short(study))
+
+
+def short(study: StudyResult) -> str:
+    """Every row of the study in short, as JSON."""
+    return pretty([{field: verdict.row()[field] for field in FIELDS} for verdict in listed(study)])
 
 
 def listed(study: StudyResult) -> list[Verdict]:

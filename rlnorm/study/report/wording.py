@@ -12,6 +12,8 @@ from rlnorm.study.claim import Claim, Cost, Effect, Exact, Part, Question
 from rlnorm.study.claim.metrics import METRICS
 from rlnorm.study.judge.results import ArmResult, ClaimResult, PartResult, StudyResult
 from rlnorm.study.judge.verdict import ExactDetails, Outcome, OverallDetails, Verdict
+from rlnorm.study.report.language import t
+from rlnorm.study.run.progress import clock_time
 
 Scale = Literal["difference", "ratio", "error"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -32,6 +34,13 @@ HOW_TO_READ = (
     "Exact parts are algebra: their estimate is the largest error of all cases, their margin the tolerance.",
 )
 
+QUESTIONS: Mapping[str, str] = {
+    "superior": "Is “{a}” better than “{b}”, by more than {size}?",
+    "not better": "Is “{a}” not better than “{b}” by {size}?",
+    "equivalent": "Are “{a}” and “{b}” the same to within {size}?",
+    "non-inferior": "Is “{a}” no worse than “{b}” by {size}?",
+}
+
 CURVES: Mapping[str, str] = {
     "return": "Return",
     "loss": "Loss",
@@ -44,20 +53,22 @@ CURVES: Mapping[str, str] = {
 def rule(claim: Claim) -> str:
     """How a claim's overall verdict follows from its parts, and which parts count where not all do."""
     others = [name for name, part in claim.parts.items() if not part.decisive]
-    parts = "part that counts" if others else "part"
     said = {
-        "all": f"supported if every {parts} is, refuted if any {parts} is",
-        "any": f"supported if any {parts} is, refuted if every {parts} is",
-    }[claim.overall]
+        ("all", False): t("supported if every part is, refuted if any part is"),
+        ("any", False): t("supported if any part is, refuted if every part is"),
+        ("all", True): t("supported if every part that counts is, refuted if any part that counts is"),
+        ("any", True): t("supported if any part that counts is, refuted if every part that counts is"),
+    }[claim.overall, bool(others)]
     if not others:
         return said
-    few, names = ("do not count", others) if len(others) < len(claim.decisive) else ("count", claim.decisive)
-    return f"{said}; these {few}: {'; '.join(names)}"
+    if len(others) < len(claim.decisive):
+        return f"{said}; {t('these do not count')}: {'; '.join(others)}"
+    return f"{said}; {t('these count')}: {'; '.join(claim.decisive)}"
 
 
 def beside(claim: Claim, part: str) -> str:
     """A mark for a part that does not count for the overall verdict."""
-    return "" if claim.parts[part].decisive else " (beside)"
+    return "" if claim.parts[part].decisive else f" ({t('beside')})"
 
 
 def groups(overall: Verdict) -> Mapping[str, Outcome]:
@@ -77,7 +88,8 @@ def metric(name: str) -> str:
     scored = METRICS.get(name)
     if scored is None:
         return name.replace("_", " ")
-    return f"{scored.metric.unit} ({scored.metric.better} is better)"
+    better = t("higher is better") if scored.metric.better == "higher" else t("lower is better")
+    return f"{scored.metric.unit} ({better})"
 
 
 def half_trained(study: StudyResult) -> str:
@@ -86,8 +98,8 @@ def half_trained(study: StudyResult) -> str:
     short = sorted({part.verdict.preset for part in parts if part.verdict.preset} - {"full"})
     if not short:
         return ""
-    which = " and ".join(repr(preset) for preset in short)
-    return f"Preset {which} is short: its agents and networks are half trained. Preset 'full' trains them longer."
+    which = ", ".join(repr(preset) for preset in short)
+    return t("Preview: preset {which} is half trained; only 'full' gives verdicts.", which=which)
 
 
 def scale_of(part: Part | None) -> Scale:
@@ -133,7 +145,7 @@ def interval(verdict: Verdict, scale: Scale) -> str:
     """Both ends in brackets; for exact parts the number of cases; a dash where there is none."""
     judged = verdict.judgement
     if scale == "error":
-        return f"worst of {judged.n}" if judged.n else NOTHING
+        return t("worst of {cases}", cases=judged.n) if judged.n else NOTHING
     if finite(judged.low) is None and finite(judged.high) is None:
         return NOTHING
     return f"[{_scaled(judged.low, scale)}, {_scaled(judged.high, scale)}]"
@@ -182,13 +194,7 @@ def sentence(reason: str) -> str:
 
 def duration(seconds: float | None) -> str:
     """Seconds as people say them; empty where unknown."""
-    if seconds is None or not math.isfinite(seconds):
-        return ""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return "" if seconds is None or not math.isfinite(seconds) else clock_time(seconds)
 
 
 def moment(iso: str) -> str:
@@ -212,14 +218,9 @@ def level(question: Question) -> str:
 
 def asked(question: Question) -> str:
     """The question to the arms as a sentence."""
-    a, b = question.treatment, question.reference
-    size = f"a factor of {question.margin:g}" if question.scale == "ratio" else f"{question.margin:g}"
-    return {
-        "superior": f"Is “{a}” better than “{b}”, by more than {size}?",
-        "not better": f"Is “{a}” not better than “{b}” by {size}?",
-        "equivalent": f"Are “{a}” and “{b}” the same to within {size}?",
-        "non-inferior": f"Is “{a}” no worse than “{b}” by {size}?",
-    }[question.asks]
+    figure = f"{question.margin:g}"
+    size = t("a factor of {figure}", figure=figure) if question.scale == "ratio" else figure
+    return t(QUESTIONS[question.asks], a=question.treatment, b=question.reference, size=size)
 
 
 def tally(study: StudyResult) -> dict[Outcome, int]:

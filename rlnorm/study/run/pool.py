@@ -26,11 +26,11 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from rich.console import Console
 
 from rlnorm.study.claim import Cost, Exact, Record
-from rlnorm.study.claim.engines import DQN_ENGINES, TRAINING
+from rlnorm.study.claim.engines import TRAINING
 from rlnorm.study.claim.load import load
 from rlnorm.study.plan import Unit
 from rlnorm.study.run import exact, timing
-from rlnorm.study.run.progress import Bars, Watcher
+from rlnorm.study.run.progress import Bars, Watcher, weight
 from rlnorm.study.run.store import Store
 
 ATTEMPTS = 2
@@ -77,7 +77,7 @@ def run(units: Sequence[Unit], store: Store, jobs: int, watcher: Watcher) -> dic
     Raises KeyboardInterrupt on Ctrl-C, after the processes have ended.
     """
     store.clear_partial()
-    missing = sorted(unfinished(units, store), key=_weight, reverse=True)
+    missing = sorted(unfinished(units, store), key=weight, reverse=True)
     kinds: dict[str, list[Unit]] = {"exact": [], "training": [], "cost": []}
     for unit in missing:
         kinds["training" if unit.engine in TRAINING else unit.engine].append(unit)
@@ -109,11 +109,6 @@ def _attempt(
             else:
                 watcher.ended(unit, "finished")
     return again
-
-
-def _weight(unit: Unit) -> float:
-    """Roughly how long a unit takes: long ones go first, so that no core is idle at the end."""
-    return unit.steps * max(len(unit.seeds), 1) * (10 if unit.engine in DQN_ENGINES else 1)
 
 
 # A process that is killed before it has taken its unit breaks pebble's whole pool; the next attempt has a new one.
@@ -208,7 +203,7 @@ def unfinished(units: Iterable[Unit], store: Store) -> list[Unit]:
 def complete(units: Iterable[Unit], store: Store, jobs: int, console: Console) -> None:
     """Do every unit that is not finished. Raises UnitsFailed after all others are done."""
     missing = unfinished(units, store)
-    with Bars(console, len(missing)) as bars:
+    with Bars(console, missing, store) as bars:
         failed = run(missing, store, jobs, bars)
     if failed:
         raise UnitsFailed([f"{unit.label}: {reason}" for unit, reason in failed.items()])

@@ -23,7 +23,7 @@ from studies import (
 from rlnorm.study.claim import Effect
 from rlnorm.study.judge import ClaimResult, StudyResult
 from rlnorm.study.judge.verdict import EffectDetails, ExactDetails, Judgement, Verdict
-from rlnorm.study.report import confidence_bands, html
+from rlnorm.study.report import confidence_bands, html, margins
 from rlnorm.study.report.html import figures, forest, style, view
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "path", "rect", "circle", "use"}
@@ -234,12 +234,12 @@ def figures_of(
 
 class TestForest:
     def test_figures_are_placed_in_units_of_the_margin(self):
-        assert forest.in_margins(0.1, 0.05, "difference") == pytest.approx(2)
-        assert forest.in_margins(1 / 1.25, 1.25, "ratio") == pytest.approx(-1)
-        assert forest.in_margins(0.1, None, "difference") is None
-        assert forest.in_margins(0.1, 0.0, "difference") is None
-        assert forest.in_margins(-1.0, 1.25, "ratio") is None
-        assert forest.in_margins(float("nan"), 0.05, "difference") is None
+        assert margins.in_margins(0.1, 0.05, "difference") == pytest.approx(2)
+        assert margins.in_margins(1 / 1.25, 1.25, "ratio") == pytest.approx(-1)
+        assert margins.in_margins(0.1, None, "difference") is None
+        assert margins.in_margins(0.1, 0.0, "difference") is None
+        assert margins.in_margins(-1.0, 1.25, "ratio") is None
+        assert margins.in_margins(float("nan"), 0.05, "difference") is None
 
     def test_right_is_better_also_where_lower_scores_are(self):
         def dot(better: str) -> float:

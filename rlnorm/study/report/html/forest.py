@@ -10,7 +10,8 @@ from collections.abc import Iterable
 
 from markupsafe import Markup
 
-from rlnorm.study.judge.verdict import EffectDetails, Verdict
+from rlnorm.study.judge.verdict import Verdict
+from rlnorm.study.report import margins
 from rlnorm.study.report.wording import Scale, finite
 
 WIDTH, HEIGHT = 240, 26
@@ -23,36 +24,14 @@ def row(verdict: Verdict, scale: Scale, reach: float = NEAREST) -> Markup:
     """The drawing of one verdict, `reach` margins to either side; empty where it holds nothing to draw."""
     if scale == "error":
         return _gauge(finite(verdict.judgement.estimate), finite(verdict.margin))
-    return interval(*_figures(verdict, scale), reach)
+    return interval(*margins.figures(verdict, scale), reach)
 
 
 def reach_of(verdicts: Iterable[tuple[Verdict, Scale]]) -> float:
     """How many margins the common axis must show so that all intervals fit, within reason."""
-    figures = (_figures(verdict, scale) for verdict, scale in verdicts if scale != "error")
+    figures = (margins.figures(verdict, scale) for verdict, scale in verdicts if scale != "error")
     farthest = max((abs(x) for found in figures for x in found if x is not None), default=0.0)
     return min(max(1.05 * farthest, NEAREST), FARTHEST)
-
-
-def _figures(verdict: Verdict, scale: Scale) -> tuple[float | None, float | None, float | None]:
-    judged = verdict.judgement
-    estimate, low, high = (in_margins(x, verdict.margin, scale) for x in (judged.estimate, judged.low, judged.high))
-    if isinstance(judged.details, EffectDetails) and judged.details.better == "lower":
-        return _turned(estimate), _turned(high), _turned(low)
-    return estimate, low, high
-
-
-def _turned(value: float | None) -> float | None:
-    return None if value is None else -value
-
-
-def in_margins(value: float | None, margin: float | None, scale: Scale) -> float | None:
-    """A figure in units of the margin: difference / margin, or log(ratio) / log(margin)."""
-    x, size = finite(value), finite(margin)
-    if x is None or size is None:
-        return None
-    if scale == "ratio":
-        return math.log(x) / math.log(size) if x > 0 and size > 1 else None
-    return x / size if size > 0 else None
 
 
 def interval(estimate: float | None, low: float | None, high: float | None, reach: float = NEAREST) -> Markup:
