@@ -2,8 +2,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 COMPATIBILITY := .venv/.compatibility
+BROWSER := .venv/.browser
+CHROMIUM ?= /usr/bin/chromium
 
-.PHONY: study board test test-wheel nightly compatibility lint wheel clean
+.PHONY: study board test test-wheel test-browser nightly compatibility lint wheel clean
 .DELETE_ON_ERROR:
 
 # Installed once, and again whenever what is to be installed changes.
@@ -18,6 +20,12 @@ $(COMPATIBILITY): $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[compatibility]'
 	touch $@
 
+# What drives a browser, and what looks for faults of accessibility; the browser itself is Debian's.
+$(BROWSER): $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'
+	npm install --silent --no-audit --no-fund --prefix .venv/npm axe-core@4
+	touch $@
+
 study: $(READY)
 	$(BIN)/rlnorm run dqn-ln dqn-bn bn-relu bn-grad-input bn-grad-input-short bn-bias-redundant --preset quick --out runs/study
 
@@ -30,6 +38,15 @@ test: $(READY)
 # Installs the built wheel with all it needs in an empty environment: a minute or more.
 test-wheel: $(READY)
 	$(BIN)/python -m pytest -m install -n 0
+
+# The report and TensorBoard in a real browser; screenshots of what fails go to runs/screenshots.
+ifneq ($(wildcard $(CHROMIUM)),)
+test-browser: $(BROWSER)
+	CHROMIUM=$(CHROMIUM) $(BIN)/python -m pytest -m browser -n 0
+else
+test-browser:
+	@echo 'Not run: there is no chromium at $(CHROMIUM); apt-get install chromium brings it.'
+endif
 
 nightly: $(COMPATIBILITY)
 	$(BIN)/python -m pytest -m nightly

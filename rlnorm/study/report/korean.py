@@ -130,4 +130,132 @@ SAID: Mapping[str, str] = {
     "Mean Q": "평균 Q",
     "Epsilon": "엡실론",
     "Test accuracy": "테스트 정확도",
+    # the report
+    "report": "보고서",
+    "Claims about normalization, put to the test": "정규화에 대한 주장들의 시험",
+    "To the answers": "답으로 건너뛰기",
+    "Answers": "답",
+    "All decisive comparisons": "판정을 가르는 모든 비교",
+    "{count} parts, in units of their margin": "부분 {count}개, 허용차 단위",
+    "How to read this": "읽는 법",
+    "1 claim": "주장 1개",
+    "{count} claims": "주장 {count}개",
+    "No claims yet.": "아직 주장이 없다.",
+    "{count} of {total} claims shown": "주장 {total}개 중 {count}개 표시",
+    "decided by training many seeds": "여러 시드를 학습하여 판정",
+    "by algebra in float64": "float64 대수로 판정",
+    "by timing side by side": "나란히 시간을 재어 판정",
+    "Questions that no note asks": "노트에 없는 물음",
+    "previews": "미리 보기",
+    "a preview: agents of a short preset are half trained, and only full gives verdicts": (
+        "미리 보기: 짧은 프리셋의 에이전트는 학습이 덜 되었고, full만 판정을 준다"
+    ),
+    "Filter and sort": "거르기와 정렬",
+    "all": "모두",
+    "note": "노트",
+    "kind": "종류",
+    "sort by": "정렬",
+    "size of effect": "효과 크기",
+    "title": "제목",
+    "effect": "효과",
+    "exact": "정확",
+    "cost": "비용",
+    "What was tested, precisely": "정확히 무엇을 시험했나",
+    "The note says": "노트의 말",
+    "Made precise": "정확한 진술",
+    "Kept answer": "보관된 답",
+    "Published work (not given to the judge)": "발표된 연구 (판정에 쓰지 않음)",
+    "Cost": "비용",
+    "{time} of one core": "코어 하나로 {time}",
+    "Run it again": "다시 실행",
+    "No part of this claim has been run yet.": "이 주장의 부분을 아직 실행하지 않았다.",
+    "No run of this part has a value to draw yet.": "이 부분에는 아직 그릴 값이 없다.",
+    "Preset": "프리셋",
+    "took {time}": "{time} 걸림",
+    "Command": "명령",
+    "Commit": "커밋",
+    "Date": "날짜",
+    "Hardware": "하드웨어",
+    "Versions": "버전",
+    "Rows computed at commit {commit}.": "커밋 {commit}에서 계산한 행.",
+    "part": "부분",
+    "comparisons": "비교",
+    "drawing": "그림",
+    "exact parts": "정확한 부분",
+    "estimate, interval": "추정값, 구간",
+    "tolerance": "허용 오차",
+    "runs per arm": "실험군당 실행",
+    "Why this tolerance: {why}.": "이 허용 오차의 이유: {why}.",
+    "arm": "실험군",
+    "arms": "실험군",
+    "role": "역할",
+    "treatment": "처치군",
+    "reference": "기준군",
+    "negative control": "음성 대조군",
+    "learning rate": "학습률",
+    "mean score": "평균 점수",
+    "95 % interval": "95 % 구간",
+    "interquartile mean": "사분위 평균",
+    "final return": "최종 반환값",
+    "diverged": "발산",
+    "{count} missing": "{count}개 없음",
+    "The same evidence, asked in other ways": "같은 증거를 달리 묻기",
+    "Settings": "설정",
+    "setting": "설정",
+    "settings that differ": "서로 다른 설정",
+    "{steps} {unit} per run": "실행당 {steps} {unit}",
+    "{level} interval decides": "{level} 구간이 판정한다",
+    "a run's score is its mean over {count} learning rates": "실행의 점수는 학습률 {count}개에 걸친 평균",
+    "each arm at its own best of {count} learning rates, chosen on other seeds": (
+        "실험군마다 다른 시드로 고른 학습률 {count}개 중 최적"
+    ),
+    "“{name}” is known to be worse and must be told apart": ("“{name}”은(는) 더 나쁘다고 알려져 구별되어야 한다"),
+    "Supported if the whole interval lies beyond the margin, refuted if it ends short of it.": (
+        "구간 전체가 허용차를 넘으면 지지, 그에 못 미치면 반박."
+    ),
+    "Refuted if the whole interval lies beyond the margin, supported if it ends short of it.": (
+        "구간 전체가 허용차를 넘으면 반박, 그에 못 미치면 지지."
+    ),
+    "Supported if the 90 % interval lies inside the margin, refuted if the 95 % one lies outside.": (
+        "90 % 구간이 허용차 안이면 지지, 95 % 구간이 밖이면 반박."
+    ),
+    "Supported if the 90 % interval stays above the worse margin, refuted if the 95 % one lies below.": (
+        "90 % 구간이 나쁜 쪽 허용차 위면 지지, 95 % 구간이 그 아래면 반박."
+    ),
+    "One case that misses the tolerance refutes it.": "허용 오차를 벗어나는 사례 하나면 반박된다.",
+    "Should the estimate stay, about {count} runs an arm would decide it.": (
+        "추정값이 그대로라면 실험군당 약 {count}회 실행으로 정해진다."
+    ),
+    "Clear of the margin: a difference that matters.": "허용차를 벗어남: 의미 있는 차이.",
+    "Inside the margin: no difference that matters.": "허용차 안: 의미 있는 차이 없음.",
+    "Across the margin: still open.": "허용차에 걸침: 아직 미정.",
+    "The shade is the margin to both sides of no effect; right is better for the treatment. All comparisons share one "
+    "axis in units of the margin (ratios: of its logarithm); an arrow says that an interval goes on. In exact parts "
+    "the dot is the largest error on a logarithmic axis, the shade what the tolerance allows.": (
+        "음영은 효과 없음 양쪽의 허용차이며, 오른쪽일수록 처치군이 낫다. 모든 비교는 허용차(비율은 그 로그) 단위의 한 "
+        "축을 쓰고, 화살표는 구간이 더 이어진다는 뜻이다. 정확한 부분에서 점은 로그 축 위의 가장 큰 오차, 음영은 "
+        "허용 오차다."
+    ),
+    "Save as CSV": "CSV로 저장",
+    "Show every run": "모든 실행 보기",
+    "score of every run": "모든 실행의 점수",
+    "mean": "평균",
+    "at the end": "끝에서",
+    "log axis": "로그 축",
+    "Lines: mean over whole runs with its 95 % band; thin and dashed: mean of the runs still going after others "
+    "diverged. Points: runs; crosses: diverged runs; diamond: mean with its 95 % interval; "
+    "shade: reference ± margin.": (
+        "선: 실행 전체의 평균과 95 % 띠, 가는 점선: 다른 실행이 발산한 뒤 남은 실행의 평균. 점: 실행, 가위표: 발산한 "
+        "실행, 마름모: 평균과 95 % 구간, 음영: 기준군 ± 허용차."
+    ),
+    # the notes
+    "BatchNorm in general, its backward formulas, ReLU, and DQN": "배치 정규화 일반, 역전파 공식, ReLU, DQN",
+    "motives, and the full derivation of the backward pass": "동기와 역전파의 전체 유도",
+    "BatchNorm in practice: no bias, train and test statistics, covariate shift": (
+        "실전의 배치 정규화: 편향 생략, 학습과 테스트의 통계, 공변량 이동"
+    ),
+    "concept, process, effects, cautions": "개념, 과정, 효과, 주의할 점",
+    "batch learning, order, folding at inference, convolutions, weight and layer norm, self-normalizing nets": (
+        "배치 학습, 순서, 추론 때의 합치기, 합성곱, 가중치 정규화와 층 정규화, 자기 정규화 신경망"
+    ),
 }

@@ -4,21 +4,30 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import test_house
 from studies import dqn_claim, exact_claim, relu_claim, study, unfinished_claim
 
+from rlnorm.study.claim import Kind
 from rlnorm.study.claim.load import headlines, shipped, shipped_folder
 from rlnorm.study.report import answers, describe, language, notes, terminal, wording
+from rlnorm.study.report.html import EXAMPLES, SAY, view
 from rlnorm.study.report.korean import SAID
 from rlnorm.study.report.language import speaking, t
 
 ROOM = Path(language.__file__).parent
 HANGUL = re.compile("[가-힣]")
 # Said through a variable: the tables of texts.
-TABLES = (answers.PREVIEWS, answers.DIRECTIONS, wording.MEANINGS, wording.CURVES, wording.QUESTIONS, describe.BUDGET)
-LISTS = (wording.OUTCOMES, describe.ITEMS, wording.HOW_TO_READ, [name for name, _ in terminal.COLUMNS])
+TABLES = (
+    answers.PREVIEWS, answers.DIRECTIONS, wording.MEANINGS, wording.CURVES, wording.QUESTIONS, describe.BUDGET, SAY,
+    view.CHANGES, notes.NOTES,
+)  # fmt: skip
+LISTS = (
+    wording.OUTCOMES, get_args(Kind), [line for _, line in EXAMPLES], describe.ITEMS, wording.HOW_TO_READ,
+    [name for name, _ in terminal.COLUMNS],
+)  # fmt: skip
 
 
 def said(text: str) -> Iterator[str]:
