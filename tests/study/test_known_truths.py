@@ -12,7 +12,7 @@ from rlnorm.study.claim.validate import errors
 from rlnorm.study.judge import ClaimResult, overall
 from rlnorm.study.plan import Request
 from rlnorm.study.run import Store
-from rlnorm.study.run.pool import execute
+from rlnorm.study.run.worker import execute
 
 EXPERIMENT = supervised_experiment(
     steps=dict.fromkeys(PRESETS, 60), dataset="digits", hidden=(16,), train_size=200, batch=32, every=10, momentum=0.0,
