@@ -3,8 +3,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 COMPATIBILITY := .venv/.compatibility
 ENVPOOL := .venv/.envpool
+BROWSER := .venv/.browser
+CHROMIUM ?= /usr/bin/chromium
 
-.PHONY: study board test test-wheel test-envpool nightly compatibility lint wheel clean
+.PHONY: study board test test-wheel test-envpool test-browser nightly compatibility lint wheel clean
 .DELETE_ON_ERROR:
 
 # Installed once, and again whenever what is to be installed changes.
@@ -24,6 +26,12 @@ $(ENVPOOL): $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[envpool]'
 	touch $@
 
+# What drives a browser, and what looks for faults of accessibility; the browser itself is Debian's.
+$(BROWSER): $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'
+	npm install --silent --no-audit --no-fund --prefix .venv/npm axe-core@4
+	touch $@
+
 study: $(READY)
 	$(BIN)/rlnorm run dqn-ln dqn-bn bn-relu bn-grad-input bn-grad-input-short bn-bias-redundant --preset quick --out runs/study
 
@@ -39,6 +47,15 @@ test-wheel: $(READY)
 
 test-envpool: $(ENVPOOL)
 	$(BIN)/python -m pytest -m envpool -n 0
+
+# The report and TensorBoard in a real browser; screenshots of what fails go to runs/screenshots.
+ifneq ($(wildcard $(CHROMIUM)),)
+test-browser: $(BROWSER)
+	CHROMIUM=$(CHROMIUM) $(BIN)/python -m pytest -m browser -n 0
+else
+test-browser:
+	@echo 'Not run: there is no chromium at $(CHROMIUM); apt-get install chromium brings it.'
+endif
 
 nightly: $(COMPATIBILITY)
 	$(BIN)/python -m pytest -m nightly

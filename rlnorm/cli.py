@@ -1,8 +1,6 @@
-"""The command line: `rlnorm list | show | run | report | verify | board | train | check-norm | check-claim | doctor`.
+"""The command line: `rlnorm list | show | run | report | verify | board | train | export | compare | check-norm | ...`.
 
-Exit codes: 0 done; 1 some units failed, a law is broken, or the doctor found a fault; 2 bad input, nothing written;
-3 the doctor could not examine the model; 130 interrupted, 143 or 129 told to end by SIGTERM or SIGHUP, everything
-finished is kept.
+`EXIT_CODES` says what a command's end means; `rlnorm --help` prints it.
 
 Each command imports what it needs: `rlnorm list` and `--help` load neither torch nor stable-baselines3.
 """
@@ -10,33 +8,36 @@ Each command imports what it needs: `rlnorm list` and `--help` load neither torc
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
+from textwrap import fill
+from typing import Annotated
 
 import tyro
-from rich.console import Console
 
-from rlnorm.errors import ConfigError, raise_if_any, unknown, unwritable
+from rlnorm.arguments import App, Count, Whole
+from rlnorm.errors import ConfigError, raise_if_any, unwritable
+from rlnorm.showing import Flag, Language, Shown, carry_out, conclude, console, folder_errors, judged, warn
 from rlnorm.stops import exit_code
-from rlnorm.study.claim import PRESETS, Kind, Preset
 from rlnorm.study.claim.dqn_setting import COMPARISON_STEPS
-from rlnorm.study.claim.load import ClaimFile, by_path, headlines, named, shipped, shipped_folder
+from rlnorm.study.claim.load import by_path, headlines, named, shipped, shipped_folder
 
-if TYPE_CHECKING:
-    from rlnorm.study.judge import StudyResult
-    from rlnorm.study.plan import Request
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 some units failed, a law is broken, or the doctor found a fault; 2 bad input, nothing "
+    "written; 3 the doctor could not examine the model; 130 interrupted, 143 or 129 told to end by SIGTERM or SIGHUP, "
+    "everything finished is kept."
+)
+app = App(fill(EXIT_CODES, 80))
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
-app = tyro.extras.SubcommandApp()
-console = Console(highlight=False)
-
-# Counts and names are read as they are and checked by us: every error in one sentence, all at once.
-Count = Annotated[int | None, tyro.conf.arg(metavar="INT")]
 Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 Library = Annotated[str | None, tyro.conf.arg(metavar="LIBRARY")]
 Seconds = Annotated[float, tyro.conf.arg(metavar="SECONDS")]
+
+
+Output = tyro.conf.OmitArgPrefixes[Shown]
+SHOWN = Shown()
 
 
 @app.command(name="list")
@@ -47,15 +48,34 @@ def list_claims() -> None:
 
 
 @app.command
-def show(claim: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="CLAIM")]], /) -> None:
-    """Show one claim: what is tested, how, and against which margin.
+def show(
+    claim: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="CLAIM")]],
+    /,
+    *,
+    results: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
+    lang: Language = "en",
+) -> None:
+    """Show one claim: what is tested, how, and against which margin; or what came out.
 
     Args:
         claim: Its id (see `rlnorm list`), or the path of a file with a claim of your own.
+        results: Folder of a study: show what it found, every part with its reason.
+        lang: Language: en or ko.
     """
-    from rlnorm.study.report import describe
+    from rlnorm.study.report import describe, terminal
+    from rlnorm.study.report.language import errors, speaking
 
-    _print(describe.page(named([claim], shipped())[0], _width()))
+    raise_if_any(errors(lang))
+    found = named([claim], shipped())[0]
+    with speaking(lang):
+        if results is None:
+            _print(describe.page(found, _width()))
+            return
+        claims = [each for each in judged(results).claims if each.id == found.id]
+        if not claims:
+            raise ConfigError(f"{str(results)!r} holds nothing of {found.id}; `rlnorm run {found.name}` runs it.")
+        for block in terminal.parts(claims[0]):
+            console.print(block)
 
 
 def _print(text: str) -> None:
@@ -86,6 +106,8 @@ def run(
     out: Folder = Path("runs/study"),
     per_seed: bool = False,
     patience: Seconds = 600.0,
+    dry_run: Flag = False,
+    shown: Output = SHOWN,
 ) -> None:
     """Test claims: train what is missing, judge, write report and verdicts.
 
@@ -101,68 +123,15 @@ def run(
         out: Folder of the results; finished work found there is used.
         per_seed: Write single runs to TensorBoard too.
         patience: Seconds without a record after which a unit of work is ended.
+        dry_run: Run nothing: list the units, how many are reused, and the time by past runs.
     """
     from rlnorm.api import patience_errors
+    from rlnorm.asking import Asked
 
-    available = shipped()
-    counts = {"--seeds": seeds, "--jobs": jobs}
     through = {"engine": engine, "environments": environments}
-    wrong = _run_errors(claims, part, kind, preset, through, counts, out, available)
-    raise_if_any([*wrong, *patience_errors(patience)])
-    _study(_requests(claims, part, kind, preset, seeds, through, available), out, jobs, per_seed, patience)
-
-
-def _requests(
-    claims: Sequence[str],
-    part: Sequence[str],
-    kind: str | None,
-    preset: str,
-    seeds: int | None,
-    through: Mapping[str, Any],
-    available: Mapping[str, ClaimFile],
-) -> "list[Request]":
-    from rlnorm.study.plan import Request
-
-    files = named(claims or list(available), available)
-    asked = [Request(each, cast(Preset, preset), tuple(part), seeds, **through) for each in files]
-    return asked if kind is None else [one for each in asked if (one := each.of_kind(cast(Kind, kind)))]
-
-
-def _run_errors(
-    claims: Sequence[str],
-    part: Sequence[str],
-    kind: str | None,
-    preset: str,
-    through: Mapping[str, Any],
-    counts: Mapping[str, int | None],
-    out: Path,
-    available: Mapping[str, ClaimFile],
-) -> Iterator[str]:
-    from rlnorm.api import count_errors
-    from rlnorm.study.study import errors, out_errors
-
-    good = list(claims)
-    for claim in claims:
-        try:
-            named([claim], available)
-        except ConfigError as error:
-            good.remove(claim)
-            yield from error.sentences
-    if not claims and kind is None:
-        yield "no claim was named: give at least one id (see `rlnorm list`), or --kind for all of a kind."
-    if kind is not None and kind not in KINDS:
-        yield unknown("kind", kind, KINDS)
-    if preset not in PRESETS:
-        yield unknown("preset", preset, PRESETS)
-    yield from count_errors(counts)
-    if preset not in PRESETS or kind not in (None, *KINDS) or not (good or (kind and not claims)):
-        yield from out_errors(out)
-        return
-    wrong = list(errors(_requests(good, part, None if claims else kind, preset, None, through, available), out))
-    if not wrong and not _requests(good, part, kind, preset, None, through, available):
-        which = "of the claims named" if claims else "of the claims"
-        yield f"none {which} has parts of kind {kind!r} here; `rlnorm show CLAIM` shows a claim's parts."
-    yield from wrong
+    asked = Asked(claims, part, kind, preset, seeds, through, shipped())
+    raise_if_any([*asked.errors(out, {"--seeds": seeds, "--jobs": jobs}), *patience_errors(patience)])
+    carry_out(asked.requests(kind=kind), out, jobs, per_seed, patience, shown, dry_run)
 
 
 @app.command
@@ -170,14 +139,16 @@ def train(
     *,
     env: str = "CartPole-v1",
     norms: str = "none,layer,batch",
-    seeds: int = 16,
-    steps: int = COMPARISON_STEPS,
+    seeds: Whole = 16,
+    steps: Whole = COMPARISON_STEPS,
     lr: float | None = None,
     environments: Library = None,
-    jobs: int | None = None,
-    out: Path = Path("runs/train"),
+    jobs: Count = None,
+    out: Folder = Path("runs/train"),
     per_seed: bool = False,
     patience: Seconds = 600.0,
+    dry_run: Flag = False,
+    shown: Output = SHOWN,
 ) -> None:
     """Compare norms in DQN on one environment: your own question, without a claim.
 
@@ -185,13 +156,14 @@ def train(
         env: A gymnasium environment with discrete actions, by id.
         norms: Comma-separated; every one is compared with the first.
         seeds: Agents per norm.
-        steps: Environment steps per agent.
+        steps: Environment steps per agent; 1e5 is read too.
         lr: Learning rate of all arms; the study setting's where not given.
         environments: Let envpool step the environments instead of gymnasium.
         jobs: Units at work at the same time; one per core where not given.
         out: Folder of the results; finished work found there is used.
         per_seed: Write single runs to TensorBoard too.
         patience: Seconds without a record after which a unit of work is ended.
+        dry_run: Run nothing: list the units, how many are reused, and the time by past runs.
     """
     from rlnorm import api
     from rlnorm.study.plan.request import compared
@@ -199,27 +171,8 @@ def train(
     names = [name.strip() for name in norms.split(",")]
     wrong = api.train_errors(env, names, seeds, steps, lr, jobs, out, environments)
     raise_if_any([*wrong, *api.patience_errors(patience)])
-    _study([compared(env, names, seeds, steps, lr, environments)], out, jobs, per_seed, patience)
-
-
-def _study(requests: "Sequence[Request]", out: Path, jobs: int | None, per_seed: bool, patience: float) -> None:
-    from rlnorm import api
-    from rlnorm.study.study import Failed
-
-    try:
-        result = api.ask(requests, out, jobs, console, per_seed, patience)
-    except Failed as error:
-        _conclude(error.result, out)
-        raise
-    _conclude(result, out)
-
-
-def _conclude(result: "StudyResult", out: Path) -> None:
-    from rlnorm.study.report import terminal
-
-    terminal.show(result, console)
-    console.print(f"\nReport:      {out / 'report.html'}", markup=False, soft_wrap=True)
-    console.print(f"TensorBoard: rlnorm board {shlex.quote(str(out))}", markup=False, soft_wrap=True)
+    asked = compared(env, names, seeds, steps, lr, environments)
+    carry_out([asked], out, jobs, per_seed, patience, shown, dry_run)
 
 
 @app.command
@@ -229,7 +182,8 @@ def report(
     *,
     keep: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
     per_seed: bool = False,
-    trust: bool = False,
+    trust: Flag = False,
+    shown: Output = SHOWN,
 ) -> None:
     """Judge and report again what a folder holds, without training anything.
 
@@ -240,38 +194,64 @@ def report(
         trust: Run the files of claims and norms that the folder names, though they were never named here before.
     """
     from rlnorm.study.report import markdown, write
-    from rlnorm.study.run import Store
-    from rlnorm.study.run.history import asked_before
-    from rlnorm.study.study import not_there, results
+    from rlnorm.study.report.language import errors, speaking
 
-    raise_if_any([*_folder_errors(directory), *([] if keep is None else unwritable("results", "--keep", keep))])
-    asked, lost = asked_before(directory, shipped(), trust)
-    for sentence in lost:
-        console.print(sentence, style="yellow", markup=False)
-    if not asked:
-        raise ConfigError(f"{str(directory)!r} holds no claim that can be reported.")
-    store = Store(directory, any_version=True)
-    missing, planned = not_there(asked, store)
-    if missing == planned and planned:
-        raise ConfigError(f"{str(directory)!r} holds no finished unit of what was asked; its report is left as it is.")
-    if missing:
-        said = f"{missing} of {planned} units are not there: what they decide is insufficient. `rlnorm run` does them."
-        console.print(said, style="yellow", markup=False, soft_wrap=True)
-    result = results([(one, store) for one in asked])
-    for sentence in store.left_out():
-        console.print(sentence, style="yellow", markup=False, soft_wrap=True)
-    write(result, directory, per_seed)
-    _conclude(result, directory)
+    unkept = [] if keep is None else unwritable("results", "--keep", keep)
+    raise_if_any([*folder_errors(directory), *unkept, *errors(shown.lang)])
+    with speaking(shown.lang):
+        result = judged(directory, shown.progress, trust)
+        write(result, directory, per_seed)
+        conclude(result, directory, shown)
     if keep is not None:
         written = ", ".join(map(str, markdown.keep(result, keep)))
-        console.print(f"Kept:        {written}", markup=False, soft_wrap=True)
+        shown.progress.print(f"Kept:        {written}", markup=False, soft_wrap=True)
 
 
 @app.command
-def verify(directory: tyro.conf.Positional[Path] = Path("runs/study"), /, *, trust: bool = False) -> None:
-    """Check that everything in a folder is as it was written, and judge it again; nothing is changed.
+def export(
+    directory: tyro.conf.Positional[Path] = Path("runs/study"),
+    /,
+    *,
+    csv: Flag = False,
+    parquet: Flag = False,
+    to: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
+) -> None:
+    """Write every record of a study in tidy form, a line a number, for other tools.
 
-    Exit code: 0 all fits, 1 something does not.
+    Args:
+        directory: Folder of a study.
+        csv: As CSV, which is what is written where nothing is said.
+        parquet: As Parquet; needs pyarrow.
+        to: File to write; DIR/records.csv or DIR/records.parquet where not given.
+    """
+    from rlnorm.errors import unwritable_file
+    from rlnorm.study.report import export
+
+    target = to or directory / f"records.{'parquet' if parquet else 'csv'}"
+    both = ["--csv and --parquet exclude each other."] if csv and parquet else []
+    raise_if_any([*folder_errors(directory), *both, *([] if to is None else unwritable_file("records", "--to", to))])
+    lines = (export.to_parquet if parquet else export.to_csv)(directory, target)
+    console.print(f"{lines} lines: {target}", markup=False, soft_wrap=True)
+
+
+@app.command
+def compare(first: tyro.conf.Positional[Path], second: tyro.conf.Positional[Path], /) -> None:
+    """Show two studies side by side: the verdicts of all parts that both hold.
+
+    Args:
+        first: Folder of a study.
+        second: Folder of another.
+    """
+    from rlnorm.study.report import compare
+
+    console.print(compare.table(first, second))
+
+
+@app.command
+def verify(directory: tyro.conf.Positional[Path] = Path("runs/study"), /, *, trust: Flag = False) -> None:
+    """Check that all in a folder is as it was written, and judge it again.
+
+    Nothing is changed. Exit code: 0 all fits, 1 something does not.
 
     Args:
         directory: Folder of a study.
@@ -281,11 +261,10 @@ def verify(directory: tyro.conf.Positional[Path] = Path("runs/study"), /, *, tru
     from rlnorm.study.run.history import asked_before
     from rlnorm.study.study import verify
 
-    raise_if_any(_folder_errors(directory))
+    raise_if_any(folder_errors(directory))
     asked, wrong = asked_before(directory, shipped(), trust)
     summary, found = verify(directory, asked, Store(directory, any_version=True))
-    for sentence in (*wrong, *found):
-        console.print(sentence, style="yellow", markup=False, soft_wrap=True)
+    warn(console, (*wrong, *found))
     if wrong or found:
         sys.exit(1)
     console.print(summary, markup=False, soft_wrap=True)
@@ -305,7 +284,7 @@ def board(
     """
     from rlnorm.study.report import tensorboard
 
-    raise_if_any(_folder_errors(directory))
+    raise_if_any(folder_errors(directory))
     tensorboard.board(directory, port)
 
 
@@ -368,17 +347,14 @@ def doctor(
         sys.exit(code)
 
 
-def _folder_errors(directory: Path) -> Iterator[str]:
-    if not any((directory / name).exists() for name in ("study.json", "units/study.json")):
-        what = "holds no study" if directory.is_dir() else "is no folder"
-        yield f"{str(directory)!r} {what}; expected a folder that `rlnorm run` or `rlnorm train` wrote."
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `rlnorm` command; `arguments` are those of the process where None."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words == ["--version"]:
+        print(f"rlnorm {version('rlnorm')}")  # noqa: T201
+        return
     description = "What does normalization really do in deep reinforcement learning?"
-    code = guarded(lambda: app.cli(prog="rlnorm", description=description, args=words), shlex.join(["rlnorm", *words]))
+    code = guarded(lambda: app.read(words, "rlnorm", description)(), shlex.join(["rlnorm", *words]))
     if code:
         sys.exit(code)
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def rlnorm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 
 OUT = "elsewhere/results"
-COMMANDS = ("list", "show", "run", "report", "verify", "board", "train", "check-norm", "check-claim", "doctor")
+COMMANDS = tuple(cli.app.names)
 BAD_INPUT = {
     "claim": (["run", "dqn-lm"], ["unknown claim 'dqn-lm'. Did you mean 'dqn-ln'? Expected an id that `rlnorm list`"]),
     "claim shown": (["show", "bn_relu"], ["unknown claim 'bn_relu'. Did you mean 'bn-relu'?"]),
@@ -52,6 +53,12 @@ BAD_INPUT = {
         ["run", "dqn-ln", "--part", "CartPole-v1, own best rate", "--preset", "quick"],
         ["part 'CartPole-v1, own best rate' of dqn-ln is not run at preset 'quick'; it is at: full."],
     ),
+    "language": (["train", "--lang", "fr"], ["unknown language 'fr'. Expected one of: en, ko."]),
+    "steps in words": (
+        ["train", "--steps", "many"],
+        ["--steps: expected a whole number such as 16 or 1e5, got"],
+    ),
+    "option": (["train", "--nroms", "none"], ["unrecognized options: --nroms", "Did you mean '--norms'?"]),
     "preset": (
         ["run", "dqn-ln", "--preset", "fast"],
         ["unknown preset 'fast'.", "Expected one of: full, quick, smoke"],
@@ -203,10 +210,20 @@ def test_help_fits_eighty_columns(rlnorm: Run, words: list[str]):
     assert max(map(len, lines)) <= 80
 
 
-def test_what_tyro_cannot_read_is_exit_code_2(rlnorm: Run, tmp_path: Path):
+def test_what_cannot_be_read_is_one_sentence_and_exit_code_2(rlnorm: Run, tmp_path: Path):
     for words in (["run", "bn-identity", "--seeds", "many"], ["rnu"], []):
-        assert rlnorm(*words)[0] == 2
+        code, out, err = rlnorm(*words)
+        assert (code, out, len(err)) == (2, "", 1)
+        assert err[0].startswith("rlnorm: ")
+    assert "Did you mean 'run'?" in rlnorm("rnu")[2][0]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_version_and_what_exit_codes_mean_are_told(rlnorm: Run):
+    code, out, _ = rlnorm("--version")
+    assert (code, out) == (0, f"rlnorm {version('rlnorm')}\n")
+    said = " ".join(rlnorm("--help")[1].split())
+    assert "130 interrupted, 143 or 129 told to end by SIGTERM or SIGHUP, everything finished is kept" in said
 
 
 SLOW = """
@@ -284,20 +301,46 @@ class TestAClaimOfOnesOwn:
         code, out, _ = rlnorm("run", tmp_path / "my_claim.py", "--preset", "smoke", "--out", tmp_path / "out")
         assert code == 0
         assert "finished:" not in out
-        units = sorted((tmp_path / "out" / "units").glob("*.jsonl"))
-        units[0].rename(tmp_path / "aside")
-        code, out, _ = rlnorm("report", tmp_path / "out")
+        self.shows_what_was_asked_for(rlnorm, tmp_path / "my_claim.py", tmp_path / "out")
+        self.notices_what_is_missing(rlnorm, tmp_path / "out", tmp_path / "aside")
+
+    def shows_what_was_asked_for(self, rlnorm: Run, claim: Path, folder: Path) -> None:
+        asked = "run", claim, "--preset", "smoke", "--out", folder
+        code, out, err = rlnorm(*asked, "--json")
+        assert (code, out, err) == (0, (folder / "verdicts.json").read_text(), [])
+        assert rlnorm(*asked, "--quiet") == (0, "", [])
+        code, out, _ = rlnorm(*asked, "--dry-run")
+        assert (code, out) == (0, "2 units of work, 2 of them finished and reused.\n")
+        assert "Of my_claim: LayerNorm is better." not in rlnorm(*asked)[1]
+        assert "Of my_claim: LayerNorm is better." in rlnorm(*asked, "--verbose")[1]
+        code, out, _ = rlnorm("show", claim, "--results", folder)
+        assert (code, "Of my_claim: LayerNorm is better." in out) == (0, True)
+        assert max(map(len, out.splitlines())) <= 80
+        code, out, _ = rlnorm("export", folder)
+        assert (code, out.endswith(f" lines: {folder / 'records.csv'}\n")) == (0, True)
+        code, out, _ = rlnorm("compare", folder, folder)
+        assert (code, "2 parts in both, 0 with another verdict" in out) == (0, True)
+        code, _, err = rlnorm("export", folder, "--csv", "--parquet")
+        assert (code, err) == (2, ["rlnorm: --csv and --parquet exclude each other."])
+        code, _, err = rlnorm("show", "dqn-ln", "--results", folder)
+        assert (code, err) == (2, [f"rlnorm: {str(folder)!r} holds nothing of dqn-ln; `rlnorm run dqn-ln` runs it."])
+
+    def notices_what_is_missing(self, rlnorm: Run, folder: Path, aside: Path) -> None:
+        units = sorted((folder / "units").glob("*.jsonl"))
+        first = (folder / "verdicts.json").read_text()
+        units[0].rename(aside)
+        code, out, _ = rlnorm("report", folder)
         assert (code, "1 of 2 units are not there: what they decide is insufficient." in out) == (0, True)
-        (tmp_path / "aside").rename(units[0])
-        rlnorm("report", tmp_path / "out")
-        (tmp_path / "out" / "units").rename(tmp_path / "aside")
-        code, _, err = rlnorm("report", tmp_path / "out")
-        said = f"rlnorm: '{tmp_path}/out' holds no finished unit of what was asked; its report is left as it is."
+        aside.rename(units[0])
+        rlnorm("report", folder)
+        (folder / "units").rename(aside)
+        code, _, err = rlnorm("report", folder)
+        said = f"rlnorm: {str(folder)!r} holds no finished unit of what was asked; its report is left as it is."
         assert (code, err) == (2, [said])
-        assert (tmp_path / "out" / "verdicts.json").read_text() == first
-        (tmp_path / "aside").rename(tmp_path / "out" / "units")
-        (tmp_path / "out" / "verdicts.json").write_text(first.replace("null", "1", 1))
-        code, out, _ = rlnorm("verify", tmp_path / "out")
+        assert (folder / "verdicts.json").read_text() == first
+        aside.rename(folder / "units")
+        (folder / "verdicts.json").write_text(first.replace("null", "1", 1))
+        code, out, _ = rlnorm("verify", folder)
         assert (code, out) == (1, "verdicts.json: the row of my-claim, overall is not what is judged again.\n")
 
     def test_may_not_have_the_id_of_one_that_comes_with_rlnorm(self, rlnorm: Run, tmp_path: Path):
@@ -367,7 +410,7 @@ class TestCheckClaim:
     def test_a_good_claim_is_said_to_be_one(self, rlnorm: Run, tmp_path: Path):
         file = tiny.effect(tmp_path, "my_claim")
         assert rlnorm("check-claim", file) == (0, "my-claim: LayerNorm is better. 1 part, no errors.\n", [])
-        work = tiny.own(tmp_path, SLOW, ["quick", "slow"])
+        work = tiny.own(tmp_path, FAILS, ["always", "fine"])
         assert rlnorm("check-claim", work) == (0, "work: Work to do. 2 parts, no errors.\n", [])
         assert {path for path in tmp_path.iterdir() if path.name != "__pycache__"} == {file, work}
 

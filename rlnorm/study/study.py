@@ -108,7 +108,7 @@ def _run_all(requests: Sequence[Request], store: Store, jobs: int, console: Cons
             return list(failed.values())
         console.print(f"{len(planned)} units of work, {len(planned) - len(missing)} already settled.")
         try:
-            with Bars(console, len(missing)) as bars:
+            with Bars(console, missing, store) as bars:
                 for unit, reason in run(missing, store, jobs, bars, patience).items():
                     failed[unit.id] = f"{unit.label}: {reason}"
         except KeyboardInterrupt as stop:

@@ -47,6 +47,12 @@ def commits(units: Iterable[Unit], rows_of: RowsOf) -> tuple[str, ...]:
     return tuple(dict.fromkeys(commit for commit in found if commit))
 
 
+def seconds(units: Iterable[Unit], rows_of: RowsOf) -> float | None:
+    """How long the finished ones of these units took; None where there is none."""
+    found = [rows.seconds for unit in units if (rows := rows_of(unit))]
+    return sum(found) if found else None
+
+
 def _part(request: Request, plan: PartPlan, rows_of: RowsOf) -> PartResult:
     return _effect(request, plan, plan.part, rows_of) if isinstance(plan.part, Effect) else _own(request, plan, rows_of)
 
@@ -65,7 +71,9 @@ def _effect(request: Request, plan: PartPlan, part: Effect, rows_of: RowsOf) -> 
     verdict = Verdict(request.id, plan.name, judgement, part.question.margin, request.reaches(part), steps)
     judged = [place.unit for arm in plan.arms.values() for run in arm.judge or () for place in run.places]
     ids = tuple(unit.id for unit in plan.units)
-    return PartResult(plan.name, part.kind, verdict, metric.name, arms, ids, commits(judged, rows_of))
+    return PartResult(
+        plan.name, part.kind, verdict, metric.name, arms, ids, commits(judged, rows_of), seconds(plan.units, rows_of)
+    )
 
 
 def _without_scores(samples: Mapping[str, Sample]) -> Judgement | None:
@@ -95,7 +103,9 @@ def _own(request: Request, plan: PartPlan, rows_of: RowsOf) -> PartResult:
         assert isinstance(part, Cost)
         judgement, margin, metric = cost.judge(part, records), part.question.margin, SECONDS.unit
     verdict = Verdict(request.id, plan.name, judgement, margin)
-    return PartResult(plan.name, part.kind, verdict, metric, {}, (unit.id,), commits([unit], rows_of))
+    return PartResult(
+        plan.name, part.kind, verdict, metric, {}, (unit.id,), commits([unit], rows_of), seconds([unit], rows_of)
+    )
 
 
 def _arm(part: Effect, arm: str, plan: ArmPlan, rows_of: RowsOf) -> ArmResult:

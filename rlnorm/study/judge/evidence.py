@@ -7,6 +7,7 @@ nowhere else.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from scipy import optimize
@@ -189,14 +190,18 @@ class Evidence:
             return stats.mean(gains, rng) if len(gains) else None
         return stats.difference(np.sort(sign * arm.scores), np.sort(sign * self.reference.scores), rng)
 
+    @property
+    def better(self) -> Literal["higher", "lower"]:
+        """Which direction of the estimate is better: of spreads the smaller one; a standardized effect is a benefit."""
+        scale = self.question.scale
+        return "lower" if scale == "spread" else "higher" if scale == "standardized" else self.metric.better
+
     def natural(self, benefit: stats.Interval) -> stats.Interval:
         """A benefit as treatment - reference, or treatment / reference."""
-        if self.question.scale == "standardized":
+        if self.better == "higher":
             return benefit
-        if self.question.scale == "spread" or (self.is_ratio and self.metric.better == "lower"):
+        if self.is_ratio:
             return stats.Interval(1 / benefit.estimate, 1 / benefit.high, 1 / benefit.low)
-        if self.metric.better == "higher":
-            return benefit
         return stats.Interval(-benefit.estimate, -benefit.high, -benefit.low)
 
     def improvement(self) -> stats.Interval:

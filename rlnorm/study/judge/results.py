@@ -50,6 +50,7 @@ class PartResult:
 
     units    ids of what it was made from
     commits  of the checkouts that computed the rows, each once; empty where unknown
+    seconds  that its units took, the choice of rates included; None where none is finished
     """
 
     name: str
@@ -59,6 +60,7 @@ class PartResult:
     arms: Mapping[str, ArmResult]
     units: tuple[str, ...]
     commits: tuple[str, ...] = ()
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def judge(
         asks=question.asks,
         margin=question.margin,
         scale="ratio" if question.is_factor else "difference",
-        better=metric.better,
+        better=evidence.better,
         method="newcombe" if evidence.proportions else stats.METHOD,
         arms={name: evidence.summary(Arm.of(name, sample, metric)) for name, sample in samples.items()},
         intervals={f"{100 * each:.0f}": bounds(evidence.natural(benefit[each])) for each in (0.95, 0.90)},

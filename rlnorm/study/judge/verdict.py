@@ -88,6 +88,7 @@ class Control:
 class EffectDetails:
     """What the answer to a question rests on.
 
+    better     which direction of the estimate is better
     intervals  level in percent -> the interval in natural orientation: treatment - reference, or their ratio
     answers    benefit, harm, equivalence, ..., whatever was asked
     """

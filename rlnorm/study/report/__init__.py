@@ -11,6 +11,7 @@ from rlnorm.study.judge import StudyResult
 from rlnorm.study.plan.sources import code_hash
 from rlnorm.study.plan.unit import digest
 from rlnorm.study.report import csv, html, tensorboard, verdicts
+from rlnorm.study.report.language import spoken
 
 
 def write(study: StudyResult, out: Path, per_seed: bool = False) -> None:
@@ -40,7 +41,7 @@ def _made_from(study: StudyResult, per_seed: bool) -> str:
                 shown += [arm.name, dict(arm.settings), *(_hash_of(curve.values) for curve in curves)]
     told = re.sub(" at 0x[0-9a-f]+", "", repr(shown))  # where a function lies in memory
     code = code_hash((f"{__name__}.html.view", f"{__name__}.html", f"{__name__}.tensorboard"))
-    return digest([told, study.preset, study.commit, repr(study.versions), per_seed, code])
+    return digest([told, spoken(), study.preset, study.commit, repr(study.versions), per_seed, code])
 
 
 def _hash_of(values: np.ndarray) -> str:

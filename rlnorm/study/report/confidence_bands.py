@@ -1,5 +1,6 @@
 """Mean and 95 % band over seeds, for curves and points. This is drawn, never judged."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +28,12 @@ def curve(values: np.ndarray) -> Drawn:
     """values (n, T), one row per run, NaN = not available -> what is drawn. A gap inside a run is bridged."""
     if not values.size:
         return Drawn(*np.full((4, values.shape[1]), np.nan))
-    values = _without_gaps(values)
+    return _curve(np.ascontiguousarray(values, dtype=float).tobytes(), values.shape[1])
+
+
+@lru_cache(10_000)  # claims share arms
+def _curve(content: bytes, steps: int) -> Drawn:
+    values = _without_gaps(np.frombuffer(content).reshape(-1, steps))
     band = stats.band(values, np.random.default_rng(SEED))
     known = np.isfinite(values)
     count = known.sum(axis=0)
@@ -37,9 +43,13 @@ def curve(values: np.ndarray) -> Drawn:
 
 def point(scores: np.ndarray) -> stats.Interval:
     """Mean of the finite scores (n,) with its 95 % interval; NaN where there are too few."""
-    known = scores[np.isfinite(scores)]
-    if not len(known):
-        return stats.Interval(np.nan, np.nan, np.nan)
+    known = np.asarray(scores, dtype=float)[np.isfinite(scores)]
+    return _point(known.tobytes()) if len(known) else stats.Interval(np.nan, np.nan, np.nan)
+
+
+@lru_cache(10_000)
+def _point(content: bytes) -> stats.Interval:
+    known = np.frombuffer(content)
     found = stats.mean(known, np.random.default_rng(SEED))
     low, high = found.interval()
     return stats.Interval(float(found.value), float(low), float(high))

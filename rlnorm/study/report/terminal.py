@@ -1,6 +1,6 @@
-"""The table of verdicts for the terminal: one block per claim, its parts as rows, the reasons under them."""
+"""Verdicts for the terminal: one line a claim first, the parts of a claim where they are asked for."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from io import StringIO
 
 from rich.console import Console, Group, RenderableType
@@ -9,9 +9,9 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from rlnorm.study.judge.results import ClaimResult, PartResult, StudyResult
-from rlnorm.study.judge.verdict import Outcome
-from rlnorm.study.report import verdicts, wording
+from rlnorm.study.judge import ClaimResult, Outcome, PartResult, StudyResult
+from rlnorm.study.report import answers, kept, wording
+from rlnorm.study.report.language import t
 
 STYLES: dict[Outcome, str] = {
     "supported": "bold blue",
@@ -19,59 +19,103 @@ STYLES: dict[Outcome, str] = {
     "inconclusive": "yellow",
     "insufficient": "dim",
 }
-# Wide enough for "[-0.123, -0.456]" and the longest outcome; the part's name takes what is left of the line.
-COLUMNS = (("estimate", 8), ("interval", 16), ("margin", 6), ("seeds", 5), ("verdict", 12))
+PREVIEW = "magenta"
+# Wide enough for "[-0.123, -0.456]" and the longest verdict; the part's name takes what is left of the line.
+COLUMNS = (("estimate", 8), ("interval", 16), ("margin", 6), ("seeds", 5), ("verdict", 19))
+DOCS = "docs/evidence.md"
 
 
-def table(study: StudyResult) -> RenderableType:
-    """All verdicts of a study, for any rich console of 80 columns or more."""
+def table(study: StudyResult, verbose: bool = False, stands: Mapping[str, kept.Kept] | None = None) -> RenderableType:
+    """What was found, a line a claim; with `verbose` every part. `stands`: the kept answers, None: those of docs."""
     if not study.claims:
-        return Text("No claim has been run yet: there is no verdict to show.")
-    return Group(_heads(), *(block for claim in study.claims for block in _claim(claim)), *_below(study))
+        return Text(t("No claim has been run yet: there is no verdict to show."))
+    blocks: list[RenderableType] = [overview(study, kept.answers() if stands is None else stands), *_below(study)]
+    if verbose:
+        blocks += [Text(), *(block for result in study.claims for block in parts(result))]
+    return Group(*blocks)
 
 
-def show(study: StudyResult, console: Console | None = None) -> None:
+def show(study: StudyResult, console: Console | None = None, verbose: bool = False) -> None:
     """Print the table; colours and styles only where the console is a terminal."""
-    (console or Console()).print(table(study))
+    (console or Console()).print(table(study, verbose))
 
 
-def text(study: StudyResult, width: int = 80) -> str:
+def text(study: StudyResult, width: int = 80, verbose: bool = False) -> str:
     """The table as plain text of at most `width` columns."""
+    return plain(table(study, verbose), width)
+
+
+def plain(block: RenderableType, width: int = 80) -> str:
+    """Anything that rich can print, as plain text of at most `width` columns."""
     out = StringIO()
-    show(study, Console(file=out, width=width, color_system=None, force_terminal=False))
+    Console(file=out, width=width, color_system=None, force_terminal=False).print(block)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
+def overview(study: StudyResult, stands: Mapping[str, kept.Kept]) -> RenderableType:
+    """One line a claim: title, verdict or preview, estimate with interval, runs, the kept answer where there is one."""
+    any_kept = any(result.id in stands for result in study.claims)
+    grid = Table.grid(padding=(0, 1, 0, 0), expand=True)
+    grid.add_column(ratio=1, overflow="fold")
+    for name in ("answer", "estimate", "runs", *(["kept"] if any_kept else [])):
+        grid.add_column(no_wrap=True, justify="right" if name in ("estimate", "runs") else "left")
+    heads = [t("claim"), t("answer"), t("estimate"), t("runs"), *([t("kept")] if any_kept else [])]
+    grid.add_row(*(Text(head, "dim") for head in heads))
+    for result in study.claims:
+        part = answers.decider(result)
+        scale = answers.scale_of(result, part) if part else "difference"
+        figures = (answers.brief(part.verdict, scale), answers.runs(part.verdict, scale)) if part else ("–", "–")
+        known = stands.get(result.id)
+        stood = [Text(_short(known.outcome) if known else "", STYLES[known.outcome] if known else "")] * any_kept
+        answer = _outcome(result.overall.outcome, answers.is_preview_of(result))
+        grid.add_row(Text(answers.title(result)), answer, *map(Text, figures), *stood)
+    return grid
+
+
+def _short(outcome: Outcome) -> str:
+    return {"supported": "✓", "refuted": "✗", "inconclusive": "?", "insufficient": "…"}[outcome]
+
+
+def _below(study: StudyResult) -> Iterator[RenderableType]:
+    """How to read it, in two sentences, and that a preview is one."""
+    yield Rule(style="dim")
+    warning = wording.half_trained(study)
+    if warning:
+        yield Text(warning, style=PREVIEW)
+    yield Text(t("Estimate: treatment minus reference (×: ratio) in the part that decides."), "dim")
+    yield Text(t("Parts: rlnorm show ID --results DIR. Kept: docs/results. Rules: {docs}", docs=DOCS), "dim")
+
+
+def parts(result: ClaimResult) -> Iterator[RenderableType]:
+    """A claim in full: what was tested, its answer, and every part with its figures and reason."""
+    yield Rule(style="dim")
+    verdict = _outcome(result.overall.outcome, answers.is_preview_of(result))
+    head = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    head.add_column(ratio=1)
+    head.add_column(no_wrap=True)
+    head.add_row(Text(f"{result.id}: {answers.title(result)}", "bold"), verdict)
+    yield head
+    yield Text(result.claim.statement)
+    yield Text(answers.sentence(result))
+    if wording.has_groups(result):
+        yield _reason(wording.sentence(result.overall.judgement.reason), indent=4)
+    heads = _grid()
+    heads.add_row(Text(t("its parts")), *(Text(t(name)) for name, _ in COLUMNS), style="dim")
+    yield heads
+    for part in result.parts:
+        yield from _part(result, part)
+
+
 def _grid() -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    grid = Table.grid(padding=(0, 1, 0, 0), expand=True)
     grid.add_column(ratio=1, overflow="fold")
     for name, width in COLUMNS:
         grid.add_column(width=width, justify="left" if name == "verdict" else "right", no_wrap=name == "verdict")
     return grid
 
 
-def _heads() -> RenderableType:
-    heads = _grid()
-    heads.add_row(Text("claim and its parts"), *(Text(name) for name, _ in COLUMNS), style="dim")
-    return heads
-
-
-def _claim(result: ClaimResult) -> Iterator[RenderableType]:
-    yield Rule(style="dim")
-    head = Table.grid(padding=(0, 2, 0, 0), expand=True)
-    head.add_column(ratio=1)
-    head.add_column(width=COLUMNS[-1][1], no_wrap=True)
-    head.add_row(Text(result.id, "bold"), _outcome(result.overall.outcome))
-    yield head
-    yield Text(result.claim.statement)
-    if wording.has_groups(result):
-        yield _reason(wording.sentence(result.overall.judgement.reason), indent=4)
-    for part in result.parts:
-        yield from _part(result, part)
-
-
 def _part(result: ClaimResult, part: PartResult) -> Iterator[RenderableType]:
-    verdict, scale = part.verdict, wording.scale_of(result.claim.parts.get(part.name))
+    verdict, scale = part.verdict, answers.scale_of(result, part)
     row = _grid()
     row.add_row(
         Padding(Text(part.name + wording.beside(result.claim, part.name)), (0, 0, 0, 2)),
@@ -79,38 +123,24 @@ def _part(result: ClaimResult, part: PartResult) -> Iterator[RenderableType]:
         wording.interval(verdict, scale).replace("[", r"\["),
         wording.margin(verdict, scale),
         wording.seeds(verdict, scale),
-        _outcome(verdict.outcome),
+        _outcome(verdict.outcome, answers.is_preview(verdict)),
     )
     yield row
     if verdict.judgement.diverged:
-        yield _reason(f"{wording.percent(verdict.judgement.diverged)} of both arms' runs diverged.", indent=4)
+        text = t("{percent} of both arms' runs diverged.", percent=wording.percent(verdict.judgement.diverged))
+        yield _reason(text, indent=4)
     if verdict.judgement.reason:
         yield _reason(wording.sentence(verdict.judgement.reason), indent=4)
     numbers = wording.counterexample(verdict)
     if numbers:
         listed = "; ".join(f"{name} = {number}" for name, number in numbers)
-        yield _reason(f"Smallest counterexample: {listed}.", indent=4)
+        yield _reason(t("Smallest counterexample") + f": {listed}.", indent=4)
 
 
-def _outcome(outcome: Outcome) -> Text:
-    return Text(outcome, style=STYLES[outcome])
+def _outcome(outcome: Outcome, preview: bool) -> Text:
+    style = PREVIEW if preview and outcome != "insufficient" else STYLES[outcome]
+    return Text(answers.word(outcome, preview), style=style)
 
 
 def _reason(sentence: str, indent: int) -> RenderableType:
     return Padding(Text(sentence, style="dim"), (0, 0, 0, indent))
-
-
-def _below(study: StudyResult) -> Iterable[RenderableType]:
-    yield Rule(style="dim")
-    count = ", ".join(f"{n} {outcome}" for outcome, n in wording.tally(study).items() if n)
-    yield Text(f"{len(study.claims)} {'claim' if len(study.claims) == 1 else 'claims'}: {count}.")
-    warning = wording.half_trained(study)
-    if warning:
-        yield Text(warning, style="bold yellow")
-    yield Text("\nHow to read this", style="bold")
-    for sentence in wording.HOW_TO_READ:
-        yield _reason(sentence, indent=2)
-    found = {verdict.outcome for verdict in verdicts.listed(study)}
-    for outcome in wording.OUTCOMES:
-        if outcome in found:
-            yield Padding(Text.assemble((f"{outcome:<14}", STYLES[outcome]), wording.MEANINGS[outcome]), (0, 0, 0, 2))

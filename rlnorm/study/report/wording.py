@@ -13,6 +13,8 @@ from rlnorm.study.claim.metrics import METRICS
 from rlnorm.study.claim.scored import summary_metric
 from rlnorm.study.judge.results import ArmResult, ClaimResult, PartResult, StudyResult
 from rlnorm.study.judge.verdict import ExactDetails, Outcome, OverallDetails, Verdict
+from rlnorm.study.report.language import t
+from rlnorm.study.run.progress import clock_time
 
 Scale = Literal["difference", "ratio", "error"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -33,6 +35,31 @@ HOW_TO_READ = (
     "Exact parts are algebra: their estimate is the largest error of all cases, their margin the tolerance.",
 )
 
+QUESTIONS: Mapping[str, str] = {
+    "superior": "Is “{a}” better than “{b}”, by more than {size}?",
+    "not better": "Is “{a}” not better than “{b}” by {size}?",
+    "equivalent": "Are “{a}” and “{b}” the same to within {size}?",
+    "non-inferior": "Is “{a}” no worse than “{b}” by {size}?",
+}
+
+SPREAD_QUESTIONS: Mapping[str, str] = {
+    "superior": "Is the spread of “{a}” smaller than the spread of “{b}”, by {size}?",
+    "not better": "Is the spread of “{a}” no smaller than the spread of “{b}”, by {size}?",
+    "equivalent": "Is the spread of “{a}” the same as the spread of “{b}”, by {size}?",
+    "non-inferior": "Is the spread of “{a}” no larger than the spread of “{b}”, by {size}?",
+}
+
+EFFECT_QUESTIONS: Mapping[str, str] = {
+    "superior": "Is the benefit of “{a}” over “{b}” in the first score larger than in the second, by {size} standard "
+    "deviations?",
+    "not better": "Is the benefit of “{a}” over “{b}” in the first score no larger than in the second, by {size} "
+    "standard deviations?",
+    "equivalent": "Is the benefit of “{a}” over “{b}” in the first score the same as in the second, by {size} standard "
+    "deviations?",
+    "non-inferior": "Is the benefit of “{a}” over “{b}” in the first score no smaller than in the second, by {size} "
+    "standard deviations?",
+}
+
 CURVES: Mapping[str, str] = {
     "return": "Return",
     "loss": "Loss",
@@ -45,20 +72,22 @@ CURVES: Mapping[str, str] = {
 def rule(claim: Claim) -> str:
     """How a claim's overall verdict follows from its parts, and which parts count where not all do."""
     others = [name for name, part in claim.parts.items() if not part.decisive]
-    parts = "part that counts" if others else "part"
     said = {
-        "all": f"supported if every {parts} is, refuted if any {parts} is",
-        "any": f"supported if any {parts} is, refuted if every {parts} is",
-    }[claim.overall]
+        ("all", False): t("supported if every part is, refuted if any part is"),
+        ("any", False): t("supported if any part is, refuted if every part is"),
+        ("all", True): t("supported if every part that counts is, refuted if any part that counts is"),
+        ("any", True): t("supported if any part that counts is, refuted if every part that counts is"),
+    }[claim.overall, bool(others)]
     if not others:
         return said
-    few, names = ("do not count", others) if len(others) < len(claim.decisive) else ("count", claim.decisive)
-    return f"{said}; these {few}: {'; '.join(names)}"
+    if len(others) < len(claim.decisive):
+        return f"{said}; {t('these do not count')}: {'; '.join(others)}"
+    return f"{said}; {t('these count')}: {'; '.join(claim.decisive)}"
 
 
 def beside(claim: Claim, part: str) -> str:
     """A mark for a part that does not count for the overall verdict."""
-    return "" if claim.parts[part].decisive else " (beside)"
+    return "" if claim.parts[part].decisive else f" ({t('beside')})"
 
 
 def groups(overall: Verdict) -> Mapping[str, Outcome]:
@@ -80,7 +109,8 @@ def metric(name: str) -> str:
     if scored is None:
         return name.replace("_", " ")
     shown = summary_metric(scored.metric, summary or "mean")
-    return f"{shown.unit} ({shown.better} is better)"
+    better = t("higher is better") if shown.better == "higher" else t("lower is better")
+    return f"{shown.unit} ({better})"
 
 
 def points(part: Effect) -> str:
@@ -88,20 +118,21 @@ def points(part: Effect) -> str:
     values = {name: [point[name] for point in part.points] for name in part.points[0]}
     # Draws are from the same range at every point.
     listed = "; ".join(f"{name} {setting(list(dict.fromkeys(at)))}" for name, at in values.items())
-    return f"a run's score is the {part.summary} over {len(part.points)} points: {listed}"
+    count, summary = len(part.points), t(part.summary)
+    return t("a run's score is the {summary} over {count} points", summary=summary, count=count) + f": {listed}"
 
 
 def control(question: Question, arm: str) -> str:
-    """What is known of an arm beforehand, with a semicolon before it; empty of arms that are asked about."""
-    known = {question.negative_control: "worse", question.positive_control: "better"}
-    return f"; known to be {known[arm]}" if arm in known else ""
+    """What is known of an arm beforehand; empty of arms that are asked about."""
+    known = {question.negative_control: t("known to be worse"), question.positive_control: t("known to be better")}
+    return known.get(arm, "")
 
 
 def budget(experiment: Experiment) -> str:
     """What the steps of an experiment count."""
     if experiment.engine == "supervised":
-        return str(experiment.settings.get("budget", "updates"))
-    return "environment steps"
+        return t(str(experiment.settings.get("budget", "updates")))
+    return t("environment steps")
 
 
 def half_trained(study: StudyResult) -> str:
@@ -110,8 +141,8 @@ def half_trained(study: StudyResult) -> str:
     short = sorted({part.verdict.preset for part in parts if part.verdict.preset} - {"full"})
     if not short:
         return ""
-    which = " and ".join(repr(preset) for preset in short)
-    return f"Preset {which} is short: its agents and networks are half trained. Preset 'full' trains them longer."
+    which = ", ".join(repr(preset) for preset in short)
+    return t("Preview: preset {which} is half trained; only 'full' gives verdicts.", which=which)
 
 
 def scale_of(part: Part | None) -> Scale:
@@ -157,7 +188,7 @@ def interval(verdict: Verdict, scale: Scale) -> str:
     """Both ends in brackets; for exact parts the number of cases; a dash where there is none."""
     judged = verdict.judgement
     if scale == "error":
-        return f"worst of {judged.n}" if judged.n else NOTHING
+        return t("worst of {cases}", cases=judged.n) if judged.n else NOTHING
     if finite(judged.low) is None and finite(judged.high) is None:
         return NOTHING
     return f"[{_scaled(judged.low, scale)}, {_scaled(judged.high, scale)}]"
@@ -195,7 +226,7 @@ def setting(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, LogUniform):
-        return f"drawn by the seed from {value.low:g} to {value.high:g}"
+        return t("drawn by the seed from {low} to {high}", low=f"{value.low:g}", high=f"{value.high:g}")
     if isinstance(value, list | tuple):
         return ", ".join(setting(item) for item in value) or NOTHING
     return str(value)
@@ -208,13 +239,7 @@ def sentence(reason: str) -> str:
 
 def duration(seconds: float | None) -> str:
     """Seconds as people say them; empty where unknown."""
-    if seconds is None or not math.isfinite(seconds):
-        return ""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return "" if seconds is None or not math.isfinite(seconds) else clock_time(seconds)
 
 
 def moment(iso: str) -> str:
@@ -238,36 +263,10 @@ def level(question: Question) -> str:
 
 def asked(question: Question) -> str:
     """The question to the arms as a sentence."""
-    a, b = question.treatment, question.reference
-    size = f"a factor of {question.margin:g}" if question.is_factor else f"{question.margin:g}"
-    if question.scale == "spread":
-        a, b = (f"the spread of “{name}”" for name in (a, b))
-        return f"Is {a} {_ASKED_OF_SPREADS[question.asks]} {b}, by {size}?"
-    if question.scale == "standardized":
-        than = f"in the first score {_ASKED_OF_EFFECTS[question.asks]} in the second"
-        return f"Is the benefit of “{a}” over “{b}” {than}, by {size} standard deviations?"
-    return {
-        "superior": f"Is “{a}” better than “{b}”, by more than {size}?",
-        "not better": f"Is “{a}” not better than “{b}” by {size}?",
-        "equivalent": f"Are “{a}” and “{b}” the same to within {size}?",
-        "non-inferior": f"Is “{a}” no worse than “{b}” by {size}?",
-    }[question.asks]
-
-
-_ASKED_OF_SPREADS = {
-    "superior": "smaller than",
-    "not better": "no smaller than",
-    "equivalent": "the same as",
-    "non-inferior": "no larger than",
-}
-
-
-_ASKED_OF_EFFECTS = {
-    "superior": "larger than",
-    "not better": "no larger than",
-    "equivalent": "the same as",
-    "non-inferior": "no smaller than",
-}
+    figure = f"{question.margin:g}"
+    size = t("a factor of {figure}", figure=figure) if question.is_factor else figure
+    text = {"spread": SPREAD_QUESTIONS, "standardized": EFFECT_QUESTIONS}.get(question.scale, QUESTIONS)[question.asks]
+    return t(text, a=question.treatment, b=question.reference, size=size)
 
 
 def tally(study: StudyResult) -> dict[Outcome, int]:

@@ -18,9 +18,9 @@ from typing import NamedTuple
 from rich.console import Console
 
 from rlnorm.errors import existing
-from rlnorm.study.claim.engines import DQN_ENGINES, TRAINING
+from rlnorm.study.claim.engines import TRAINING
 from rlnorm.study.plan import Unit
-from rlnorm.study.run.progress import Bars, Watcher
+from rlnorm.study.run.progress import Bars, Watcher, weight
 from rlnorm.study.run.store import Store
 from rlnorm.study.run.worker import Outcome, Worker
 
@@ -64,7 +64,7 @@ def run(
     Raises KeyboardInterrupt on Ctrl-C, after the processes have ended.
     """
     store.clear_partial()
-    missing = sorted(unfinished(units, store), key=_weight, reverse=True)
+    missing = sorted(unfinished(units, store), key=weight, reverse=True)
     kinds: dict[str, list[Unit]] = {"exact": [], "training": [], "cost": []}
     for unit in missing:
         kinds["training" if unit.engine in TRAINING else unit.engine].append(unit)
@@ -77,11 +77,6 @@ def run(
     finally:
         store.clear_partial()
     return failed
-
-
-def _weight(unit: Unit) -> float:
-    """Roughly how long a unit takes: long ones go first, so that no core is idle at the end."""
-    return unit.steps * max(len(unit.seeds), 1) * (10 if unit.engine in DQN_ENGINES else 1)
 
 
 class _Batch:
@@ -258,7 +253,7 @@ def unfinished(units: Iterable[Unit], store: Store) -> list[Unit]:
 def complete(units: Iterable[Unit], store: Store, jobs: int, console: Console) -> None:
     """Do every unit that is not finished. Raises UnitsFailed after all others are done."""
     missing = unfinished(units, store)
-    with Bars(console, len(missing)) as bars:
+    with Bars(console, missing, store) as bars:
         failed = run(missing, store, jobs, bars)
     if failed:
         raise UnitsFailed([f"{unit.label}: {reason}" for unit, reason in failed.items()])

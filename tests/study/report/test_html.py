@@ -1,9 +1,14 @@
-"""The report: complete, self-contained, escaped, and whole for every kind of study."""
+"""The report: complete, self-contained, escaped, and whole for every kind of study; `browser/` opens it."""
 
+import base64
+import json
 import re
+import zlib
+from collections.abc import Mapping
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,10 +26,12 @@ from studies import (
 )
 
 from rlnorm.study.claim import Effect
-from rlnorm.study.judge import ClaimResult, StudyResult
+from rlnorm.study.judge import ArmResult, ClaimResult, StudyResult
 from rlnorm.study.judge.verdict import EffectDetails, ExactDetails, Judgement, Verdict
-from rlnorm.study.report import confidence_bands, html
-from rlnorm.study.report.html import figures, forest, style, view
+from rlnorm.study.report import answers, confidence_bands, html, margins
+from rlnorm.study.report.html import forest, style, view
+from rlnorm.study.report.html.data import POINTS, Data
+from rlnorm.study.report.language import speaking
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "path", "rect", "circle", "use"}
 
@@ -92,7 +99,8 @@ def test_a_page_is_well_formed_and_names_every_claim_and_verdict(result: StudyRe
     page = Page(html.render(result))
     for claim in result.claims:
         assert claim.claim.statement in page.text
-        assert claim.overall.outcome in page.text
+        assert answers.sentence(claim).replace("-0.", "−0.") in page.text
+        assert answers.word(claim.overall.outcome, answers.is_preview_of(claim)) in page.text
         for part in claim.parts:
             assert part.name in page.text
     for shown in (result.command, *result.versions, result.commit or "", result.hardware):
@@ -104,23 +112,37 @@ def test_a_page_is_well_formed_and_names_every_claim_and_verdict(result: StudyRe
 def test_a_page_needs_nothing_from_outside(result: StudyResult):
     written = html.render(result)
     page = Page(written)
-    assert not {"script", "link", "iframe", "object", "embed", "img"} & set(page.tags)
+    assert not {"link", "iframe", "object", "embed", "img"} & set(page.tags)
+    assert page.tags.count("script") == 2
     for name, value in page.attributes:
         if name in ("href", "src", "xlink:href"):
             assert value.startswith("#"), value
         assert not name.startswith("on")
     assert "@import" not in written
     assert not re.search(r"url\((?!['\"]?#)", written)
+    assert not re.search(r"\b(fetch|XMLHttpRequest|import)\b\s*\(|https?://(?!www\.w3\.org/2000/svg)", script(written))
+
+
+def script(written: str) -> str:
+    """The page's own script."""
+    return written.rpartition("<script>")[2].partition("</script>")[0]
+
+
+def data(written: str) -> Any:
+    """What the page's script is given."""
+    text = written.partition('id="data">')[2].partition("</script>")[0]
+    return json.loads(zlib.decompress(base64.b64decode(text)))
 
 
 def test_ids_are_unique_and_every_link_leads_somewhere():
     page = Page(html.render(STUDIES["every kind"]))
     claims = STUDIES["every kind"].claims
     own = [value for name, value in page.attributes if name == "id"]
-    assert len(own) - len(set(own)) == len(claims) - len({claim.id for claim in claims})
+    # the two claims on ReLU share an id here
+    assert len(own) - len(set(own)) == 2 * (len(claims) - len({claim.id for claim in claims}))
     links = {value[1:] for name, value in page.attributes if name in ("href", "xlink:href")}
-    clips = {found for _, value in page.attributes for found in re.findall(r"url\(#(\w+)\)", value)}
-    assert links | clips <= set(own)
+    assert links <= set(own)
+    assert {"#answers", "#dqn-ln", "#dqn-ln.1-CartPole-v1-common-rate"} <= {f"#{link}" for link in links}
 
 
 def test_everything_from_users_is_escaped():
@@ -143,16 +165,20 @@ def test_everything_from_users_is_escaped():
     written = html.render(
         study(evil, preset=EVIL, created=EVIL, commit=EVIL, command=EVIL, hardware=EVIL, versions=versions)
     )
-    assert "<script" not in written
-    assert "script" not in Page(written).tags
+    assert Page(written).tags.count("script") == written.count("<script") == 2
+    assert "alert" not in script(written)
     assert written.count("&lt;script&gt;") > 20
+    (found,) = data(written)["parts"].values()
+    assert EVIL in {arm["name"] for arm in found["arms"]}
 
 
 def test_dollars_and_underscores_in_names_are_no_formulas():
     claim = relu_claim()
     arms = {f"$x_{name}$": replace(each, name=f"$x_{name}$") for name, each in claim.parts[0].arms.items()}
-    page = Page(html.render(study(replace(claim, parts=(replace(claim.parts[0], arms=arms),)))))
-    assert "$x_none$" in page.text
+    written = html.render(study(replace(claim, parts=(replace(claim.parts[0], arms=arms),))))
+    assert "$x_none$" in Page(written).text
+    assert "CartPole-v1" in html._true_minus("CartPole-v1: -0.1")
+    assert html._true_minus("1e-06, x-2: [-0.1, -.2]") == "1e-06, x-2: [−0.1, −.2]"
 
 
 def test_writing_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -210,15 +236,95 @@ def test_exact_parts_show_error_tolerance_and_counterexample():
 def test_effect_parts_show_runs_and_the_judges_other_answers():
     text = Page(html.render(study(dqn_claim()))).text
     for shown in (
-        "1 of 16",
+        "1 / 16",
         "treatment",
         "reference",
         "harm",
         "chance that a run is better",
-        "Crosses: diverged",
-        "Dashed",
+        "supported if it ends short of it",
+        "LayerNorm in DQN is meaningless or unusable.",
     ):
         assert shown in text
+
+
+def test_a_part_tells_what_would_change_its_verdict():
+    whole = relu_claim()
+    judged = replace(
+        whole.parts[0].verdict.judgement, outcome="inconclusive", estimate=0.02, low=-0.02, high=0.06, n=16
+    )
+    part = replace(whole.parts[0], verdict=replace(whole.parts[0].verdict, judgement=judged))
+    text = Page(html.render(study(replace(whole, parts=(part,))))).text
+    # half the interval is 0.04, the nearest margin 0.03 away: 16 (4/3)^2
+    assert "about 29 runs an arm would decide it" in text
+    assert "would decide it" not in Page(html.render(study(relu_claim()))).text
+
+
+def test_previews_look_other_than_verdicts():
+    page = html.render(study(dqn_claim()))
+    assert 'class="badge preview solid">points to refuted' in page
+    assert 'class="badge refuted' not in page.partition('id="answers"')[2].partition("</section>")[0]
+
+
+def test_figures_hold_every_run_once_however_many_parts_show_it():
+    found = data(html.render(study(dqn_claim(), replace(dqn_claim("batch", "dqn-bn")))))
+    assert len(found["parts"]) == 4
+    one = found["parts"]["dqn-ln.1-CartPole-v1-common-rate"]
+    assert [curve["key"] for curve in one["curves"]] == ["return", "loss", "q"]
+    plain = one["curves"][0]["of"][0]
+    assert all(part["curves"][0]["of"][0] == plain for part in found["parts"].values())
+    series = found["series"][plain]
+    assert len(series["runs"]) == 16
+    assert all(len(run) == len(series["x"]) <= POINTS for run in series["runs"])
+    arms = dqn_claim().parts[0].arms
+    layer = found["series"][one["scores"][1]]
+    np.testing.assert_allclose(layer["scores"], arms["layer"].scores, rtol=1e-3)
+    assert sum(layer["diverged"]) == 1
+
+
+def test_without_values_a_part_has_no_figures():
+    assert data(html.render(STUDIES["nothing run"]))["parts"] == {}
+    diverged = data(html.render(STUDIES["all diverged"]))
+    assert [curve["of"][1] for curve in diverged["parts"]["dqn-ln.1-CartPole-v1-common-rate"]["curves"]] == [None] * 3
+
+
+def catalogue() -> StudyResult:
+    """Seventy claims, most of them of several trained parts, with arms that parts of one claim share."""
+    made = []
+    for i in range(70):
+        whole = (dqn_claim, relu_claim, exact_claim)[i % 3]()
+        name = f"claim-{i}"
+        parts = {f"{part.name}, setting {k}": part for part in whole.parts for k in range(4)}
+        claim = replace(whole.claim, parts={each: whole.claim.parts[part.name] for each, part in parts.items()})
+        shifted = [replace(part, name=each, arms=moved(part.arms, i)) for each, part in parts.items()]
+        made.append(replace(whole, id=name, claim=claim, parts=tuple(shifted)))
+    return study(*made)
+
+
+def moved(arms: Mapping[str, ArmResult], by: int) -> dict[str, ArmResult]:
+    """The same arms with other values, so that no two claims share them."""
+    return {
+        name: replace(arm, curves={key: replace(c, values=c.values * (1 + by / 97)) for key, c in arm.curves.items()})
+        for name, arm in arms.items()
+    }
+
+
+def test_seventy_claims_stay_below_five_megabytes():
+    written = html.render(catalogue())
+    assert written.count("<article") == 70
+    assert len(written.encode()) < 5_000_000
+    assert 'details class="part" id="claim-0.1-CartPole-v1-common-rate-setting-0" data-drawn>' in written
+
+
+def test_the_page_speaks_korean():
+    with speaking("ko"):
+        written = html.render(STUDIES["every kind"])
+    page = Page(written)
+    assert '<html lang="ko">' in written
+    assert all(
+        text in page.text
+        for text in ("반박 쪽을 가리킴", "DQN에서 층 정규화는 쓸모없다", "가장 작은 반례", "노트의 말")
+    )
+    assert data(written)["say"]["csv"] == "CSV로 저장"
 
 
 def figures_of(
@@ -234,19 +340,19 @@ def figures_of(
 
 class TestForest:
     def test_figures_are_placed_in_units_of_the_margin(self):
-        assert forest.in_margins(0.1, 0.05, "difference") == pytest.approx(2)
-        assert forest.in_margins(1 / 1.25, 1.25, "ratio") == pytest.approx(-1)
-        assert forest.in_margins(0.1, None, "difference") is None
-        assert forest.in_margins(0.1, 0.0, "difference") is None
-        assert forest.in_margins(-1.0, 1.25, "ratio") is None
-        assert forest.in_margins(float("nan"), 0.05, "difference") is None
+        assert margins.in_margins(0.1, 0.05, "difference") == pytest.approx(2)
+        assert margins.in_margins(1 / 1.25, 1.25, "ratio") == pytest.approx(-1)
+        assert margins.in_margins(0.1, None, "difference") is None
+        assert margins.in_margins(0.1, 0.0, "difference") is None
+        assert margins.in_margins(-1.0, 1.25, "ratio") is None
+        assert margins.in_margins(float("nan"), 0.05, "difference") is None
 
     def test_right_is_better_also_where_lower_scores_are(self):
         def dot(better: str) -> float:
             details = dqn_claim().parts[0].verdict.judgement.details
             assert isinstance(details, EffectDetails)
             verdict = figures_of(0.1, 0.05, 0.15, details=replace(details, better=better))
-            found = re.search(r'cx="([\d.]+)"', forest.row(verdict, "difference"))
+            found = re.search(r'cx="([\d.]+)"', forest.row("p", verdict, "difference"))
             assert found
             return float(found[1])
 
@@ -255,9 +361,19 @@ class TestForest:
         assert dot("higher") > middle
 
     def test_an_interval_that_goes_on_ends_in_an_arrow(self):
-        assert "arrow" in forest.interval(5, 4, 30, reach=10)
-        assert "arrow" in forest.interval(-5, -30, -4, reach=10)
-        assert "arrow" not in forest.interval(5, 4, 9, reach=10)
+        def drawn(low: float, high: float) -> str:
+            return forest.row("p", figures_of(5, low, high, margin=1.0), "difference", reach=10)
+
+        assert "arrow" in drawn(4, 30)
+        assert "arrow" in drawn(-30, -4)
+        assert "arrow" not in drawn(4, 9)
+
+    def test_a_drawing_has_a_title_and_a_description_and_an_axis_its_labels(self):
+        drawing = forest.row("<p>", figures_of(0.1, 0.05, 0.15), "difference")
+        assert "<title>&lt;p&gt;</title><desc>+0.100, [+0.050, +0.150]</desc>" in drawing
+        assert all(f">{label}<" in forest.axis(3.0) for label in ("worse", "−1", "0", "+1", "better"))
+        assert "1e-10" in forest.gauge_axis()
+        assert "worse" not in forest.gauge_axis()
 
     def test_the_axis_reaches_as_far_as_the_intervals_within_reason(self):
         def reach(high: float) -> float:
@@ -268,13 +384,13 @@ class TestForest:
 
     @pytest.mark.parametrize("error", [0.0, 1e-16, 0.5, 1e9])
     def test_errors_of_any_size_stay_in_the_drawing(self, error: float):
-        drawing = forest.row(figures_of(error, margin=1e-9), "error")
+        drawing = forest.row("p", figures_of(error, margin=1e-9), "error")
         assert all(0 <= float(x) <= forest.WIDTH for x in re.findall(r'cx="([^"]+)"', drawing))
 
     def test_nothing_is_drawn_of_nothing(self):
         nothing = Verdict("c", "p", Judgement("insufficient", "Nothing has run."))
-        assert not forest.row(nothing, "difference")
-        assert not forest.row(nothing, "error")
+        assert not forest.row("p", nothing, "difference")
+        assert not forest.row("p", nothing, "error")
 
 
 class TestBands:
@@ -300,13 +416,6 @@ class TestBands:
         assert confidence_bands.point(np.array([np.nan, 2.0])).estimate == 2
 
 
-def test_a_curve_without_any_value_is_not_drawn():
-    arms = all_diverged_claim().parts[0].arms
-    assert figures.curves({"layer": arms["layer"]}, "return", {"layer": "#000000"}, "steps") is None
-    assert figures.curves(arms, "return", style.colours(arms), "steps") is not None
-    assert figures.curves(arms, "unheard of", style.colours(arms), "steps") is None
-
-
 def test_parts_that_do_not_count_are_marked_in_every_row_and_only_they():
     whole = exact_claim()
     parts = (whole.parts[0], replace(whole.parts[0], name="another"))
@@ -314,8 +423,9 @@ def test_parts_that_do_not_count_are_marked_in_every_row_and_only_they():
     all_count = replace(whole, claim=claim, parts=parts)
     some = {**claim.parts, "another": replace(EXACT, decisive=False)}
     one_counts = replace(all_count, claim=replace(claim, parts=some))
-    (shown,) = view.claims(study(one_counts))
+    (shown,) = view.claims(study(one_counts), Data({}))
     assert [part.row.beside for part in shown.parts] == ["", "(beside)"]
+    assert [row.name for row in shown.decisive] == [whole.parts[0].name]
     assert html.render(study(one_counts)).count("(beside)</span>") == 2
     assert "(beside)</span>" not in html.render(study(all_count))
 

@@ -205,7 +205,9 @@ class TestProgress:
         out = io.StringIO()
         console = Console(file=out, force_terminal=terminal, width=80, color_system=None, highlight=False)
         first, second = tiny.unit(label=self.label), tiny.unit(label="[bold] is no markup")
-        with Bars(console, 31) as bars:
+        now = iter([0.0, *[4.0] * 2, *[10.0] * 99])
+        with Bars(console, [first, second, *(tiny.unit() for _ in range(29))], clock=lambda: next(now)) as bars:
+            bars.running({first: 0})
             bars.running({first: 37})
             bars._progress.refresh()
             bars.running({first: 99, second: 250})
@@ -219,17 +221,17 @@ class TestProgress:
     def test_bars_fit_eighty_columns_and_crop_long_labels(self):
         lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in re.split("[\r\n]+", self.told(terminal=True))]
         assert max(map(len, lines)) <= 80
-        shown = [line for line in lines if line.strip().startswith("bn-relu, depth 8")]
+        shown = [line for line in lines if line.strip().startswith("none, choosing among 5 rates (bn-relu")]
         assert shown
         assert all("…" in line for line in shown)
         assert any("37 %" in line for line in shown)
-        assert any("2/31" in line for line in lines)
+        assert any("2 of 31 units, 2 min 25 s to go, 1 failed" in line for line in lines)
         assert "failed: [bold] is no markup" in lines
         assert not any(line.startswith("finished") for line in lines)
 
     def test_elsewhere_there_is_one_plain_line_per_unit(self):
         assert self.told(terminal=False).splitlines() == [
-            f"[1/31] finished: {self.label}",
-            "[1/31] died, to be begun anew: [bold] is no markup",
-            "[2/31] failed: [bold] is no markup",
+            f"[1/31] finished: {self.label}; 2 min 25 s to go",
+            "[1/31] died, to be begun anew: [bold] is no markup; 5 min 0 s to go",
+            "[2/31] failed: [bold] is no markup; 2 min 25 s to go, 1 failed",
         ]

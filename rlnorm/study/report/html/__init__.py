@@ -1,7 +1,8 @@
-"""The report: one self-contained HTML page. No scripts, no network; figures are part of the page."""
+"""The report: one self-contained HTML page, without network. Its script draws, filters and saves; tables hold all."""
 
+import re
 from contextlib import suppress
-from importlib.metadata import version
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from markupsafe import Markup
 from rlnorm.files import write_atomically
 from rlnorm.study.judge.results import StudyResult
 from rlnorm.study.report import wording
-from rlnorm.study.report.html import forest, view
+from rlnorm.study.report.html import forest, style, view
+from rlnorm.study.report.html.data import Data
+from rlnorm.study.report.language import spoken, t
 
 MADE_FROM = "<!-- made from {} -->\n"
 
@@ -22,20 +25,32 @@ def render(study: StudyResult) -> str:
         loader=FunctionLoader(_file), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["minus"] = _true_minus
+    data = Data(style.colours(arm.name for _, _, arm in wording.arms_of(study)))
+    claims = view.claims(study, data)
+    rows = [row for claim in claims for row in claim.decisive]
     return environment.get_template("page.html").render(
         study=study,
+        t=t,
+        lang=spoken(),
         css=Markup(_file("page.css")),
-        claims=view.claims(study),
+        script=Markup(_file("page.js")),
+        data=data.text({name: t(text) for name, text in SAY.items()}),
+        forest=forest,
+        reach=view.reach(study),
+        claims=claims,
+        groups=view.grouped(claims),
+        notes=sorted({note for claim in claims for note in claim.notes}),
+        kinds=dict.fromkeys(claim.kind for claim in claims),
+        compared=[replace(row, name=row.full) for row in rows if not row.exact],
+        open_parts=len(rows) <= OPEN,
         asked=view.asked(study),
-        tally=wording.tally(study),
+        tally=view.tally(claims),
         warning=wording.half_trained(study),
         moment=wording.moment(study.created),
         duration=wording.duration(study.seconds),
         how_to_read=wording.HOW_TO_READ,
         meanings=wording.MEANINGS,
-        axis=forest.axis(),
-        examples=EXAMPLES,
-        rlnorm=study.versions.get("rlnorm", version("rlnorm")),
+        examples=[(forest.interval(*figures, t(line)), line) for figures, line in EXAMPLES],
     )
 
 
@@ -61,11 +76,26 @@ def _file(name: str) -> str:
 
 
 EXAMPLES = (
-    (forest.interval(2.2, 1.4, 3.0), "Clear of the margin: a difference that matters."),
-    (forest.interval(0.1, -0.6, 0.8), "Inside the margin: no difference that matters."),
-    (forest.interval(0.9, -0.3, 2.1), "Across the margin: still open."),
+    ((2.2, 1.4, 3.0), "Clear of the margin: a difference that matters."),
+    ((0.1, -0.6, 0.8), "Inside the margin: no difference that matters."),
+    ((0.9, -0.3, 2.1), "Across the margin: still open."),
 )
+SAY = {
+    "csv": "Save as CSV",
+    "seeds": "Show every run",
+    "scores": "score of every run",
+    "mean": "mean",
+    "last": "at the end",
+    "log": "log axis",
+    "shown": "{count} of {total} claims shown",
+    "note": "Lines: mean over whole runs with its 95 % band; thin and dashed: mean of the runs still going after "
+    "others diverged. Points: runs; crosses: diverged runs; diamond: mean with its 95 % interval; "
+    "shade: reference ± margin.",
+}
+"""What the page's script says."""
+OPEN = 12
+"""With no more decisive parts than these, every part stands open from the start."""
 
 
 def _true_minus(text: str) -> str:
-    return text.replace("-", "−")
+    return re.sub(r"(?<![\w.])-(?=[\d.])", "−", text)

@@ -8,9 +8,11 @@ also where a lower score is better. For exact parts: the largest error against t
 import math
 from collections.abc import Iterable
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from rlnorm.study.judge.verdict import EffectDetails, Verdict
+from rlnorm.study.judge.verdict import Verdict
+from rlnorm.study.report import margins, wording
+from rlnorm.study.report.language import t
 from rlnorm.study.report.wording import Scale, finite
 
 WIDTH, HEIGHT = 240, 26
@@ -19,46 +21,31 @@ NEAREST, FARTHEST = 3.0, 10.0
 DECADES = (-17.0, 2.0)
 
 
-def row(verdict: Verdict, scale: Scale, reach: float = NEAREST) -> Markup:
+def row(name: str, verdict: Verdict, scale: Scale, reach: float = NEAREST) -> Markup:
     """The drawing of one verdict, `reach` margins to either side; empty where it holds nothing to draw."""
+    told = f"{wording.estimate(verdict, scale)}, {wording.interval(verdict, scale)}"
     if scale == "error":
-        return _gauge(finite(verdict.judgement.estimate), finite(verdict.margin))
-    return interval(*_figures(verdict, scale), reach)
+        marks = _gauge(finite(verdict.judgement.estimate), finite(verdict.margin))
+    else:
+        marks = _interval(*margins.figures(verdict, scale), reach)
+    return _drawing(marks, name, told)
 
 
 def reach_of(verdicts: Iterable[tuple[Verdict, Scale]]) -> float:
     """How many margins the common axis must show so that all intervals fit, within reason."""
-    figures = (_figures(verdict, scale) for verdict, scale in verdicts if scale != "error")
+    figures = (margins.figures(verdict, scale) for verdict, scale in verdicts if scale != "error")
     farthest = max((abs(x) for found in figures for x in found if x is not None), default=0.0)
     return min(max(1.05 * farthest, NEAREST), FARTHEST)
 
 
-def _figures(verdict: Verdict, scale: Scale) -> tuple[float | None, float | None, float | None]:
-    judged = verdict.judgement
-    estimate, low, high = (in_margins(x, verdict.margin, scale) for x in (judged.estimate, judged.low, judged.high))
-    if isinstance(judged.details, EffectDetails) and judged.details.better == "lower":
-        return _turned(estimate), _turned(high), _turned(low)
-    return estimate, low, high
+def interval(estimate: float, low: float, high: float, told: str) -> Markup:
+    """An example of an interval, in units of the margin."""
+    return _drawing(_interval(estimate, low, high, NEAREST), told, f"{low} to {high} margins")
 
 
-def _turned(value: float | None) -> float | None:
-    return None if value is None else -value
-
-
-def in_margins(value: float | None, margin: float | None, scale: Scale) -> float | None:
-    """A figure in units of the margin: difference / margin, or log(ratio) / log(margin)."""
-    x, size = finite(value), finite(margin)
-    if x is None or size is None:
-        return None
-    if scale == "ratio":
-        return math.log(x) / math.log(size) if x > 0 and size > 1 else None
-    return x / size if size > 0 else None
-
-
-def interval(estimate: float | None, low: float | None, high: float | None, reach: float = NEAREST) -> Markup:
-    """An interval with its estimate on the axis of margins; all in units of the margin."""
+def _interval(estimate: float | None, low: float | None, high: float | None, reach: float) -> list[str]:
     if estimate is None and (low is None or high is None):
-        return Markup()
+        return []
     middle = HEIGHT / 2
     left, zero, right = (_x(at, reach) for at in (-1, 0, 1))
     marks = [
@@ -70,18 +57,28 @@ def interval(estimate: float | None, low: float | None, high: float | None, reac
         marks += [_arrow(_x(end, reach), side) for end, side in ((low, -1), (high, 1)) if end * side > reach]
     if estimate is not None:
         marks.append(f'<circle class="dot" cx="{_x(estimate, reach):.1f}" cy="{middle}" r="4.5"/>')
-    return _drawing(marks)
+    return marks
 
 
-def axis() -> Markup:
-    """The labels over the rows."""
-    labels = ((8, "worse", "start"), (WIDTH / 2, "0", "middle"), (WIDTH - 8, "better", "end"))
-    return _drawing([f'<text x="{x}" y="17" text-anchor="{anchor}">{label}</text>' for x, label, anchor in labels])
+def axis(reach: float) -> Markup:
+    """The labels over the rows of comparisons: which side is better, and where the margins are."""
+    labels = [(8, t("worse"), "start"), (WIDTH / 2, "0", "middle"), (WIDTH - 8, t("better"), "end")]
+    return _labels([*labels, *((_x(at, reach), f"{at:+d}".replace("-", "−"), "middle") for at in (-1, 1) if reach < 8)])
 
 
-def _gauge(error: float | None, tolerance: float | None) -> Markup:
+def gauge_axis() -> Markup:
+    """The labels over the rows of exact parts: errors on a logarithmic axis."""
+    return _labels([(_decade(10.0**power), f"1e{power}", "middle") for power in (-15, -10, -5, 0)])
+
+
+def _labels(labels: Iterable[tuple[float, str, str]]) -> Markup:
+    marks = [f'<text x="{x:.1f}" y="17" text-anchor="{anchor}">{escape(label)}</text>' for x, label, anchor in labels]
+    return Markup(f'<svg class="forest" viewBox="0 0 {WIDTH} {HEIGHT}">{"".join(marks)}</svg>')
+
+
+def _gauge(error: float | None, tolerance: float | None) -> list[str]:
     if error is None:
-        return Markup()
+        return []
     middle = HEIGHT / 2
     marks = [f'<path class="zero" d="M{_decade(0):.1f} {middle}H{WIDTH - 4}"/>']
     if tolerance is not None:
@@ -89,7 +86,7 @@ def _gauge(error: float | None, tolerance: float | None) -> Markup:
         marks.insert(0, f'<rect class="inside" x="4" y="2" width="{limit - 4:.1f}" height="{HEIGHT - 4}"/>')
         marks.append(f'<path class="limit" d="M{limit:.1f} 2V{HEIGHT - 2}"/>')
     marks.append(f'<circle class="dot" cx="{_decade(error):.1f}" cy="{middle}" r="4.5"/>')
-    return _drawing(marks)
+    return marks
 
 
 def _x(margins: float, reach: float) -> float:
@@ -109,5 +106,8 @@ def _arrow(x: float, side: int) -> str:
     return f'<path class="arrow" d="M{back:.1f} {top}L{tip:.1f} {middle}L{back:.1f} {bottom}"/>'
 
 
-def _drawing(marks: list[str]) -> Markup:
-    return Markup(f'<svg class="forest" viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true">{"".join(marks)}</svg>')
+def _drawing(marks: list[str], name: str, told: str) -> Markup:
+    if not marks:
+        return Markup()
+    text = f"<title>{escape(name)}</title><desc>{escape(told)}</desc>"
+    return Markup(f'<svg class="forest" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{text}{"".join(marks)}</svg>')

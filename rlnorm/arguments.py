@@ -1,0 +1,92 @@
+"""How the words of a command line are read: numbers as people write them, and every error as one sentence."""
+
+import contextlib
+import functools
+import io
+import re
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, cast
+
+import tyro
+from tyro.constructors import PrimitiveConstructorSpec
+
+from rlnorm.errors import ConfigError, unknown
+
+
+def whole(text: str) -> int:
+    """A whole number, also as 1e5 or 100_000. Raises ValueError for any other text."""
+    try:
+        number = float(text.replace("_", ""))
+        if number != int(number):
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise ValueError(f"expected a whole number such as 16 or 1e5, got {text!r}") from None
+    return int(number)
+
+
+def _spec(none: bool) -> PrimitiveConstructorSpec[Any]:
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT",
+        instance_from_str=lambda words: whole(words[0]),
+        is_instance=lambda value: isinstance(value, int) or (none and value is None),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+Whole = Annotated[int, _spec(none=False)]
+Count = Annotated[int | None, _spec(none=True)]
+"""Read as they are and checked by us: every error in one sentence, all at once."""
+
+
+class App:
+    """Commands of one program: reading the words comes first, doing what they ask for after it.
+
+    epilogue  what the program's help ends with
+    """
+
+    def __init__(self, epilogue: str) -> None:
+        self._app, self.names, self._epilogue = tyro.extras.SubcommandApp(), list[str](), epilogue
+
+    def command(self, function: Callable[..., None] | None = None, *, name: str | None = None) -> Any:
+        """Decorator for the function of a command."""
+        if function is None:
+            return functools.partial(self.command, name=name)
+        called = name or function.__name__
+        self.names.append(called)
+
+        # tyro reads the options of `function` from it, and reading them calls it: what is called must do nothing yet.
+        @functools.wraps(function)
+        def later(*args: Any, **options: Any) -> Callable[[], None]:
+            return functools.partial(function, *args, **options)
+
+        self._app.command(cast(Any, later), name=called)
+        return function
+
+    def read(self, words: Sequence[str], prog: str, description: str) -> Callable[[], None]:
+        """What `words` ask for, ready to be done. ConfigError for words that ask for nothing; SystemExit after help."""
+        if words and not words[0].startswith("-") and words[0] not in self.names:
+            raise ConfigError(unknown("command", words[0], self.names))
+        said = io.StringIO()
+        try:
+            with contextlib.redirect_stderr(said):
+                return self._app.cli(prog=prog, description=description, args=words)
+        except SystemExit as stop:
+            if stop.code:
+                raise ConfigError(sentence(said.getvalue(), f"{prog} {words[0]}" if words else prog)) from None
+            if words[0] in ("-h", "--help"):
+                print(self._epilogue)  # noqa: T201
+            raise
+
+
+def sentence(box: str, command: str) -> str:
+    """What tyro says in a box of several lines, as one sentence that names where to read on."""
+    # Under its title. Where the terminal speaks no UTF-8, a rule of hyphens stands there and no frame.
+    lines = [line.strip("╭╮╰╯│ ") for line in box.strip().splitlines()]
+    rules = [i for i, line in enumerate(lines) if re.fullmatch("[─-]{3,}", line)]
+    title, rule, *_ = [*([0] if box.startswith("╭") else []), *rules, len(lines), len(lines)]
+    told = " ".join(" ".join(lines[title + 1 : rule]).partition("Got errors:")[0].split())
+    told = re.sub(r"^Error parsing (\S+): ", r"\1: ", told).removesuffix(".")
+    near = re.search(r"^(--[a-z][\w-]*)", "\n".join(lines[rule:]), re.MULTILINE) if "Unrecognized" in told else None
+    hint = f" Did you mean {near[1]!r}?" if near else ""
+    return f"{told[:1].lower()}{told[1:]}.{hint} See `{command} --help`."

@@ -1,0 +1,82 @@
+"""The answers that are kept in docs/results, read from their pages."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import cast
+
+from rlnorm.study.judge.verdict import Outcome
+from rlnorm.study.report import wording
+
+FOLDER = Path(__file__).parents[3] / "docs" / "results"
+"""In a checkout; an installed package has none."""
+
+
+@dataclass(frozen=True)
+class KeptPart:
+    """One row of a page's table of verdicts; `low` and `high` are None where there is no interval."""
+
+    name: str
+    outcome: Outcome
+    estimate: float | None
+    low: float | None
+    high: float | None
+    margin: float | None
+    seeds: int | None
+    decisive: bool
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a page says of its claim."""
+
+    id: str
+    title: str
+    outcome: Outcome
+    command: str
+    parts: tuple[KeptPart, ...]
+
+
+def read(text: str) -> Kept | None:
+    """A page that `markdown.page` wrote; None for any other page."""
+    head, verdict = re.match(r"# ([\w-]+): (.+)", text), re.search(r"\n\*\*(\w+)\.\*\*", text)
+    table = text.partition("| part | verdict |")[2].partition("\n\n")[0]
+    if not head or not verdict or not table:
+        return None
+    command = re.search(r"Command: `([^`]+)`", " ".join(text.split()))
+    return Kept(
+        head[1],
+        head[2],
+        cast(Outcome, verdict[1].lower()),
+        command[1] if command else "",
+        tuple(map(_part, table.splitlines()[2:])),
+    )
+
+
+def _part(line: str) -> KeptPart:
+    cells = re.split(r"(?<!\\)\|", line.strip().strip("|"))
+    name, outcome, estimate, interval, margin, seeds, *_ = (cell.strip().replace("\\|", "|") for cell in cells)
+    ends = [*_numbers(interval), None, None] if interval.startswith("[") else [None, None]
+    return KeptPart(
+        name.removesuffix(" (beside)"),
+        cast(Outcome, outcome),
+        next(iter(_numbers(estimate)), None),
+        ends[0],
+        ends[1],
+        next(iter(_numbers(margin)), None),
+        int(seeds) if seeds.isdecimal() else None,
+        not name.endswith(" (beside)"),
+    )
+
+
+def _numbers(text: str) -> list[float | None]:
+    return [float(each) for each in re.findall(r"[-+]?\d[\d.]*(?:e[-+]?\d+)?", text)]
+
+
+@cache
+def answers(folder: Path = FOLDER) -> Mapping[str, Kept]:
+    """claim -> the answer that stands, for every claim that has a page in `folder`."""
+    found = [read(path.read_text("utf-8")) for path in sorted(folder.glob("*.md"))]
+    return {page.id: page for page in found if page and page.outcome in wording.OUTCOMES}

@@ -1,0 +1,55 @@
+"""Estimates in units of the margin, and which way an effect went: what forest plots and sentences are made from."""
+
+import math
+from typing import Literal
+
+from rlnorm.study.judge.verdict import EffectDetails, Verdict
+from rlnorm.study.report.wording import Scale, finite
+
+Direction = Literal["better", "worse", "same", "open"]
+Figures = tuple[float | None, float | None, float | None]
+
+
+def in_margins(value: float | None, margin: float | None, scale: Scale) -> float | None:
+    """A figure in units of the margin: difference / margin, or log(ratio) / log(margin)."""
+    x, size = finite(value), finite(margin)
+    if x is None or size is None:
+        return None
+    if scale == "ratio":
+        return math.log(x) / math.log(size) if x > 0 and size > 1 else None
+    return x / size if size > 0 else None
+
+
+def figures(verdict: Verdict, scale: Scale) -> Figures:
+    """Estimate and interval in units of the margin, turned so that more is better for the treatment."""
+    judged = verdict.judgement
+    return _turned(verdict, *(in_margins(x, verdict.margin, scale) for x in (judged.estimate, judged.low, judged.high)))
+
+
+def direction(verdict: Verdict, scale: Scale) -> Direction | None:
+    """Where the interval lies: clear of the margin on a side, inside it, or neither; None where there is none."""
+    if verdict.margin == 0:
+        judged = verdict.judgement
+        _, low, high = _turned(verdict, finite(judged.estimate), finite(judged.low), finite(judged.high))
+        size = 0.0
+    else:
+        _, low, high = figures(verdict, scale)
+        size = 1.0
+    if low is None or high is None:
+        return None
+    if low > size:
+        return "better"
+    if high < -size:
+        return "worse"
+    return "same" if -size <= low and high <= size else "open"
+
+
+def _turned(verdict: Verdict, estimate: float | None, low: float | None, high: float | None) -> Figures:
+    details = verdict.judgement.details
+    if isinstance(details, EffectDetails) and details.better == "lower":
+        return _minus(estimate), _minus(high), _minus(low)
+    return estimate, low, high
+
+
+def _minus(value: float | None) -> float | None:
+    return None if value is None else -value

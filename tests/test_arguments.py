@@ -1,0 +1,85 @@
+"""Words of a command line: numbers as people write them, errors in a sentence."""
+
+import pytest
+
+from rlnorm.arguments import App, Whole, sentence, whole
+from rlnorm.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("16", 16), ("1e5", 100_000), ("100_000", 100_000), ("-3", -3), ("2.0", 2)]
+)
+def test_whole_numbers_are_read_as_people_write_them(text: str, number: int):
+    assert whole(text) == number
+
+
+@pytest.mark.parametrize("text", ["1.5", "many", "", "inf", "nan"])
+def test_what_is_no_whole_number_is_said(text: str):
+    with pytest.raises(ValueError, match="expected a whole number such as 16 or 1e5, got"):
+        whole(text)
+
+
+def app() -> tuple[App, list[int]]:
+    """An app of two commands that note what they were called with."""
+    made, called = App("The end."), list[int]()
+
+    @made.command
+    def walk(*, steps: Whole = 3) -> None:
+        """Walk."""
+        called.append(steps)
+
+    @made.command(name="stand-still")
+    def stand() -> None:
+        """Stand."""
+        called.append(0)
+
+    return made, called
+
+
+def test_words_are_read_before_anything_is_done():
+    made, called = app()
+    action = made.read(["walk", "--steps", "1e2"], "prog", "")
+    assert called == []
+    action()
+    made.read(["stand-still"], "prog", "")()
+    assert called == [100, 0]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["wlak"], "unknown command 'wlak'. Did you mean 'walk'? Expected one of: stand-still, walk."),
+        ([], "expected one of {walk, stand-still}. See `prog --help`."),
+        (["walk", "--stpes", "3"], "unrecognized options: --stpes, 3. Did you mean '--steps'? See `prog walk --help`."),
+        (
+            ["walk", "--steps", "x"],
+            "--steps: expected a whole number such as 16 or 1e5, got 'x'. See `prog",
+        ),
+    ],
+)
+def test_every_error_is_one_sentence(words: list[str], said: str):
+    with pytest.raises(ConfigError) as told:
+        app()[0].read(words, "prog", "")
+    assert len(told.value.sentences) == 1
+    assert told.value.sentences[0].startswith(said)
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        "╭─ No ─╮\n│ Not   │\n│ so.   │\n╰───────╯",
+        "╭─ No ─╮\n│ Not   │\n│ so.   │\n│ ────── │\n│ More │\n╰───────╯",
+        " No\n ------ \n  Not\n  so.\n  ------ \n More\n ",
+        " No\n ------ \n  Not\n  so.\n ",
+    ],
+    ids=["frame", "frame with more", "hyphens with more", "hyphens"],
+)
+def test_any_box_is_read(box: str):
+    assert sentence(box, "prog") == "not so. See `prog --help`."
+
+
+def test_the_help_of_the_program_ends_with_its_epilogue(capsys: pytest.CaptureFixture[str]):
+    for words, ends in ((["--help"], True), (["walk", "--help"], False)):
+        with pytest.raises(SystemExit):
+            app()[0].read(words, "prog", "")
+        assert capsys.readouterr().out.endswith("The end.\n") == ends
