@@ -23,7 +23,7 @@ from rlnorm.study.judge.exact import judge as judge_cases
 from rlnorm.study.plan import Request
 from rlnorm.study.run import Store
 from rlnorm.study.run.exact import run as run_cases
-from rlnorm.study.run.pool import records
+from rlnorm.study.run.worker import records
 from rlnorm.textbook.random_cases import Case
 from rlnorm.validation import known
 from rlnorm.validation.known.bn_explodes import growth

@@ -60,7 +60,7 @@ def test_one_of_the_two_files_stands_in_for_the_other(tmp_path: Path, what: str)
     assert ([each.id for each in kept], said) == (["one", "two"], [])
 
 
-@pytest.mark.parametrize("what", DAMAGE.keys() - {"missing"})
+@pytest.mark.parametrize("what", [what for what in DAMAGE if what != "missing"])
 def test_where_both_are_damaged_that_is_said_and_they_are_set_aside(tmp_path: Path, what: str):
     out, one = tmp_path / "out", asked(tmp_path)
     remember([one], out)
