@@ -6,7 +6,7 @@ ENVPOOL := .venv/.envpool
 BROWSER := .venv/.browser
 CHROMIUM ?= /usr/bin/chromium
 
-.PHONY: study board test test-wheel test-envpool test-browser nightly compatibility lint wheel clean
+.PHONY: study catalogue board test test-wheel test-envpool test-browser nightly compatibility lint wheel clean
 .DELETE_ON_ERROR:
 
 # Installed once, and again whenever what is to be installed changes.
@@ -34,6 +34,10 @@ $(BROWSER): $(READY)
 
 study: $(READY)
 	$(BIN)/rlnorm run dqn-ln dqn-bn bn-relu bn-grad-input bn-grad-input-short bn-bias-redundant --preset quick --out runs/study
+
+# All seventy claims at preset quick.
+catalogue: $(READY)
+	$(BIN)/rlnorm run --all --preset quick --out runs/catalogue
 
 board: $(READY)
 	$(BIN)/rlnorm board runs/study

@@ -21,6 +21,7 @@ class Asked:
 
     through    what runs DQN arms, as `Request` names it: engine, environments
     available  the claims that come with the package
+    every      whether all of these are meant; no claim is named then
     """
 
     claims: Sequence[str]
@@ -30,6 +31,7 @@ class Asked:
     seeds: int | None
     through: Mapping[str, Any]
     available: Mapping[str, ClaimFile]
+    every: bool = False
 
     def requests(self, claims: Sequence[str] | None = None, kind: str | None = None) -> list[Request]:
         """What is asked of all claims that were named, or of `claims`; of the parts of a kind where one is given."""
@@ -47,15 +49,17 @@ class Asked:
             except ConfigError as error:
                 good.remove(claim)
                 yield from error.sentences
-        if not self.claims and self.kind is None:
-            yield "no claim was named: give at least one id (see `rlnorm list`), or --kind for all of a kind."
+        if self.claims and self.every:
+            yield f"--all means every claim, and {self.claims[0]!r} was named beside it; give one of both."
+        if not self.claims and self.kind is None and not self.every:
+            yield "no claim was named: give at least one id (see `rlnorm list`), --kind for all of a kind, or --all."
         if self.kind is not None and self.kind not in KINDS:
             yield unknown("kind", self.kind, KINDS)
         if self.preset not in PRESETS:
             yield unknown("preset", self.preset, PRESETS)
         yield from count_errors(counts)
         known = self.preset in PRESETS and self.kind in (None, *KINDS)
-        if not known or not (good or (self.kind and not self.claims)):
+        if not known or not (good or ((self.kind or self.every) and not self.claims)):
             yield from out_errors(out)
             return
         wrong = list(errors(self.requests(good, None if self.claims else self.kind), out))

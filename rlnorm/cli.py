@@ -96,6 +96,7 @@ def run(
     ] = (),
     /,
     *,
+    every: Annotated[Flag, tyro.conf.arg(name="all")] = False,
     part: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
     kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None,
     preset: str = "quick",
@@ -113,6 +114,7 @@ def run(
 
     Args:
         claims: Their ids (see `rlnorm list`), or paths of files with claims of your own. None with --kind: all.
+        every: Every claim that comes with rlnorm.
         part: Only this part, or this group of parts (may be given several times).
         kind: Only parts of this kind: exact, cost or effect (see `rlnorm show`).
         preset: Size of the runs: smoke, quick or full.
@@ -129,7 +131,7 @@ def run(
     from rlnorm.asking import Asked
 
     through = {"engine": engine, "environments": environments}
-    asked = Asked(claims, part, kind, preset, seeds, through, shipped())
+    asked = Asked(claims, part, kind, preset, seeds, through, shipped(), every)
     raise_if_any([*asked.errors(out, {"--seeds": seeds, "--jobs": jobs}), *patience_errors(patience)])
     carry_out(asked.requests(kind=kind), out, jobs, per_seed, patience, shown, dry_run)
 
@@ -232,6 +234,34 @@ def export(
     raise_if_any([*folder_errors(directory), *both, *([] if to is None else unwritable_file("records", "--to", to))])
     lines = (export.to_parquet if parquet else export.to_csv)(directory, target)
     console.print(f"{lines} lines: {target}", markup=False, soft_wrap=True)
+
+
+@app.command
+def power(
+    claim: tyro.conf.Positional[str],
+    /,
+    *,
+    effect: float | None = None,
+    results: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
+) -> None:
+    """Say how many runs an arm each part of a claim needs to be decided in four of five studies.
+
+    Args:
+        claim: Its id (see `rlnorm list`), or the path of a file with a claim of your own.
+        effect: True benefit of the treatment, in the unit of the score (a factor for ratios). Where not given: twice the
+            margin where a part asks for better, else none.
+        results: Folder of a study whose scores tell the spread; the kept scores of docs/results where not given.
+    """
+    from rlnorm.study.report import needed
+    from rlnorm.study.report.csv import samples
+    from rlnorm.study.report.kept import FOLDER
+
+    (found,) = named([claim], shipped())
+    file = FOLDER / f"{found.id}.csv" if results is None else results / found.id / "scores.csv"
+    if not file.is_file():
+        raise ConfigError(f"no scores of {found.id} are known: {str(file)!r} is not there; `rlnorm run` makes some.")
+    for line in needed.table(found.claim, samples(file), effect):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 @app.command

@@ -1,16 +1,15 @@
 """Kept results of a claim: the scores and the page, and what the judge says of these scores today."""
 
-import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from rlnorm.study.claim import Claim, Effect
 from rlnorm.study.claim.metrics import metric_of
 from rlnorm.study.judge import Sample, Verdict, judge
+from rlnorm.study.report.csv import samples
 
 # A page shows three decimals, and the oldest scores were kept with four.
 LAST_DIGIT = 0.5e-3 + 1e-4
@@ -35,17 +34,8 @@ class Kept:
         return (self.folder / f"{self.name}.md").read_text("utf-8")
 
     def scored(self) -> dict[str, dict[str, Sample]]:
-        """part -> arm -> its runs: score, whether it diverged, seed, score by the second metric if there is one."""
-        found: dict[str, dict[str, list[tuple[float, bool, int, float]]]] = {}
-        with (self.folder / f"{self.name}.csv").open(encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                runs = found.setdefault(row["part"], {}).setdefault(row["arm"], [])
-                second = float(row.get("second_score") or "nan")
-                runs.append((float(row["score"]), row["diverged"] == "1", int(row["seed"]), second))
-        return {
-            part: {arm: Sample(*map(np.array, zip(*runs, strict=True))) for arm, runs in arms.items()}
-            for part, arms in found.items()
-        }
+        """part -> arm -> its runs."""
+        return samples(self.folder / f"{self.name}.csv")
 
     def rejudged(self) -> dict[str, Verdict]:
         """part -> the verdict that the judge makes of the kept scores."""

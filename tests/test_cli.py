@@ -43,7 +43,11 @@ COMMANDS = tuple(cli.app.names)
 BAD_INPUT = {
     "claim": (["run", "dqn-lm"], ["unknown claim 'dqn-lm'. Did you mean 'dqn-ln'? Expected an id that `rlnorm list`"]),
     "claim shown": (["show", "bn_relu"], ["unknown claim 'bn_relu'. Did you mean 'bn-relu'?"]),
-    "no claim": (["run"], ["no claim was named: give at least one id (see `rlnorm list`), or --kind"]),
+    "no claim": (
+        ["run"],
+        ["no claim was named: give at least one id (see `rlnorm list`), --kind for all of a kind, or"],
+    ),
+    "all and one": (["run", "dqn-ln", "--all"], ["--all means every claim, and 'dqn-ln' was named beside it;"]),
     "claim file": (["run", "nowhere.py"], ["no claim file at", "nowhere.py"]),
     "part": (
         ["run", "dqn-ln", "--part", "CartPole-v0"],

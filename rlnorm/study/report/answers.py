@@ -35,7 +35,8 @@ def is_preview(verdict: Verdict) -> bool:
 
 def is_preview_of(result: ClaimResult) -> bool:
     """Whether a claim's overall verdict rests on runs of a short preset."""
-    return any(part.kind == "effect" and is_preview(part.verdict) for part in decisive(result))
+    trained = any(part.kind == "effect" for part in decisive(result))
+    return trained and is_preview(result.overall)
 
 
 def word(outcome: Outcome, preview: bool) -> str:

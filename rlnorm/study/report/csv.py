@@ -2,8 +2,11 @@
 
 import csv
 import io
+from pathlib import Path
 
-from rlnorm.study.judge import ClaimResult
+import numpy as np
+
+from rlnorm.study.judge import ClaimResult, Sample
 
 COLUMNS = ("part", "arm", "seed", "rate", "metric", "score", "diverged", "final_return", "second_score")
 
@@ -26,3 +29,17 @@ def scores(claim: ClaimResult) -> str:
             for seed, score, diverged, *rest in zip(arm.seeds, arm.scores, arm.diverged, *more, strict=True):
                 table.writerow((part.name, arm.name, seed, arm.rate, part.metric, f"{score:.6g}", int(diverged), *rest))
     return out.getvalue()
+
+
+def samples(path: Path) -> dict[str, dict[str, Sample]]:
+    """part -> arm -> its runs, read back from such a file."""
+    found: dict[str, dict[str, list[tuple[float, bool, int, float]]]] = {}
+    with path.open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            runs = found.setdefault(row["part"], {}).setdefault(row["arm"], [])
+            second = float(row.get("second_score") or "nan")
+            runs.append((float(row["score"]), row["diverged"] == "1", int(row["seed"]), second))
+    return {
+        part: {arm: Sample(*map(np.array, zip(*runs, strict=True))) for arm, runs in arms.items()}
+        for part, arms in found.items()
+    }
