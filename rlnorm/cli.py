@@ -248,8 +248,8 @@ def power(
 
     Args:
         claim: Its id (see `rlnorm list`), or the path of a file with a claim of your own.
-        effect: True benefit of the treatment, in the unit of the score (a factor for ratios). Where not given: twice the
-            margin where a part asks for better, else none.
+        effect: True benefit of the treatment, in the unit of the score (a factor for ratios). Where not given, twice
+            the margin where a part asks for better, else none.
         results: Folder of a study whose scores tell the spread; the kept scores of docs/results where not given.
     """
     from rlnorm.study.report import needed
