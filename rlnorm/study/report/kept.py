@@ -30,11 +30,13 @@ class KeptPart:
 
 @dataclass(frozen=True)
 class Kept:
-    """What a page says of its claim."""
+    """What a page says of its claim: what happened in a sentence, and the figure of the part that says most."""
 
     id: str
     title: str
     outcome: Outcome
+    answer: str
+    most: str
     command: str
     parts: tuple[KeptPart, ...]
 
@@ -45,11 +47,15 @@ def read(text: str) -> Kept | None:
     table = text.partition("| part | verdict |")[2].partition("\n\n")[0]
     if not head or not verdict or not table:
         return None
+    told = " ".join(text[verdict.end() :].partition("\n\n")[0].split())
+    answer, _, most = told.partition(" Says most: ")
     command = re.search(r"Command: `([^`]+)`", " ".join(text.split()))
     return Kept(
         head[1],
         head[2],
         cast(Outcome, verdict[1].lower()),
+        answer,
+        most.removesuffix("."),
         command[1] if command else "",
         tuple(map(_part, table.splitlines()[2:])),
     )

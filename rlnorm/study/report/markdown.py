@@ -9,7 +9,7 @@ from textwrap import fill
 
 from rlnorm.files import write_atomically
 from rlnorm.study.judge import ArmResult, ClaimResult, PartResult, StudyResult
-from rlnorm.study.report import confidence_bands, csv, wording
+from rlnorm.study.report import answers, confidence_bands, csv, wording
 
 WIDTH = 120
 
@@ -44,9 +44,9 @@ def keep(study: StudyResult, out: Path) -> list[Path]:
 def page(claim: ClaimResult, study: StudyResult) -> str:
     """A claim as Markdown: statement, verdicts, arms in figures, and what made them."""
     judged = claim.overall.judgement
-    verdict = f"**{wording.sentence(judged.outcome)}.** {judged.reason} Rule: {wording.rule(claim.claim)}."
+    rule = f"{judged.reason} Rule: {wording.rule(claim.claim)}."
     lines = [f"# {claim.id}: {claim.claim.title}", "", fill(claim.claim.statement, WIDTH), ""]
-    lines += [fill(verdict, WIDTH), "", fill(" ".join(_made(claim, study)), WIDTH), ""]
+    lines += [fill(answer(claim), WIDTH), "", fill(rule, WIDTH), "", fill(" ".join(_made(claim, study)), WIDTH), ""]
     if claim.claim.literature:
         lines += [fill(f"Published work, not given to the judge: {claim.claim.literature}", WIDTH), ""]
     heads = ("part", "verdict", "estimate", "interval", "margin", "seeds", "why")
@@ -60,6 +60,15 @@ def page(claim: ClaimResult, study: StudyResult) -> str:
         shared = " · ".join(_shared([arm for _, arm in arms if arm.seeds]))
         lines += ["", fill(f"All arms that were run share: {shared or wording.NOTHING}.", WIDTH)]
     return "\n".join(lines) + "\n"
+
+
+def answer(claim: ClaimResult) -> str:
+    """The verdict, what happened in a sentence, and the figure of the part that says most."""
+    said = f"**{wording.sentence(claim.overall.judgement.outcome)}.** {answers.sentence(claim)}"
+    part = answers.decider(claim)
+    if part is None or len(claim.parts) == 1 and not part.arms:
+        return said
+    return f"{said} Says most: {part.name}, {answers.brief(part.verdict, answers.scale_of(claim, part))}."
 
 
 def _made(claim: ClaimResult, study: StudyResult) -> Iterator[str]:
