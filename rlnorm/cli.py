@@ -18,7 +18,7 @@ from typing import Annotated
 import tyro
 
 from rlnorm.arguments import App, Count, Whole
-from rlnorm.errors import ConfigError, raise_if_any, unwritable
+from rlnorm.errors import ConfigError, raise_if_any, unknown, unwritable
 from rlnorm.showing import Flag, Language, Shown, carry_out, conclude, console, folder_errors, judged, warn
 from rlnorm.stops import exit_code
 from rlnorm.study.claim.dqn_setting import COMPARISON_STEPS
@@ -306,15 +306,27 @@ def board(
     /,
     *,
     port: Annotated[int, tyro.conf.arg(help="Port on localhost; 0 takes a free one.")] = 6006,
+    rebuild: Flag = False,
+    tags: Annotated[str | None, tyro.conf.arg(metavar="sb3|cleanrl")] = None,
+    claims: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ID ...")] = (),
 ) -> None:
     """Show a study in TensorBoard, on localhost, until Ctrl-C.
 
     Args:
         directory: Folder of a study.
+        rebuild: Make all event files anew first.
+        tags: Make them anew with curves named as stable-baselines3 (sb3, the default) or CleanRL (cleanrl) names them.
+        claims: Make them anew for these claims alone: TensorBoard shows forty runs.
     """
     from rlnorm.study.report import tensorboard
 
-    raise_if_any(folder_errors(directory))
+    wrong = [] if tags in (None, *tensorboard.TAGS) else [unknown("tags", tags, tensorboard.TAGS)]
+    raise_if_any([*folder_errors(directory), *wrong])
+    if rebuild or tags or claims:
+        result = judged(directory)
+        ids = [claim.id for claim in result.claims]
+        raise_if_any(unknown("claim", claim, ids) for claim in claims if claim not in ids)
+        tensorboard.write(result, directory, tags=tags or "sb3", claims=claims)
     tensorboard.board(directory, port)
 
 

@@ -211,6 +211,7 @@ TESTED_IN = {
     "study/report/events.py": "study/report/test_tensorboard.py",
     "study/report/korean.py": "study/report/test_language.py",
     "study/report/margins.py": "study/report/test_answers.py",
+    "study/report/pictures.py": "study/report/test_tensorboard.py",
     "study/report/notes.py": "study/report/test_language.py",
     "study/report/verdicts.py": "study/test_study.py",
     "study/report/wording.py": "study/report/test_terminal.py",

@@ -2,8 +2,8 @@
 
 DIR/study.json            what was asked, of every study kept in DIR
 DIR/units/*.jsonl         the rows of finished units
-DIR/<claim>/              verdict.json, scores.csv, tensorboard/
-DIR/verdicts.json, DIR/report.html
+DIR/<claim>/              verdict.json, scores.csv
+DIR/verdicts.json, DIR/report.html, DIR/tensorboard/
 """
 
 import json

@@ -75,7 +75,7 @@ class TestWhatIsWritten:
             "units", "tiny", "rates", "report.html", "verdicts.json", "study.json", "tensorboard",
         }  # fmt: skip
         for claim in ("tiny", "rates"):
-            assert {path.name for path in (out / claim).iterdir()} == {"verdict.json", "scores.csv", "tensorboard"}
+            assert {path.name for path in (out / claim).iterdir()} == {"verdict.json", "scores.csv"}
         assert {path.suffix for path in (out / "units").iterdir()} == {".jsonl", ".json"}
         assert "Of tiny: LayerNorm is better." in (out / "report.html").read_text()
 
@@ -307,7 +307,7 @@ def test_writing_again_replaces_what_was_there(finished: tuple[Path, StudyResult
     first = rows(out)
     write(result, out, per_seed=True)
     assert rows(out) == first
-    assert list((out / "tiny").rglob("seed-8"))
+    assert list((out / "tensorboard" / "tiny").rglob("seed-8"))
 
 
 def test_what_two_ask_at_once_is_kept_of_both(tmp_path: Path):

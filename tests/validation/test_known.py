@@ -88,7 +88,7 @@ def few(part: Exact, formula: Callable[[Case], object], cases: int) -> str:
 @pytest.mark.parametrize(
     ("key", "formula", "cases"),
     [(("weight-growth", "ten steps"), relative_growth, 10), (("bn-explodes", "1.21 a layer"), growth, 1)],
-    ids=str,
+    ids=lambda each: "-".join(each) if isinstance(each, tuple) else getattr(each, "__name__", str(each)),
 )
 def test_exact_parts_hold_in_a_few_cases_and_fail_without_a_norm(
     key: tuple[str, str], formula: Callable[..., float], cases: int

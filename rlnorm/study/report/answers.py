@@ -11,7 +11,7 @@ from rlnorm.study.claim import Cost, Effect
 from rlnorm.study.judge.results import ClaimResult, PartResult
 from rlnorm.study.judge.verdict import ExactDetails, Outcome, Verdict
 from rlnorm.study.report import margins, notes, wording
-from rlnorm.study.report.language import t
+from rlnorm.study.report.language import spoken, t
 from rlnorm.study.report.margins import Direction
 
 PREVIEWS: Mapping[Outcome, str] = {
@@ -105,7 +105,8 @@ def sentence(result: ClaimResult) -> str:
     lacking = sum(part.verdict.outcome == "insufficient" for part in parts)
     if lacking:
         said.append(t("too little evidence") + _share(lacking, len(parts)))
-    return wording.sentence("; ".join(said)) + "."
+    text = "; ".join(said) + "."
+    return text if spoken() == "ko" else wording.sentence(text)  # Korean has no capitals: an arm keeps its name
 
 
 def _share(count: int, total: int) -> str:

@@ -5,6 +5,7 @@
 
 import os
 import re
+import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import suppress
@@ -63,6 +64,35 @@ def text(tag: str, markdown: str) -> Value:
     return _summary.Summary.Value(tag=tag, metadata=metadata, tensor=tensor)
 
 
+def image(tag: str, png: bytes) -> Value:
+    """A picture, for the Images tab and the Time Series."""
+    width, height = struct.unpack(">II", png[16:24])
+    picture = _summary.Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=png)
+    return _summary.Summary.Value(tag=tag, image=picture)
+
+
+def histograms(columns: Mapping[str, tuple[np.ndarray, np.ndarray]], most: int = 20) -> Iterator[Event]:
+    """tag -> (steps (T,), values (n, T)): how the finite ones of n runs are distributed, at `most` steps."""
+    for tag, (steps, values) in columns.items():
+        for at in np.unique(np.linspace(0, len(steps) - 1, min(len(steps), most)).round().astype(int)):
+            known = values[:, at][np.isfinite(values[:, at])]
+            if len(known):
+                yield event(int(steps[at]), [_summary.Summary.Value(tag=tag, histo=_histogram(known))])
+
+
+def _histogram(values: np.ndarray) -> Any:
+    counts, edges = np.histogram(values, bins=min(len(values), 10))
+    return _summary.HistogramProto(
+        min=values.min(),
+        max=values.max(),
+        num=len(values),
+        sum=values.sum(),
+        sum_squares=np.square(values).sum(),
+        bucket_limit=[edges[0], *edges[1:]],
+        bucket=[0, *counts],
+    )
+
+
 def bands_layout(categories: Mapping[str, Mapping[str, str]]) -> Value:
     """The layout of the Custom Scalars tab: category -> title of a Margin chart -> prefix of /mean, /low, /high.
 
@@ -70,7 +100,8 @@ def bands_layout(categories: Mapping[str, Mapping[str, str]]) -> Value:
     """
     ends = ("mean", "low", "high")
     drawn = {
-        category: {title: ["Margin", [f"{key}/{end}" for end in ends]] for title, key in charts.items()}
+        # the tab shows the charts of a category from the last to the first
+        category: {title: ["Margin", [f"{key}/{end}" for end in ends]] for title, key in reversed([*charts.items()])}
         for category, charts in categories.items()
         if charts
     }

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,8 @@ def to_csv(directory: Path, target: Path) -> int:
 
 def to_parquet(directory: Path, target: Path) -> int:
     """Write all records as Parquet -> how many lines. ConfigError where pyarrow is not installed."""
-    try:
-        import pyarrow  # pyright: ignore[reportMissingImports]
-        from pyarrow import parquet  # pyright: ignore[reportMissingImports]
+    try:  # by name: type checkers see it only where it is installed
+        pyarrow, parquet = (import_module(name) for name in ("pyarrow", "pyarrow.parquet"))
     except ImportError:
         raise ConfigError(
             "--parquet needs pyarrow, which is not installed: `pip install pyarrow`, or take --csv."

@@ -26,6 +26,7 @@ class KeptPart:
     margin: float | None
     seeds: int | None
     decisive: bool
+    scale: wording.Scale
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ def _part(line: str) -> KeptPart:
         next(iter(_numbers(margin)), None),
         int(seeds) if seeds.isdecimal() else None,
         not name.endswith(" (beside)"),
+        "ratio" if "×" in estimate + margin else "difference" if interval.startswith("[") else "error",
     )
 
 

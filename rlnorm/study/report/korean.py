@@ -275,6 +275,13 @@ SAID: Mapping[str, str] = {
         "선: 실행 전체의 평균과 95 % 띠, 가는 점선: 다른 실행이 발산한 뒤 남은 실행의 평균. 점: 실행, 가위표: 발산한 "
         "실행, 마름모: 평균과 95 % 구간, 음영: 기준군 ± 허용차."
     ),
+    # TensorBoard
+    "answers": "답",
+    "The part that decides each claim": "각 주장의 판정을 가르는 부분",
+    "units of the margin": "허용차 단위",
+    "{count} more runs are left out, of {claims}: `rlnorm board DIR --claims ID` shows them.": (
+        "{claims}의 실행 {count}개는 뺐다. `rlnorm board DIR --claims ID`로 볼 수 있다."
+    ),
     # the notes
     "BatchNorm in general, its backward formulas, ReLU, and DQN": "배치 정규화 일반, 역전파 공식, ReLU, DQN",
     "motives, and the full derivation of the backward pass": "동기와 역전파의 전체 유도",

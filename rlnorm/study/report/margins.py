@@ -47,9 +47,10 @@ def direction(verdict: Verdict, scale: Scale) -> Direction | None:
 def _turned(verdict: Verdict, estimate: float | None, low: float | None, high: float | None) -> Figures:
     details = verdict.judgement.details
     if isinstance(details, EffectDetails) and details.better == "lower":
-        return _minus(estimate), _minus(high), _minus(low)
+        return minus(estimate), minus(high), minus(low)
     return estimate, low, high
 
 
-def _minus(value: float | None) -> float | None:
+def minus(value: float | None) -> float | None:
+    """-value; None where there is none."""
     return None if value is None else -value

@@ -1,72 +1,156 @@
 """TensorBoard as a view of a study: event files made from the results, and made anew whenever they are asked for.
 
-DIR/tensorboard                         all verdicts as text; the Custom Scalars layout, one for the whole folder
-DIR/<claim>/tensorboard                 the claim and its verdicts as text
-DIR/<claim>/tensorboard/<part>/<arm>    mean and 95 % band over seeds; settings and score for the HParams tab
-.../<arm>/seed-8                        single runs, with `per_seed`
+DIR/tensorboard                       the answers as text and pictures; the Custom Scalars layout
+DIR/tensorboard/<claim>/<part>/<arm>  curves, mean and 95 % band over runs, how runs are distributed; HParams
+.../<arm>/seed-8                      single runs, with `per_seed`
+
+TensorBoard unticks every run where there are more than forty: the first `MOST` arms are written, and it is said which
+were left out. What engines do not record is not here: of activations and gradients they keep probes, which are numbers.
 """
 
 import hashlib
+import json
 import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from tempfile import TemporaryFile
+from urllib.parse import quote
 
 import numpy as np
 
 from rlnorm.errors import ConfigError
+from rlnorm.study.claim import Effect
 from rlnorm.study.judge.results import ArmResult, ClaimResult, Curve, PartResult, StudyResult
-from rlnorm.study.report import confidence_bands, events, markdown, wording
+from rlnorm.study.report import answers, confidence_bands, events, markdown, pictures, wording
+from rlnorm.study.report.language import t
 
 HOST = "localhost"
 POINTS = 100_000
 FOLDER = "tensorboard"
 LONGEST = 100
-SCORE, DIVERGED = "score", "diverged fraction"
+MOST = 39  # and the run of the folder itself makes forty
 HEADS = ("claim and its parts", "verdict", "estimate", "interval", "margin", "seeds")
+TAGS: Mapping[str, Mapping[str, str]] = {
+    "sb3": {
+        "return": "rollout/ep_rew_mean",
+        "epsilon": "rollout/exploration_rate",
+        "test_accuracy": "eval/accuracy",
+        "loss": "train/loss",
+        "q": "train/q_mean",
+    },
+    "cleanrl": {
+        "return": "charts/episodic_return",
+        "epsilon": "charts/epsilon",
+        "test_accuracy": "charts/test_accuracy",
+        "loss": "losses/td_loss",
+        "q": "losses/q_values",
+    },
+}
+"""Curve -> tag, in the words of stable-baselines3 (the default) and of CleanRL."""
+LEADING = ("learning rate", "norm", "env", "place")
+"""Columns of HParams that come first: TensorBoard sorts by name, those that are said to differ before the others."""
+FIRST = ("return", "test_accuracy")
+"""What stands first on the screen."""
 
 
-def write(study: StudyResult, directory: Path, per_seed: bool = False) -> None:
-    """Write the study's event files under `directory`, in place of those that were there for its claims."""
-    events.clear(directory / FOLDER)
+@dataclass(frozen=True)
+class Run:
+    """One arm of a part with the claim it belongs to; `name` is its run's in TensorBoard."""
+
+    claim: ClaimResult
+    part: PartResult
+    arm: ArmResult
+    name: str
+
+    @property
+    def control(self) -> bool:
+        """Whether the arm is there to be worse."""
+        part = self.claim.claim.parts.get(self.part.name)
+        return isinstance(part, Effect) and part.question.negative_control == self.arm.name
+
+    @property
+    def bands(self) -> str:
+        """The tags under which its claim's charts find its bands: those of no other claim or part."""
+        return f"seeds/{self.name.rpartition('/')[0]}"
+
+
+def write(
+    study: StudyResult, directory: Path, per_seed: bool = False, tags: str = "sb3", claims: Sequence[str] = ()
+) -> None:
+    """Write the study's event files under `directory`, in place of those that were there.
+
+    tags    whose names curves get: "sb3" or "cleanrl"
+    claims  only these claims' runs; empty: all, as far as TensorBoard shows them
+    """
+    for folder in (directory / FOLDER, *(directory / safe(claim.id) / FOLDER for claim in study.claims)):
+        events.clear(folder)
+    everyone = [run for run in runs(study) if not claims or run.claim.id in claims]
+    shown, left_out = everyone[:MOST], everyone[MOST:]
+    named = TAGS[tags]
+    first = [events.bands_layout(charts(shown, named)), events.text(t("answers"), overview(study, left_out))]
+    first += [events.text(f"{t('claim')}/{claim.id}", page(claim)) for claim in study.claims]
+    first += [events.image(name, png) for name, png in pictures.answers_of(study)]
+    events.write(directory / FOLDER, [events.event(0, first)])
+    settings = hparams(shown)
+    metrics = sorted({_score_tag(run) for run in shown})
+    for run, own in zip(shown, settings):
+        folder = directory / FOLDER / run.name
+        events.write(folder, [*events.hparams(own, set(LEADING), metrics), *_means(run, named), _scores(run)])
+        for row, seed in enumerate(run.arm.seeds if per_seed else ()):
+            single = {_tag(key, named): (curve.steps, curve.values[row]) for key, curve in _lines(run.arm)}
+            events.write(folder / f"seed-{seed}", events.scalars(single))
+
+
+def runs(study: StudyResult) -> list[Run]:
+    """Every arm that was run, those of decisive parts and no controls first: the order in which they are kept."""
+    found = list[Run]()
     for claim in study.claims:
-        events.clear(directory / safe(claim.id) / FOLDER)
-    layout = events.bands_layout(charts(study))
-    events.write(directory / FOLDER, [events.event(0, [layout, events.text("verdicts", overview(study))])])
-    for claim in study.claims:
-        events.write(directory / safe(claim.id) / FOLDER, [events.event(0, [events.text("claim", page(claim))])])
-    everyone = hparams(study)
-    differing = {key for settings in everyone for key in settings if settings[key] != everyone[0][key]}
-    for (claim, part, arm), settings in zip(wording.arms_of(study), everyone):
-        run = run_of(directory, claim, part, arm)
-        events.write(run, [*events.hparams(settings, differing, (SCORE, DIVERGED)), *_means(arm), _scores(arm)])
-        for row, seed in enumerate(arm.seeds if per_seed else ()):
-            single = {f"{key}/seed": (curve.steps, curve.values[row]) for key, curve in _lines(arm)}
-            events.write(run / f"seed-{seed}", events.scalars(single))
+        names = _part_names(claim)
+        for part in claim.parts:
+            for arm in part.arms.values():
+                run = Run(claim, part, arm, f"{safe(claim.id)}/{names[part.name]}/{safe(arm.name)}")
+                if run.control and "control" not in arm.name:
+                    run = replace(run, name=f"{run.name}-control")
+                if arm.seeds:
+                    found.append(run)
+    return sorted(found, key=lambda run: (run.control, run.part.name not in run.claim.claim.decisive))
 
 
-def run_of(directory: Path, claim: ClaimResult, part: PartResult, arm: ArmResult) -> Path:
-    """The folder of one arm's run; its path below the log directory is the run's name in TensorBoard."""
-    return directory / safe(claim.id) / FOLDER / safe(part.name) / safe(arm.name)
+def _part_names(claim: ClaimResult) -> dict[str, str]:
+    """part -> a short name as one path component: without the version of an environment and the word rate."""
+    found = dict[str, str]()
+    for part in claim.parts:
+        short = safe(re.sub(r"-v\d+\b|\brate\b|\bown\b", "", part.name))
+        found[part.name] = short if short not in found.values() else f"{short}-{len(found)}"
+    return found
 
 
 def safe(name: str) -> str:
-    """A name as one path component: letters, digits and ``._+-`` stay, all else becomes a hyphen.
+    """A name as one path component: letters of any script, digits and ``._+-`` stay, all else becomes a hyphen.
 
-    Where that loses letters or the name is long, a hash of it keeps it apart from others.
+    A name of which nothing stays, or too much, gets a hash that keeps it apart from others.
     """
-    kept = re.sub(r"[^\w.+-]+", "-", name, flags=re.ASCII).strip("-.")
-    if kept and len(kept) <= LONGEST and not any(sign.isalnum() and not sign.isascii() for sign in name):
+    kept = re.sub(r"-*[^\w.+-]+-*", "-", name).strip("-.")
+    if kept and len(kept.encode()) <= LONGEST:
         return kept
-    return f"{kept[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}".lstrip("-")
+    short = kept.encode()[:LONGEST].decode(errors="ignore")
+    return f"{short}-{hashlib.sha256(name.encode()).hexdigest()[:8]}".lstrip("-")
+
+
+def address(port: int, study_tags: Sequence[str]) -> str:
+    """Where the board opens: on the time series, with the answers and the first curves pinned to the top."""
+    picture = {"plugin": "images", "tag": pictures.PICTURE, "runId": "defaultExperimentId/.", "sample": 0}
+    cards = [picture, *({"plugin": "scalars", "tag": tag} for tag in study_tags)]
+    return f"http://{HOST}:{port}/?pinnedCards={quote(json.dumps(cards, separators=(',', ':')))}#timeseries"
 
 
 @contextmanager
@@ -108,18 +192,34 @@ def board(directory: Path, port: int = 6006) -> None:
     """Show `directory` in TensorBoard until interrupted; prints the address. ConfigError as for `serving`."""
     # so that the server does not outlive this process when that is told to end
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with suppress(KeyboardInterrupt), serving(directory, port) as (address, server):
-        print(f"TensorBoard shows {directory} at {address} (Ctrl-C ends it)", flush=True)  # noqa: T201
+    with suppress(KeyboardInterrupt), serving(directory / FOLDER, port) as (bare, server):
+        tags = [tags[key] for tags in TAGS.values() for key in FIRST if _has_tag(directory / FOLDER, tags[key])]
+        opens = address(int(bare.rstrip("/").rpartition(":")[2]), tags)
+        print(f"TensorBoard shows {directory} at {opens} (Ctrl-C ends it)", flush=True)  # noqa: T201
         server.wait()
 
 
-def overview(study: StudyResult) -> str:
-    """All verdicts as a Markdown table."""
-    lines = [
-        wording.half_trained(study),
-        "",
-        *markdown.table(HEADS, (row for claim in study.claims for row in _rows(claim))),
-    ]
+def _has_tag(folder: Path, tag: str) -> bool:
+    """Whether some event file holds a tag, without reading its events one by one."""
+    return any(tag.encode() in path.read_bytes() for path in folder.rglob("events.out.*"))
+
+
+def overview(study: StudyResult, left_out: Sequence[Run] = ()) -> str:
+    """A sentence a claim, then all verdicts as a Markdown table."""
+    cell = markdown.cell
+    lines = [wording.half_trained(study), ""]
+    for claim in study.claims:
+        word = answers.word(claim.overall.outcome, answers.is_preview_of(claim))
+        lines.append(f"* **{cell(answers.title(claim))}**: {word}. {cell(answers.sentence(claim))}")
+    if left_out:
+        ids = ", ".join(dict.fromkeys(run.claim.id for run in left_out))
+        text = t(
+            "{count} more runs are left out, of {claims}: `rlnorm board DIR --claims ID` shows them.",
+            count=len(left_out),
+            claims=ids,
+        )
+        lines += ["", text]
+    lines += ["", *markdown.table([t(head) for head in HEADS], (row for claim in study.claims for row in _rows(claim)))]
     return "\n".join(lines).strip()
 
 
@@ -127,34 +227,56 @@ def page(result: ClaimResult) -> str:
     """One claim with its verdicts as Markdown."""
     cell, given = markdown.cell, [part for part in result.parts if part.verdict.judgement.reason]
     reasons = [f"* **{cell(part.name)}**: {cell(part.verdict.judgement.reason)}" for part in given]
-    head = [f"## {cell(result.claim.statement)}", "", f"Source: {cell(result.claim.source)}", ""]
-    return "\n".join([*head, *markdown.table(HEADS, _rows(result)), "", *reasons])
+    head = [
+        f"## {cell(answers.title(result))}",
+        "",
+        cell(answers.sentence(result)),
+        "",
+        cell(result.claim.statement),
+        "",
+    ]
+    head += [f"{t('Source')}: {cell(result.claim.source)}", ""]
+    return "\n".join([*head, *markdown.table([t(name) for name in HEADS], _rows(result)), "", *reasons])
 
 
-def hparams(study: StudyResult) -> list[events.HParams]:
+def hparams(shown: Sequence[Run]) -> list[events.HParams]:
     """The settings of every arm as TensorBoard wants them: the same keys and types everywhere, never None.
 
-    A setting is a number or a truth value only where it is one in every arm; else it is text, a dash where missing.
+    Norm, environment, place and rate come first; what is the same in all arms is left out. A setting is a number or a
+    truth value only where it is one in every arm; else it is text, a dash where missing.
     """
     found: list[dict[str, object]] = []
-    for claim, part, arm in wording.arms_of(study):
-        ours = {"claim": claim.id, "part": part.name, "arm": arm.name, "learning rate": arm.rate}
-        found.append(ours | {key: value for key, value in arm.settings.items() if key not in ours})
+    for run in shown:
+        settings, arm = dict(run.arm.settings), run.arm
+        first = {"learning rate": arm.rate, **{key: settings.pop(key, None) for key in LEADING[1:]}}
+        own = {"claim": run.claim.id, "part": run.part.name, "arm": arm.name}
+        role = {"control": run.control}
+        found.append({**first, **own, **role, **{key: settings[key] for key in settings if key not in own}})
     keys = dict.fromkeys(key for settings in found for key in settings)
     columns = {key: _one_type([settings.get(key) for settings in found]) for key in keys}
-    return [{key: column[i] for key, column in columns.items()} for i in range(len(found))]
+    telling = {key: column for key, column in columns.items() if key == "arm" or len(set(column)) > 1}
+    return [{key: column[i] for key, column in telling.items()} for i in range(len(found))]
 
 
-def charts(study: StudyResult) -> dict[str, dict[str, str]]:
-    """Category -> title -> prefix of the tags: the curves first, then the probes of each layer."""
-    first = "Mean over seeds with 95 % band"
-    found: dict[str, dict[str, str]] = {first: {}}
-    for _, _, arm in wording.arms_of(study):
-        found[first] |= {wording.CURVES.get(key, key): key for key in arm.curves}
-        for key in arm.probes:
-            _, layer, probe = key.split("/")
-            found.setdefault(f"Probes of {layer}", {})[probe.replace("_", " ")] = key
+def charts(shown: Sequence[Run], named: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """A category a claim -> a chart for each of its parts' curves -> the prefix of its tags: all arms but controls."""
+    found: dict[str, dict[str, str]] = {}
+    for run in shown:
+        if not run.control:
+            own = found.setdefault(f"{run.claim.id}: {answers.title(run.claim)}", {})
+            drawn = [
+                key for key, _ in sorted(_lines(run.arm), key=lambda line: line[0] not in FIRST) if key != "epsilon"
+            ]
+            own |= {f"{run.part.name}: {_title(key)}": f"{run.bands}/{_tag(key, named)}" for key in drawn}
     return found
+
+
+def _title(key: str) -> str:
+    return t(wording.CURVES[key]) if key in wording.CURVES else " ".join(key.split("/")[1:]).replace("_", " ")
+
+
+def _tag(key: str, named: Mapping[str, str]) -> str:
+    return named.get(key, key)
 
 
 def _lines(arm: ArmResult) -> Iterator[tuple[str, Curve]]:
@@ -202,27 +324,46 @@ def _one_type(column: list[object]) -> list[bool] | list[float] | list[str]:
     return numbers if len(numbers) == len(column) else [wording.setting(value) for value in column]
 
 
-def _means(arm: ArmResult) -> Iterator[events.Event]:
+def _means(run: Run, named: Mapping[str, str]) -> Iterator[events.Event]:
     columns: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for key, curve in _lines(arm):
-        drawn = confidence_bands.curve(curve.values)
+    spread: dict[str, Curve] = {}
+    for key, curve in _lines(run.arm):
+        drawn, tag = confidence_bands.curve(curve.values), _tag(key, named)
         mean = np.where(np.isfinite(drawn.mean), drawn.mean, drawn.rest)
-        # a Margin chart needs all three at every step: where there is no band, it has no width
-        low, high = (np.where(np.isfinite(end), end, mean) for end in (drawn.low, drawn.high))
-        columns |= {f"{key}/{name}": (curve.steps, v) for name, v in (("mean", mean), ("low", low), ("high", high))}
-    return events.scalars(columns)
+        columns[tag] = curve.steps, mean
+        if key == "epsilon":
+            continue
+        spread[f"runs/{tag}"] = curve
+        if not run.control:
+            # a Margin chart needs all three at every step: where there is no band, it has no width
+            low, high = (np.where(np.isfinite(end), end, mean) for end in (drawn.low, drawn.high))
+            ends = (("mean", mean), ("low", low), ("high", high))
+            columns |= {f"{run.bands}/{tag}/{name}": (curve.steps, values) for name, values in ends}
+    yield from events.scalars(columns)
+    yield from events.histograms({tag: (curve.steps, curve.values) for tag, curve in spread.items()})
 
 
-def _scores(arm: ArmResult) -> events.Event:
+def _score_tag(run: Run) -> str:
+    return f"score/{run.part.metric}"
+
+
+def _scores(run: Run) -> events.Event:
+    arm = run.arm
     last = max((int(curve.steps[-1]) for curve in arm.curves.values() if len(curve.steps)), default=0)
     diverged = float(arm.diverged.mean()) if len(arm.diverged) else 0.0
-    values = {SCORE: confidence_bands.point(arm.scores).estimate, DIVERGED: diverged}
+    values = {_score_tag(run): confidence_bands.point(arm.scores).estimate, "score/diverged fraction": diverged}
     return events.event(last, [events.scalar(tag, value) for tag, value in values.items() if np.isfinite(value)])
 
 
 def _rows(result: ClaimResult) -> Iterator[tuple[str, ...]]:
-    yield f"**{result.id}**", f"**{result.overall.outcome}**", "", "", "", ""
+    word = answers.word(result.overall.outcome, answers.is_preview_of(result))
+    yield f"**{result.id}**", f"**{word}**", "", "", "", ""
     for part in result.parts:
         verdict, scale = part.verdict, wording.scale_of(result.claim.parts.get(part.name))
         numbers = (wording.estimate(verdict, scale), wording.interval(verdict, scale), wording.margin(verdict, scale))
-        yield part.name, verdict.outcome, *numbers, wording.seeds(verdict, scale)
+        yield (
+            part.name,
+            answers.word(verdict.outcome, answers.is_preview(verdict)),
+            *numbers,
+            wording.seeds(verdict, scale),
+        )

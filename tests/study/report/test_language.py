@@ -90,6 +90,7 @@ def test_terminal_and_description_speak_korean_within_eighty_columns():
         assert max(map(language.width, shown.splitlines())) <= 80
     assert "DQN에서 층 정규화는 쓸모없다" in text
     assert "반박 쪽을 가리킴" in text
+    assert "none 대비 layer: 더 나음" in text
     assert page.startswith("dqn-ln: DQN에서 층 정규화는 쓸모없다\n")
     assert "N0: DQN에서 층 정규화는 의미가 없거나 쓸 수 없다." in " ".join(page.split())
 

@@ -23,10 +23,10 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 from rlnorm.errors import ConfigError
 from rlnorm.study.judge import StudyResult
-from rlnorm.study.report import confidence_bands, tensorboard
+from rlnorm.study.report import answers, confidence_bands, pictures, tensorboard
 
 STUDY = study(dqn_claim(), relu_claim(), exact_claim())
-RUN = "dqn-ln/tensorboard/CartPole-v1-common-rate/layer"
+RUN = "dqn-ln/CartPole-common/layer"
 
 
 def read(run: Path) -> EventAccumulator:
@@ -48,46 +48,79 @@ def session(run: Path, tag: str) -> Any:
     return data.HParamsPluginData.FromString(found.plugin_data.content)
 
 
-def test_there_is_one_run_per_arm_one_per_claim_and_one_for_all(tmp_path: Path):
+def test_there_is_one_run_per_arm_with_a_short_name_and_one_for_the_answers(tmp_path: Path):
     tensorboard.write(STUDY, tmp_path)
-    assert runs(tmp_path) == {
+    assert {str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob("*tfevents*")} == {
         "tensorboard",
-        "dqn-ln/tensorboard",
-        "bn-relu/tensorboard",
-        "bn-grad-input-short/tensorboard",
-        *(
-            f"dqn-ln/tensorboard/CartPole-v1-{rate}-rate/{name}"
-            for rate in ("common", "own-best")
-            for name in ("none", "layer")
-        ),
-        *(f"bn-relu/tensorboard/digits-depth-2/{name}" for name in ("none", "batch", "tiny")),
+        *(f"tensorboard/dqn-ln/CartPole-{rate}/{name}" for rate in ("common", "best") for name in ("none", "layer")),
+        *(f"tensorboard/bn-relu/digits-depth-2/{name}" for name in ("none", "batch", "tiny-control")),
     }
 
 
-@pytest.mark.parametrize("key", ["return", "loss", "q", "epsilon", "norm/norm1/mean_gap"])
+@pytest.mark.parametrize("key", ["return", "loss", "q", "norm/norm1/mean_gap"])
 def test_mean_and_band_are_read_back_in_full(tmp_path: Path, key: str):
     tensorboard.write(STUDY, tmp_path)
     arm = STUDY.claims[0].parts[0].arms["layer"]
     curve = {**arm.curves, **arm.probes}[key]
     drawn = confidence_bands.curve(curve.values)
-    whole = np.isfinite(drawn.mean)
-    for name, expected in zip(("mean", "low", "high"), drawn):
-        steps, found = values(tmp_path / RUN, f"{key}/{name}")
+    whole, tag = np.isfinite(drawn.mean), tensorboard.TAGS["sb3"].get(key, key)
+    bands = f"seeds/dqn-ln/CartPole-common/{tag}"
+    for name, expected in zip((tag, f"{bands}/mean", f"{bands}/low", f"{bands}/high"), (drawn.mean, *drawn)):
+        steps, found = values(tmp_path / "tensorboard" / RUN, name)
         assert steps.tolist() == curve.steps.tolist()
         np.testing.assert_allclose(found[whole], expected[whole], rtol=1e-6)
         np.testing.assert_allclose(found[~whole], drawn.rest[~whole], rtol=1e-6)
 
 
+def test_tags_are_those_of_sb3_or_of_cleanrl(tmp_path: Path):
+    for dialect, first in (("sb3", "rollout/ep_rew_mean"), ("cleanrl", "charts/episodic_return")):
+        tensorboard.write(STUDY, tmp_path, tags=dialect)
+        tags = read(tmp_path / "tensorboard" / RUN).Tags()
+        missing = {first, *tensorboard.TAGS[dialect].values()} - set(tags["scalars"])
+        assert missing == {tensorboard.TAGS[dialect]["test_accuracy"]}
+        assert f"runs/{first}" in tags["tensors"] + tags["histograms"]
+        assert tensorboard._has_tag(tmp_path / "tensorboard", first)
+    assert not tensorboard._has_tag(tmp_path / "tensorboard", "rollout/ep_rew_mean")
+
+
+def test_no_more_than_forty_runs_are_written_controls_go_first_and_it_is_said(tmp_path: Path):
+    many = study(*(replace(relu_claim(), id=f"claim-{i}") for i in range(15)))
+    tensorboard.write(many, tmp_path)
+    found = runs(tmp_path / "tensorboard")
+    assert len(found) == 40
+    assert sum("control" in run for run in found) == 9
+    assert "6 more runs are left out, of claim-9, claim-10" in text_of(tmp_path, "answers")
+    tensorboard.write(many, tmp_path, claims=["claim-14"])
+    assert runs(tmp_path / "tensorboard") == {
+        ".",
+        *(f"claim-14/digits-depth-2/{name}" for name in ("none", "batch", "tiny-control")),
+    }
+
+
+def text_of(folder: Path, tag: str) -> str:
+    return read(folder / "tensorboard").Tensors(tag)[0].tensor_proto.string_val[0].decode()
+
+
+def test_parts_whose_short_names_are_the_same_stay_apart():
+    whole = dqn_claim()
+    names = "CartPole-v1, common rate", "CartPole-v0, common rate"
+    parts = tuple(replace(part, name=name) for part, name in zip(whole.parts, names))
+    claim = replace(whole.claim, parts=dict(zip(names, whole.claim.parts.values())))
+    found = [run.name for run in tensorboard.runs(study(replace(whole, claim=claim, parts=parts)))]
+    assert len(set(found)) == 4
+
+
 def test_what_is_missing_is_left_out(tmp_path: Path):
     tensorboard.write(study(all_diverged_claim()), tmp_path)
-    assert set(read(tmp_path / RUN).Tags()["scalars"]) == {"score", "diverged fraction"}
-    assert values(tmp_path / RUN, "diverged fraction")[1].tolist() == [1.0]
+    run = tmp_path / "tensorboard" / RUN
+    assert set(read(run).Tags()["scalars"]) == {"score/return_auc", "score/diverged fraction"}
+    assert values(run, "score/diverged fraction")[1].tolist() == [1.0]
 
 
 def test_single_runs_are_written_when_asked_for(tmp_path: Path):
     tensorboard.write(STUDY, tmp_path, per_seed=True)
     curve = STUDY.claims[0].parts[0].arms["none"].curves["return"]
-    steps, found = values(tmp_path / RUN.replace("layer", "none") / "seed-9", "return/seed")
+    steps, found = values(tmp_path / "tensorboard" / RUN.replace("layer", "none") / "seed-9", "rollout/ep_rew_mean")
     assert steps.tolist() == curve.steps.tolist()
     np.testing.assert_allclose(found, curve.values[1], rtol=1e-6)
     assert sum("seed-" in run for run in runs(tmp_path)) == 4 * 16 + 3 * 16
@@ -116,14 +149,21 @@ def test_writing_again_replaces_what_was_there_and_nothing_else(tmp_path: Path):
     assert (tmp_path / "dqn-ln" / "verdict.json").exists()
 
 
-def test_claim_and_verdict_are_there_as_text(tmp_path: Path):
+def test_the_answers_are_there_as_text_and_as_pictures(tmp_path: Path):
     tensorboard.write(STUDY, tmp_path)
-    claim = read(tmp_path / "dqn-ln" / "tensorboard").Tensors("claim")[0].tensor_proto.string_val[0].decode()
+    claim = text_of(tmp_path, "claim/dqn-ln")
     assert STUDY.claims[0].claim.statement in claim
-    assert "| **dqn-ln** | **refuted** |" in claim
-    everything = read(tmp_path / "tensorboard").Tensors("verdicts")[0].tensor_proto.string_val[0].decode()
-    assert all(claim.id in everything for claim in STUDY.claims)
+    assert "| **dqn-ln** | **points to refuted** |" in claim
+    everything = text_of(tmp_path, "answers")
+    for each in STUDY.claims:
+        assert f"* **{each.claim.title}**: " in everything
+        assert answers.sentence(each) in everything
     assert "half trained" in everything
+    images = EventAccumulator(str(tmp_path / "tensorboard"), size_guidance={"images": 0}).Reload()
+    assert set(images.Tags()["images"]) == {"forest plot/answers", "forest plot/dqn-ln", "forest plot/bn-relu"}
+    (picture,) = images.Images("forest plot/dqn-ln")
+    assert picture.encoded_image_string.startswith(b"\x89PNG")
+    assert (picture.width, picture.height) > (100, 100)
 
 
 def test_user_text_cannot_break_the_tables():
@@ -142,31 +182,34 @@ def test_every_run_has_the_same_settings_of_the_same_types(tmp_path: Path):
             found.append({key: value.WhichOneof("kind") for key, value in started.hparams.items()})
             experiment = session(tmp_path / run, "_hparams_/experiment").experiment
             assert {info.name for info in experiment.hparam_infos} == set(found[-1])
+            assert {info.name for info in experiment.hparam_infos if info.differs} <= set(tensorboard.LEADING)
             metrics = {info.name.tag for info in experiment.metric_infos}
-            assert metrics <= set(read(tmp_path / run).Tags()["scalars"])
-            assert metrics
+            assert metrics == {"score/return_auc", "score/accuracy"}
+            assert metrics & set(read(tmp_path / run).Tags()["scalars"])
     assert len(found) == 7
     assert all(each == found[0] for each in found)
     assert "null_value" not in found[0].values()
 
 
-def test_a_setting_is_a_number_only_where_it_always_is():
+def test_a_setting_is_a_number_only_where_it_always_is_and_constant_ones_are_left_out():
     arms = {"a": arm("a", 0.5, n=1, mixed=1, flag=True, lacking=2.0), "b": arm("b", 0.5, n=2.5, mixed="x", flag=False)}
     whole = dqn_claim()
     parts = (replace(whole.parts[0], arms=arms),)
-    first, second = tensorboard.hparams(study(replace(whole, parts=parts)))
+    first, second = tensorboard.hparams(tensorboard.runs(study(replace(whole, parts=parts))))
+    assert list(first) == ["norm", "arm", "n", "mixed", "flag", "lacking"]
     assert (first["n"], second["n"]) == (1.0, 2.5)
     assert (first["mixed"], second["mixed"]) == ("1", "x")
     assert (first["flag"], second["flag"]) == (True, False)
     assert (first["lacking"], second["lacking"]) == ("2", "–")
 
 
-@pytest.mark.parametrize("name", ["../../etc", "a/b", "", "..", EVIL, "own best, of 5 rates"])
+@pytest.mark.parametrize("name", ["../../etc", "a/b", "", "..", EVIL, "own best, of 5 rates", "정규화 없음"])
 def test_any_name_makes_one_safe_path_component(name: str):
     found = tensorboard.safe(name)
     assert found
     assert Path(found).name == found
     assert not found.startswith(".")
+    assert tensorboard.safe("정규화 없음") == "정규화-없음"
 
 
 def test_names_that_are_changed_much_stay_apart():
@@ -210,34 +253,46 @@ class Server:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("study")
     tensorboard.write(STUDY, folder)
-    with tensorboard.serving(folder) as (address, _):
+    with tensorboard.serving(folder / "tensorboard") as (address, _):
         found = Server(address)
-        for run in runs(folder):
+        for run in runs(folder / "tensorboard"):
             found.wait_for(run)
         yield found
 
 
 def test_the_server_gives_every_point(server: Server):
     tags = server.get("plugin/scalars/tags")
-    assert {"return/mean", "return/low", "return/high", "epsilon/mean", "score"} <= set(tags[RUN])
-    assert len(server.get("plugin/scalars/scalars", run=RUN, tag="return/mean")) == 50
+    expected = {"rollout/ep_rew_mean", "rollout/exploration_rate", "train/loss", "score/return_auc"}
+    assert expected <= set(tags[RUN])
+    assert len(server.get("plugin/scalars/scalars", run=RUN, tag="rollout/ep_rew_mean")) == 50
 
 
-def test_the_server_has_the_layout_with_tags_that_exist(server: Server):
-    curves, probes = server.get("plugin/custom_scalars/layout")["category"]
-    assert [chart["title"] for chart in curves["chart"]][:4] == ["Return", "Loss", "Mean Q", "Epsilon"]
-    assert (probes["title"], [chart["title"] for chart in probes["chart"]]) == ("Probes of norm1", ["mean gap"])
-    written = {tag for run in server.get("plugin/scalars/tags").values() for tag in run}
-    for chart in curves["chart"] + probes["chart"]:
+def test_the_server_has_a_category_a_claim_with_tags_that_exist_and_no_controls(server: Server):
+    dqn, relu = server.get("plugin/custom_scalars/layout")["category"]
+    assert dqn["title"] == "dqn-ln: In DQN layer normalization is useless"
+    # shown from the last to the first
+    titles = [chart["title"] for chart in reversed(dqn["chart"])]
+    assert titles[:3] == [f"CartPole-v1, common rate: {name}" for name in ("Return", "Loss", "Mean Q")]
+    assert relu["chart"][-1]["title"] == "digits, depth 2: Test accuracy"
+    found = server.get("plugin/scalars/tags")
+    for chart in dqn["chart"] + relu["chart"]:
         (series,) = chart["margin"]["series"]
         assert [series[end].split("/")[-1] for end in ("value", "lower", "upper")] == ["mean", "low", "high"]
-        assert set(series.values()) <= written
+        drawn = [run for run, tags in found.items() if series["value"] in tags]
+        assert len(drawn) == 2
+        assert not any("control" in run for run in drawn)
+
+
+def test_the_server_has_how_runs_are_distributed(server: Server):
+    assert "runs/rollout/ep_rew_mean" in server.get("plugin/distributions/tags")[RUN]
+    last = server.get("plugin/histograms/histograms", run=RUN, tag="runs/train/q_mean")[-1]
+    assert sum(bucket[2] for bucket in last[2]) == 15  # one of sixteen diverged
 
 
 def test_the_server_lists_every_arm_with_settings_and_score(server: Server):
     experiment = server.get("plugin/hparams/experiment", {"experimentName": ""})
-    assert {"norm", "env", "claim", "learning rate"} <= {info["name"] for info in experiment["hparamInfos"]}
-    columns = [{"metric": {"tag": "score", "group": ""}}]
+    assert [info["name"] for info in experiment["hparamInfos"]] == ["norm", "arm", "claim", "control", "hidden", "part"]
+    columns = [{"metric": {"tag": f"score/{name}", "group": ""}} for name in ("return_auc", "accuracy")]
     statuses = ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"]
     question = {
         "experimentName": "",
@@ -252,25 +307,29 @@ def test_the_server_lists_every_arm_with_settings_and_score(server: Server):
     assert all(group["metricValues"] for group in groups)
 
 
-def test_the_server_shows_the_texts(server: Server):
-    assert server.get("plugin/text/tags")["dqn-ln/tensorboard"] == ["claim"]
-    (text,) = server.get("plugin/text/text", run="dqn-ln/tensorboard", tag="claim")
+def test_the_server_shows_the_texts_and_the_pictures(server: Server):
+    assert set(server.get("plugin/text/tags")["."]) == {"answers", *(f"claim/{claim.id}" for claim in STUDY.claims)}
+    (text,) = server.get("plugin/text/text", run=".", tag="claim/dqn-ln")
     assert "<table>" in text["text"]
+    assert pictures.PICTURE in server.get("plugin/images/tags")["."]
 
 
 def test_the_board_prints_its_address_and_ends_with_its_server(tmp_path: Path):
     code = "import sys, pathlib; from rlnorm.study.report.tensorboard import board; board(pathlib.Path(sys.argv[1]), 0)"
+    (tmp_path / "tensorboard").mkdir()
     command = [sys.executable, "-c", code, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as shown:
         assert shown.stdout is not None
         line = shown.stdout.readline()
         address = next(word for word in line.split() if word.startswith("http://"))
-        assert Server(address).get("runs") == []
+        bare, _, pinned = address.partition("?")
+        assert "forest%20plot/answers" in pinned
+        assert Server(bare).get("runs") == []
         shown.send_signal(signal.SIGTERM)
         _, errors = shown.communicate(timeout=30)
     assert (shown.returncode, errors) == (0, "")
     with pytest.raises(urllib.error.URLError):
-        Server(address).get("runs")
+        Server(bare).get("runs")
 
 
 def test_a_folder_that_is_none_and_a_port_that_is_taken_are_said(tmp_path: Path):

@@ -17,7 +17,7 @@ from rlnorm.study.report.kept import Kept
 def trained_out(claim: ClaimResult) -> ClaimResult:
     """The same, run at preset "full"."""
     parts = tuple(replace(part, verdict=replace(part.verdict, preset="full")) for part in claim.parts)
-    return replace(claim, parts=parts)
+    return replace(claim, parts=parts, overall=replace(claim.overall, preset="full"))
 
 
 EVERY_KIND = study(dqn_claim(), relu_claim(), relu_claim("updates"), exact_claim(), unfinished_claim())
@@ -62,7 +62,7 @@ def test_claim_and_parts_show_their_own_verdicts():
 
 
 def test_the_kept_answer_stands_in_the_same_line():
-    stands = {"bn-relu": Kept("bn-relu", "", "supported", "", ())}
+    stands = {"bn-relu": Kept("bn-relu", "", "supported", "", "", "", ())}
     line = next(line for line in shown(study(relu_claim()), stands).splitlines() if line.startswith("With ReLU"))
     assert line.split()[-1] == "✓"
     assert "kept" not in shown(study(relu_claim()), {}).splitlines()[0]
