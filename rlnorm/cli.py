@@ -263,9 +263,9 @@ def report(
 
 @app.command
 def verify(directory: tyro.conf.Positional[Path] = Path("runs/study"), /, *, trust: bool = False) -> None:
-    """Check that everything in a folder is as it was written, and judge it again; nothing is changed.
+    """Check that all of a folder is as it was written, and judge it again.
 
-    Exit code: 0 all fits, 1 something does not.
+    Nothing is changed. Exit code: 0 all fits, 1 something does not.
 
     Args:
         directory: Folder of a study.
