@@ -66,7 +66,7 @@ def answer(claim: ClaimResult) -> str:
     """The verdict, what happened in a sentence, and the figure of the part that says most."""
     said = f"**{wording.sentence(claim.overall.judgement.outcome)}.** {answers.sentence(claim)}"
     part = answers.decider(claim)
-    if part is None or len(claim.parts) == 1 and not part.arms:
+    if part is None or (len(claim.parts) == 1 and not part.arms):
         return said
     return f"{said} Says most: {part.name}, {answers.brief(part.verdict, answers.scale_of(claim, part))}."
 
