@@ -279,7 +279,7 @@ def compare(first: tyro.conf.Positional[Path], second: tyro.conf.Positional[Path
 
 @app.command
 def verify(directory: tyro.conf.Positional[Path] = Path("runs/study"), /, *, trust: Flag = False) -> None:
-    """Check that all in a folder is as it was written, and judge it again.
+    """Check that all of a folder is as it was written, and judge it again.
 
     Nothing is changed. Exit code: 0 all fits, 1 something does not.
 

@@ -35,9 +35,9 @@ def without_figures() -> None:
     study.write = lambda result, out, _: verdicts.write(result, out)
 
 
-def made(folder: Path) -> tuple[dict[str, list[Any]], Any]:
+def made(folder: Path) -> tuple[dict[str, list[bytes]], Any]:
     """What a study came to: the lines of each unit without their seconds and sum, and all verdicts."""
-    rows = {path.name: path.read_text().splitlines()[:-1] for path in Store(folder / "out").files()}
+    rows = {path.name: path.read_bytes().splitlines()[:-1] for path in Store(folder / "out").files()}
     return rows, json.loads((folder / "out" / "verdicts.json").read_text())
 
 

@@ -100,6 +100,7 @@ def _run_all(requests: Sequence[Request], store: Store, jobs: int, console: Cons
     Rates are chosen on units of a first round; the units that they decide are planned in the next.
     """
     failed = dict[str, str]()
+    store.clear_partial()
     while True:
         planned = units(plan(one, store.records) for one in requests)
         missing = [unit for unit in unfinished(planned, store) if unit.id not in failed]

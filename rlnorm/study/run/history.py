@@ -4,6 +4,7 @@ Where one of the two is missing or damaged, the other stands in for it and it is
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -19,11 +20,15 @@ from rlnorm.study.run.trust import code_of, trust, trusted
 FORMAT = 1
 """Of the file; one without a number is of format 1."""
 Entry = Mapping[str, Any]
+LEFT = re.compile(r"\.(json|csv|html)\.[0-9a-f]{8}\.partial$")
 
 
 def remember(requests: Sequence[Request], out: Path) -> dict[str, tuple[str, ...]]:
     """Keep what was asked, beside what was asked in `out` before -> the parts of each claim that are kept now."""
     with locked(out):
+        for partial in (*out.glob("*.partial"), *out.glob("*/*.partial")):
+            if LEFT.search(partial.name):  # by a writer that was killed: all of them hold the folder's lock
+                partial.unlink(missing_ok=True)
         kept, _ = _read(out)
         for one in requests:
             old = kept.get(one.id, {})

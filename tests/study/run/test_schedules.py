@@ -13,7 +13,7 @@ import pytest
 import tiny
 from fault_trial import leftovers, made, without_figures
 from forked import Forked, forked
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from rlnorm.study.run import Store
@@ -90,6 +90,7 @@ def leave_rubbish(folder: Path, rng: random.Random) -> None:
     name = f"{rng.randbytes(10).hex()}.jsonl"
     (units / f"{name}.0.partial").write_bytes(rng.randbytes(50))
     (units / name).write_bytes(rng.randbytes(50))
+    (folder / "out" / "report.html.0123abcd.partial").write_bytes(rng.randbytes(50))
 
 
 FAULTS: dict[str, Callable[[Path, random.Random], None]] = {
@@ -107,13 +108,13 @@ FAULTS: dict[str, Callable[[Path, random.Random], None]] = {
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, list[Any]], Any]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, list[bytes]], Any]:
     folder = tmp_path_factory.mktemp("undisturbed")
     assert study(folder).ends()[0] == 0
     return made(folder)
 
 
-def holds(expected: tuple[dict[str, list[Any]], Any], schedule: list[str], seed: int) -> None:
+def holds(expected: tuple[dict[str, list[bytes]], Any], schedule: list[str], seed: int) -> None:
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -129,7 +130,13 @@ def holds(expected: tuple[dict[str, list[Any]], Any], schedule: list[str], seed:
 
 
 SCHEDULES = st.lists(st.sampled_from(sorted(FAULTS)), min_size=1, max_size=4)
-QUIET = {"deadline": None, "database": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
+# Nothing is shrunk: a schedule takes seconds, and says by itself what it is.
+QUIET = {
+    "deadline": None,
+    "database": None,
+    "phases": (Phase.generate,),
+    "suppress_health_check": [HealthCheck.function_scoped_fixture],
+}
 
 
 @settings(max_examples=4, derandomize=True, **QUIET)
