@@ -58,9 +58,13 @@ def decisive(result: ClaimResult) -> list[PartResult]:
 def decider(result: ClaimResult) -> PartResult | None:
     """The part that says most: of those with the overall verdict the farthest from no effect.
 
-    Where every part is needed for that verdict, the one that came nearest to another.
+    Where every part is needed for that verdict, the one that came nearest to another. Parts at unfair rates (rule 6)
+    come last.
     """
-    agreeing = [part for part in decisive(result) if part.verdict.outcome == result.overall.outcome]
+    names = [part.name for part in decisive(result) if part.name in result.claim.parts]
+    fair = dict(zip(names, result.claim.fair(names)))
+    able = [part for part in decisive(result) if fair.get(part.name, True)]
+    agreeing = [part for part in able if part.verdict.outcome == result.overall.outcome]
     parts = [part for part in agreeing or decisive(result) if part.verdict.judgement.estimate is not None]
     needs_all = result.overall.outcome == ("supported" if result.claim.overall == "all" else "refuted")
     return (min if needs_all else max)(parts, key=lambda part: _size(result, part), default=None)
