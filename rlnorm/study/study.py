@@ -163,7 +163,7 @@ def verify(out: Path, requests: Sequence[Request], store: Store) -> tuple[str, l
     for key in dict.fromkeys((*said, *again)):
         if said.get(key) != again.get(key):
             wrong.append(f"verdicts.json: the row of {', '.join(key)} is not what is judged again.")
-    units = f"{len(sound)} units, every one as it was written"
+    units = f"{len(sound)} {'unit' if len(sound) == 1 else 'units'}, every one as it was written"
     units += f" ({unsummed} of them from before the sum, of which only the form is known)" if unsummed else ""
     return f"{units}; {len(said)} verdicts, judged again, are the same.", wrong
 
