@@ -244,7 +244,9 @@ def power(
     effect: float | None = None,
     results: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
 ) -> None:
-    """Say how many runs an arm each part of a claim needs to be decided in four of five studies.
+    """Say how many runs an arm each part of a claim needs to be decided.
+
+    It is then decided in four of five studies.
 
     Args:
         claim: Its id (see `rlnorm list`), or the path of a file with a claim of your own.

@@ -190,15 +190,9 @@ class Evidence:
             return stats.mean(gains, rng) if len(gains) else None
         return stats.difference(np.sort(sign * arm.scores), np.sort(sign * self.reference.scores), rng)
 
-    @property
-    def better(self) -> Literal["higher", "lower"]:
-        """Which direction of the estimate is better: of spreads the smaller one; a standardized effect is a benefit."""
-        scale = self.question.scale
-        return "lower" if scale == "spread" else "higher" if scale == "standardized" else self.metric.better
-
     def natural(self, benefit: stats.Interval) -> stats.Interval:
         """A benefit as treatment - reference, or treatment / reference."""
-        if self.better == "higher":
+        if better(self.question, self.metric) == "higher":
             return benefit
         if self.is_ratio:
             return stats.Interval(1 / benefit.estimate, 1 / benefit.high, 1 / benefit.low)
@@ -267,6 +261,13 @@ class Evidence:
             standing=self.metric.standing(found.estimate),
             diverged=float(arm.diverged.mean()),
         )
+
+
+def better(question: Question, metric: Metric) -> Literal["higher", "lower"]:
+    """Which direction of an estimate is better: spreads shall be small; of two effects the first shall be larger."""
+    if question.scale == "spread":
+        return "lower"
+    return "higher" if question.scale == "standardized" else metric.better
 
 
 def paired(arm: Arm, reference: Arm) -> np.ndarray:

@@ -21,7 +21,7 @@ import numpy as np
 
 from rlnorm import stats
 from rlnorm.study.claim.question import Metric, Question
-from rlnorm.study.judge.evidence import FEWEST, Arm, Benefit, Evidence, Zone, bounds, known
+from rlnorm.study.judge.evidence import FEWEST, Arm, Benefit, Evidence, Zone, better, bounds, known
 from rlnorm.study.judge.verdict import Answer, EffectDetails, Judgement, Outcome, Sample
 
 # question: the answer that decides it, the outcome where that holds, the outcome that rests on "no effect"
@@ -64,7 +64,7 @@ def judge(
         asks=question.asks,
         margin=question.margin,
         scale="ratio" if question.is_factor else "difference",
-        better=evidence.better,
+        better=better(question, metric),
         method="newcombe" if evidence.proportions else stats.METHOD,
         arms={name: evidence.summary(Arm.of(name, sample, metric)) for name, sample in samples.items()},
         intervals={f"{100 * each:.0f}": bounds(evidence.natural(benefit[each])) for each in (0.95, 0.90)},

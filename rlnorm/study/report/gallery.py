@@ -6,7 +6,8 @@ from functools import cache
 
 from rlnorm.study.claim import Cost, Effect
 from rlnorm.study.claim.load import Headline, shipped
-from rlnorm.study.claim.metrics import METRICS
+from rlnorm.study.claim.metrics import metric_of
+from rlnorm.study.judge.evidence import better
 from rlnorm.study.report import notes, wording
 from rlnorm.study.report.kept import Kept, KeptPart
 from rlnorm.study.report.margins import Figures, in_margins, minus
@@ -130,9 +131,11 @@ def figures(claim: Kept, part: KeptPart) -> Figures:
 
 @cache
 def _lower(claim: str, part: str) -> bool:
-    """Whether a lower score is better: pages do not say it, the claim does."""
+    """Whether a lower estimate is better: pages do not say it, the claim does."""
     found = shipped()[claim].claim.parts.get(part) if claim in shipped() else None
-    return isinstance(found, Cost) or (isinstance(found, Effect) and METRICS[found.metric].metric.better == "lower")
+    if isinstance(found, Effect):
+        return better(found.question, metric_of(found, found.metric, found.experiment.steps["full"])) == "lower"
+    return isinstance(found, Cost)
 
 
 def _line(claim: Kept, part: KeptPart) -> Line:

@@ -73,9 +73,11 @@ class Run:
 
     @property
     def control(self) -> bool:
-        """Whether the arm is there to be worse."""
+        """Whether the arm is there to be worse, or to be better."""
         part = self.claim.claim.parts.get(self.part.name)
-        return isinstance(part, Effect) and part.question.negative_control == self.arm.name
+        if not isinstance(part, Effect):
+            return False
+        return self.arm.name in (part.question.negative_control, part.question.positive_control)
 
     @property
     def bands(self) -> str:

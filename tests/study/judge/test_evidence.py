@@ -151,7 +151,7 @@ class TestSpreads:
         none = rng.normal(size=32)
         for metric in (PLAIN, ERROR):
             found = judge(SPREAD, {"layer": sample(0.4 * none + 7), "none": sample(none)}, metric)
-            assert (found.outcome, details(found).scale) == ("supported", "ratio")
+            assert (found.outcome, details(found).scale, details(found).better) == ("supported", "ratio", "lower")
             assert found.estimate == pytest.approx(0.4)
             assert found.reason.startswith("spread of ")
             turned = judge(SPREAD, {"layer": sample(none / 0.4 + 7), "none": sample(none)}, metric)
@@ -235,7 +235,7 @@ class TestStandardized:
                 for name, each in (("layer", layer), ("none", none))
             }
             found = judge(EFFECTS, arms, first, second_metric=second)
-            assert found.outcome == "supported"
+            assert (found.outcome, details(found).better) == ("supported", "higher")
             assert found.estimate is not None
             assert found.estimate > 1
 

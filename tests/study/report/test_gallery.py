@@ -41,6 +41,11 @@ def test_where_a_lower_score_is_better_intervals_are_turned():
     assert gallery.figures(claim, replace(part, scale="error")) == (None, None, None)
 
 
+def test_the_direction_is_that_of_the_estimate_and_not_of_the_score():
+    assert gallery._lower("bn-init", "ReLU"), "a range of accuracies shall be small"
+    assert not gallery._lower("bn-speed-not-regularizer", "against the gap"), "a gain in speed is a gain"
+
+
 def test_intervals_are_drawn_in_margins_with_the_colour_of_their_answer():
     claim = FOUND["dqn-ln"]
     (line,) = gallery.rows_of(replace(claim, parts=(claim.parts[4], replace(claim.parts[0], decisive=False))))

@@ -25,6 +25,7 @@ from studies import (
     unfinished_claim,
 )
 
+from rlnorm.study import report
 from rlnorm.study.claim import Effect
 from rlnorm.study.judge import ArmResult, ClaimResult, StudyResult
 from rlnorm.study.judge.verdict import EffectDetails, ExactDetails, Judgement, Verdict
@@ -436,3 +437,10 @@ def test_rows_of_another_commit_say_so():
     assert "Rows computed at commit" in html.render(study(old))
     assert "Rows computed at commit" not in html.render(study(old, commit="abc1234"))
     assert "Rows computed at commit" not in html.render(study(whole))
+
+
+def test_a_page_in_another_language_is_another_page():
+    english = report._made_from(study(), False)
+    assert report._made_from(study(), False) == english
+    with speaking("ko"):
+        assert report._made_from(study(), False) != english
