@@ -71,7 +71,10 @@ def test_every_trained_part_is_planned_run_and_scored(small: StudyResult):
     assert parts.keys() == EFFECTS.keys()
     for key, part in parts.items():
         assert part.arms.keys() == EFFECTS[key].arms.keys()
-        assert all(len(arm.scores) == 2 and np.isfinite(arm.scores).all() for arm in part.arms.values())
+        assert all(len(arm.scores) == 2 for arm in part.arms.values())
+        # A smoke run is over before its inputs are looked at a second time: it has not drifted.
+        unknown = key == ("bn-sigmoid", "steadier inputs")
+        assert all(np.isfinite(arm.scores).all() != unknown for arm in part.arms.values())
         assert part.verdict.outcome == "insufficient"
 
 
@@ -153,7 +156,7 @@ def test_the_page_says_why_an_answer_is_not_the_published_one(
     assert page.endswith("\nNot the published direction in “20 layers”: too short a run.\n")
     assert "Command: `python scripts/known_answers.py`;" in page
     table = known.page(small)
-    assert f"0 of {len(EFFECTS)} parts have the published direction" in table
+    assert f"0 of {len(EFFECTS)} parts have the published direction" in " ".join(table.split())
     (row,) = (line for line in table.splitlines() if "he-xavier" in line and "20 layers" in line)
     assert row.startswith("| [he-xavier](he-xavier.md): He's initialization trains deep ReLU networks | He et al. 2015")
     assert row.endswith("| open: too short a run. |")
