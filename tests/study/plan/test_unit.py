@@ -158,7 +158,9 @@ def ids_of_a_new_process(monkeypatch: pytest.MonkeyPatch, env: str) -> str:
     module = env.partition(":")[0]
     for name in [name for name in sys.modules if name.partition(".")[0] == module]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(gymnasium.registry, "Walk-v0", raising=False)
+    # It is registered in this test, and afterwards is not.
+    monkeypatch.setitem(gymnasium.registry, "Walk-v0", None)
+    del gymnasium.registry["Walk-v0"]
     importlib.invalidate_caches()
     return dqn_unit(env).id
 
