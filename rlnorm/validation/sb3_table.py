@@ -81,8 +81,8 @@ def page(seeds: int, store: Store, commit: str | None, command: str) -> str:
     scores = (
         "AUC: area under the training-return curve, 0 = random policy, 1 = solved; greedy: mean of 20 episodes "
         "at the last step. Means over seeds with 95 % intervals (studentized bootstrap and Welch, "
-        "`rlnorm.stats`). A run diverged when its loss or parameters were not finite or its |Q| exceeded ten "
-        "times what rewards allow; it counts as random from then on."
+        "`rlnorm.stats`). A run diverged when its loss or parameters were not finite, from where on it "
+        "counts as random, or when its |Q| exceeded ten times what returns allow in all updates to the end."
     )
     found = {row: [(store.read(unit).records, unit.settings) for unit in row.units(seeds)] for row in ROWS}
     scores_of = {
