@@ -256,10 +256,10 @@ def power(
     """
     from rlnorm.study.report import needed
     from rlnorm.study.report.csv import samples
-    from rlnorm.study.report.kept import FOLDER
+    from rlnorm.study.report.kept import scores_of
 
     (found,) = named([claim], shipped())
-    file = FOLDER / f"{found.id}.csv" if results is None else results / found.id / "scores.csv"
+    file = scores_of(found.id) if results is None else results / found.id / "scores.csv"
     if not file.is_file():
         raise ConfigError(f"no scores of {found.id} are known: {str(file)!r} is not there; `rlnorm run` makes some.")
     for line in needed.table(found.claim, samples(file), effect):

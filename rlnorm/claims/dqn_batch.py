@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from rlnorm.study.claim import Claim, Part, Question, Settings
-from rlnorm.study.claim.dqn_setting import NEGATIVE_CONTROL, QUICK, effect, study
+from rlnorm.study.claim import Claim, Part, Settings
+from rlnorm.study.claim.dqn_setting import QUICK, controlled, effect, question, study
 
 ENVIRONMENTS = ("CartPole-v1", "Acrobot-v1")
 BATCHES = (8, 16, 32, 128, 512)
@@ -20,17 +20,13 @@ def parts(env: str) -> Iterator[tuple[str, Part]]:
     """Every rival against BN at every batch size."""
     for batch in BATCHES:
         for name, rival in RIVALS.items():
-            arms = {name: rival, "batch": BATCH, "negative control": {**BATCH, **NEGATIVE_CONTROL}}
-            question = Question(
-                asks="superior", treatment=name, reference="batch", margin=0.05, negative_control="negative control"
-            )
+            arms = controlled(env, {name: rival, "batch": BATCH}, BATCH)
+            asked = question("superior", name, "batch")
             decisive = batch == SMALL and name == "no norm"
             quick = env == QUICK and decisive
             yield (
                 f"{env}, batch {batch}, {name} over BN",
-                effect(
-                    study(env, batch=batch), arms, question, presets=None if quick else ("full",), decisive=decisive
-                ),
+                effect(study(env, batch=batch), arms, asked, presets=None if quick else ("full",), decisive=decisive),
             )
 
 

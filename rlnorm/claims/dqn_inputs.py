@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from rlnorm.study.claim import Claim, Part, Question, Settings
-from rlnorm.study.claim.dqn_setting import BUDGETS, NEGATIVE_CONTROL, effect, study
+from rlnorm.study.claim import Claim, Part, Settings
+from rlnorm.study.claim.dqn_setting import BUDGETS, controlled, effect, question, study
 
 WAYS: dict[str, Settings] = {
     "standardized": {"normalize_observations": True},
@@ -14,11 +14,8 @@ WAYS: dict[str, Settings] = {
 def parts(env: str) -> Iterator[tuple[str, Part]]:
     """Each way against raw observations."""
     for name, way in WAYS.items():
-        arms = {"raw": {}, name: way, "negative control": NEGATIVE_CONTROL}
-        question = Question(
-            asks="superior", treatment=name, reference="raw", margin=0.05, negative_control="negative control"
-        )
-        yield f"{env}, {name}", effect(study(env), arms, question)
+        arms = controlled(env, {"raw": {}, name: way})
+        yield f"{env}, {name}", effect(study(env), arms, question("superior", name, "raw"))
 
 
 CLAIM = Claim(

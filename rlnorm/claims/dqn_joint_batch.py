@@ -2,12 +2,8 @@
 
 from collections.abc import Iterator
 
-from rlnorm.study.claim import Claim, Part, Question, Settings
-from rlnorm.study.claim.dqn_setting import BUDGETS, NEGATIVE_CONTROL, QUICK, effect, study
-
-JOINT = Question(
-    asks="superior", treatment="joint", reference="apart", margin=0.05, negative_control="negative control"
-)
+from rlnorm.study.claim import Claim, Part, Settings
+from rlnorm.study.claim.dqn_setting import BUDGETS, QUICK, controlled, effect, question, study
 
 
 def parts(env: str) -> Iterator[tuple[str, Part]]:
@@ -17,13 +13,10 @@ def parts(env: str) -> Iterator[tuple[str, Part]]:
     """
     for what, target in {"without target": {"target_every": None}, "with target": {}}.items():
         apart: Settings = {"norm": "batch", "recipe": "joint", "modes": {"joint": False}, **target}
-        arms = {
-            "joint": {"norm": "batch", "recipe": "joint", **target},
-            "apart": apart,
-            "negative control": {**apart, **NEGATIVE_CONTROL},
-        }
+        arms = controlled(env, {"joint": {"norm": "batch", "recipe": "joint", **target}, "apart": apart}, apart)
+        asked = question("superior", "joint", "apart")
         quick = env == QUICK and "without" in what
-        yield f"{env}, {what}", effect(study(env), arms, JOINT, presets=None if quick else ("smoke", "full"))
+        yield f"{env}, {what}", effect(study(env), arms, asked, presets=None if quick else ("smoke", "full"))
 
 
 CLAIM = Claim(

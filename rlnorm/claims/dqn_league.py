@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from rlnorm.nn import NORMS
-from rlnorm.study.claim import Claim, Part, Question
-from rlnorm.study.claim.dqn_setting import BUDGETS, NEGATIVE_CONTROL, QUICK, effect, study
+from rlnorm.study.claim import Claim, Part, Preset
+from rlnorm.study.claim.dqn_setting import BUDGETS, QUICK, controlled, effect, question, study
 
 # "none" is the reference; a norm without a form for vectors (instance) cannot stand in these networks.
 ENTRANTS = tuple(name for name, norm in NORMS.items() if name != "none" and (0 in norm.modules or norm.wrap_layer))
@@ -14,12 +14,9 @@ AT_QUICK = ("batch", "batch_renorm", "layer")
 def parts(env: str) -> Iterator[tuple[str, Part]]:
     """Each norm against none."""
     for name in ENTRANTS:
-        arms = {"none": {}, name: {"norm": name}, "negative control": NEGATIVE_CONTROL}
-        question = Question(
-            asks="superior", treatment=name, reference="none", margin=0.05, negative_control="negative control"
-        )
-        quick = env == QUICK and name in AT_QUICK
-        yield f"{env}, {name}", effect(study(env), arms, question, presets=None if quick else ("full",))
+        arms = controlled(env, {"none": {}, name: {"norm": name}})
+        presets: tuple[Preset, ...] | None = None if env == QUICK and name in AT_QUICK else ("full",)
+        yield f"{env}, {name}", effect(study(env), arms, question("superior", name), presets=presets)
 
 
 CLAIM = Claim(

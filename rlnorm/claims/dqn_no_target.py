@@ -2,26 +2,30 @@
 
 from collections.abc import Iterator
 
-from rlnorm.study.claim import Claim, Part, Question
-from rlnorm.study.claim.dqn_setting import BUDGETS, NEGATIVE_CONTROL, at_both_rates, effect, study
+from rlnorm.study.claim import Claim, Part, Preset, Question, Settings
+from rlnorm.study.claim.dqn_setting import BUDGETS, CONTROLS, HEADLINE_SEEDS, NEGATIVE, RATES, effect, study
 
-BESIDE = {"no norm": {"target_every": None}, "batch": {"norm": "batch", "target_every": None}}
+BESIDE: dict[str, Settings] = {"no norm": {"target_every": None}, "batch": {"norm": "batch", "target_every": None}}
 
 
-def needless(treatment: str) -> Question:
+def part(env: str, treatment: str, settings: Settings, *, own_rates: bool = False, decisive: bool = False) -> Part:
     """Is an arm without a target network no worse than plain DQN with one?"""
-    return Question(
-        asks="non-inferior", treatment=treatment, reference="plain", margin=0.05, negative_control="negative control"
+    asked = Question(
+        asks="non-inferior", treatment=treatment, reference="plain", margin=0.05, negative_control=NEGATIVE
     )
+    arms = {"plain": {}, treatment: settings, NEGATIVE: CONTROLS[env][NEGATIVE]}
+    presets: tuple[Preset, ...] | None = None if decisive and not own_rates else ("full",)
+    rates = RATES if own_rates else ()
+    return effect(study(env), arms, asked, presets=presets, rates=rates, seeds=HEADLINE_SEEDS, decisive=decisive)
 
 
 def parts(env: str) -> Iterator[tuple[str, Part]]:
     """LN at both rates; no norm and BN without a target network beside it at the common rate."""
-    arms = {"plain": {}, "layer": {"norm": "layer", "target_every": None}, "negative control": NEGATIVE_CONTROL}
-    yield from at_both_rates(env, arms, needless("layer"), "layer").items()
+    layer: Settings = {"norm": "layer", "target_every": None}
+    yield f"{env}, layer, common rate", part(env, "layer", layer, decisive=True)
+    yield f"{env}, layer, own best rate", part(env, "layer", layer, own_rates=True, decisive=True)
     for name, arm in BESIDE.items():
-        arms = {"plain": {}, name: arm, "negative control": NEGATIVE_CONTROL}
-        yield f"{env}, {name}", effect(study(env), arms, needless(name), presets=("full",), decisive=False)
+        yield f"{env}, {name}", part(env, name, arm)
 
 
 PARTS = {name: part for env in BUDGETS for name, part in parts(env)}

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from rlnorm.study.claim import Claim, Part, Question, Settings
-from rlnorm.study.claim.dqn_setting import NEGATIVE_CONTROL, QUICK, effect, study
+from rlnorm.study.claim import Claim, Part, Settings
+from rlnorm.study.claim.dqn_setting import QUICK, controlled, effect, question, study
 
 ENVIRONMENTS = ("CartPole-v1", "Acrobot-v1")
 NORMS = ("layer", "batch")
@@ -19,22 +19,12 @@ def parts(env: str) -> Iterator[tuple[str, Part]]:
     for norm in NORMS:
         usual: Settings = {"norm": norm}
         for name, change in CHANGES.items():
-            arms = {
-                "before every activation": usual,
-                name: {**usual, **change},
-                "negative control": {**usual, **NEGATIVE_CONTROL},
-            }
-            question = Question(
-                asks="not better",
-                treatment=name,
-                reference="before every activation",
-                margin=0.05,
-                negative_control="negative control",
-            )
+            arms = controlled(env, {"before every activation": usual, name: {**usual, **change}}, usual)
+            asked = question("not better", name, "before every activation")
             quick = env == QUICK and name == "after" and norm == "layer"
             yield (
                 f"{env}, {norm}, {name}",
-                effect(study(env), arms, question, presets=None if quick else ("full",), decisive=name == "after"),
+                effect(study(env), arms, asked, presets=None if quick else ("full",), decisive=name == "after"),
             )
 
 

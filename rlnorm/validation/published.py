@@ -6,9 +6,12 @@ from textwrap import fill
 
 import numpy as np
 
+from rlnorm.errors import raise_if_any
+from rlnorm.study.claim import Experiment
 from rlnorm.study.claim.dqn_setting import DQN_STUDY
 from rlnorm.study.claim.metrics import METRICS
 from rlnorm.study.claim.scored import diverged_at, series
+from rlnorm.study.claim.validate import setting_errors
 from rlnorm.study.judge.assess import commits
 from rlnorm.study.plan import SELECTION, Unit, training_unit
 from rlnorm.study.report import markdown, wording
@@ -146,8 +149,12 @@ def _row(name: str, one: Reference, seeds: int, store: Store) -> Iterator[object
 
 
 def setting_unit(env: str, steps: int, rates: Sequence[float], changes: Mapping[str, object]) -> Unit:
-    """Plain DQN under the study setting, with `changes`, at every rate on the selection seeds."""
+    """Plain DQN under the study setting, with `changes`, at every rate on the selection seeds.
+
+    Raises ConfigError with every error at once.
+    """
     settings = {**DQN_STUDY, "env": env, **changes}
+    raise_if_any(setting_errors(Experiment("dqn", {}, settings), {"none": {}}, steps, rates))
     settings.pop("lr")
     members = [(seed, rate) for rate in rates for seed in SELECTION]
     return training_unit("dqn", settings, [s for s, _ in members], [r for _, r in members], steps, f"{env}, setting")

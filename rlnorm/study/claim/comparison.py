@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rlnorm.errors import raise_if_any, too_few
 from rlnorm.study.claim.declare import PRESETS, Claim, Effect, Experiment, dqn_experiment
-from rlnorm.study.claim.dqn_setting import COMPARISON_STEPS, DQN_STUDY
+from rlnorm.study.claim.dqn_setting import COMPARISON_STEPS, DQN_STUDY, FIRST_FRESH
 from rlnorm.study.claim.load import ClaimFile
 from rlnorm.study.claim.question import Question
 from rlnorm.study.claim.validate import setting_errors
@@ -42,6 +42,7 @@ def compare(
                 arms={name: arms[name] for name in (first, other)},
                 metric="return_auc" if known else "plain_return_auc",
                 question=Question(asks="superior", treatment=other, reference=first, margin=0.05 if known else 0.0),
+                judged_from=FIRST_FRESH,
             )
             for other in others
         },

@@ -89,8 +89,8 @@ class Effect(Part):
                      "mean"; "range": largest - smallest; "slope": of least squares, per step from point to point;
                      "near best": fraction of points within 5 % of this run's best point
     rates        empty: all arms run at the common rate, the experiment's `lr`. Else each arm runs at every rate on the
-                 selection seeds and is judged at its own best on fresh seeds; a control takes the reference's rate,
-                 because a rate of its own could hide its handicap
+                 selection seeds and is judged at its own best on fresh seeds; a control runs at the rate that it states
+                 (`lr`: its own best one, found beforehand), or else at the reference's
     judged_from  the first judged seed: later where earlier seeds were looked at while the part was designed
     seeds        how many seeds are judged; None: the preset's number
     """

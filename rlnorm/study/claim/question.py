@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Literal
 
+Asks = Literal["superior", "not better", "equivalent", "non-inferior"]
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -47,7 +49,7 @@ class Question:
     positive_control  an arm known to be better: if either cannot be told from it, "no effect" means nothing
     """
 
-    asks: Literal["superior", "not better", "equivalent", "non-inferior"]
+    asks: Asks
     treatment: str
     reference: str
     margin: float

@@ -7,7 +7,7 @@ The same checks hold for the claims that come with rlnorm and for a user's claim
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from numbers import Real
-from typing import Any
+from typing import Any, get_args
 
 from rlnorm.errors import unknown
 from rlnorm.study.claim.cost import Cost
@@ -25,10 +25,10 @@ from rlnorm.study.claim.declare import (
 from rlnorm.study.claim.engines import TRAINING, Engine
 from rlnorm.study.claim.exact import Exact
 from rlnorm.study.claim.metrics import METRICS
-from rlnorm.study.claim.question import Question
+from rlnorm.study.claim.question import Asks, Question
 from rlnorm.study.claim.scored import SUMMARIES
 
-ASKS = ("superior", "not better", "equivalent", "non-inferior")
+ASKS = get_args(Asks)
 SCALES = ("difference", "ratio", "spread", "standardized")
 RULES = ("all", "any")
 KINDS = ("exact", "cost", "effect")
@@ -125,11 +125,12 @@ def _effect_errors(part: Effect) -> Iterator[str]:
     if missing:
         yield f"no budget at preset {', '.join(missing)}; expected steps for each of: {', '.join(part.presets)}."
     same: dict[str, str] = {}
+    controls = (part.question.negative_control, part.question.positive_control)
     for name, arm in part.arms.items():
         twin = same.setdefault(repr(sorted(arm.items())), name)
         if twin != name:
             yield f"arms {twin!r} and {name!r} are the same."
-        if part.rates and "lr" in arm:
+        if part.rates and "lr" in arm and name not in controls:
             yield f"arm {name!r} sets lr, which a part with rates does not use; expected it in the experiment alone."
     if part.question.asks != "superior" and part.question.negative_control is None:
         yield (

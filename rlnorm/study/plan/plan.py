@@ -63,7 +63,7 @@ class PartPlan:
 
     @property
     def units(self) -> list[Unit]:
-        """Every unit of the part, each once: a control's choice of a rate is its reference's."""
+        """Every unit of the part, each once: a control that states no rate shares its reference's choice of one."""
         own = () if self.unit is None else (self.unit,)
         return _once(chain(own, *(arm.units for arm in self.arms.values())))
 
@@ -130,13 +130,13 @@ def arm_plan(
 ) -> ArmPlan:
     """The runs of one arm of a part; labels of their units begin with `label`.
 
-    `choose(part, selection runs)` gives the best rate there, or None while they are not all finished. A control takes
-    the reference's rate: a rate of its own could hide its handicap.
+    `choose(part, selection runs)` gives the best rate there, or None while they are not all finished. A control runs at
+    the rate that it states, or else at the reference's.
     """
     judged = range(part.judged_from, part.judged_from + seeds)
     points: list[Settings] = [*part.points] or [{}]
     at = f", {len(points)} points" if len(points) > 1 else ""
-    if not part.rates:
+    if not part.rates or "lr" in part.arms[arm]:
         common = part.experiment.of({**part.arms[arm], **points[0]})[1]["lr"]
         rate = None if any("lr" in point for point in points) else float(common)  # pyright: ignore[reportArgumentType]
         return ArmPlan((), _runs(part, arm, preset, judged, points, f"{label}: {arm}{at}"), rate)

@@ -17,8 +17,12 @@ SEEDS: Mapping[Preset, int] = {"smoke": 8, "quick": 16, "full": 16}
 
 
 def seeds_at(part: Effect, preset: Preset) -> int:
-    """How many seeds an arm of a part is judged on at a preset, where no other number is asked for."""
-    return SEEDS[preset] if preset == "smoke" else part.seeds or SEEDS[preset]
+    """How many seeds an arm of a part is judged on at a preset, where no other number is asked for.
+
+    A preview takes no more than the preset's, whatever the part needs at full.
+    """
+    own, usual = part.seeds or SEEDS[preset], SEEDS[preset]
+    return own if preset != "smoke" and part.complete_at(preset) else min(own, usual)
 
 
 @dataclass(frozen=True)

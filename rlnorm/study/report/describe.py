@@ -102,7 +102,7 @@ def _rates(part: Effect) -> str:
         return t("every point sets its own")
     if part.rates:
         controls = part.question.roles.keys() & {"negative control", "positive control"}
-        control = "; " + t("controls take the reference's") if controls else ""
+        control = "; " + t("controls take the reference's where they state none") if controls else ""
         seeds = {"first": SELECTION[0], "last": SELECTION[-1]}
         text = t("own best rate: each arm's of {rates}, chosen on seeds {first} to {last}", rates=listed, **seeds)
         return text + control

@@ -39,13 +39,13 @@ def page(claims: Iterable[Kept]) -> str:
         "the shade no difference matters. Made by",
         "`python scripts/answers_page.py docs/answers.md docs/figures/answers.svg`.",
         "",
-        *table(("claim", "answer", "in short"), ([link(claim), claim.outcome, short(claim)] for claim in listed)),
+        *table(("claim", "answer", "in short"), ([link(claim), _verdict(claim), short(claim)] for claim in listed)),
     ]
     for claim in listed:
         note = notes.of(claim.id)
         lines += ["", f"## {claim.id}: {claim.title}", ""]
         lines += [f"> {note.en}", ""] if note and note.en else []
-        lines += [f"**{wording.sentence(claim.outcome)}.** {short(claim)}. [Page](results/{claim.id}.md).", ""]
+        lines += [f"**{wording.sentence(_verdict(claim))}.** {short(claim)}. [Page](results/{claim.page}).", ""]
         lines += [f"![{claim.title}: intervals of {len(rows_of(claim))} parts]({figure_of(claim)})", ""]
         heads = ("part", "answer", "estimate", "interval")
         lines += table(heads, ([part.name, part.outcome, _estimate(part), _interval(part)] for part in claim.parts))
@@ -75,7 +75,11 @@ def _indexed(line: Headline, claims: Mapping[str, Kept]) -> tuple[str, ...]:
     claim = claims.get(line.id)
     if claim is None:
         return f"{line.id}: {line.title}{also}", "–", "not run at `full` yet", ""
-    return f"[{line.id}]({line.id}.md): {line.title}{also}", claim.outcome, claim.answer, claim.most
+    return f"[{line.id}]({claim.page}): {line.title}{also}", _verdict(claim), claim.answer, claim.most
+
+
+def _verdict(claim: Kept) -> str:
+    return f"{claim.outcome} (earlier design)" if claim.earlier else claim.outcome
 
 
 def link(claim: Kept) -> str:
@@ -117,7 +121,7 @@ def headlines(claims: Mapping[str, Kept]) -> list[Row]:
             claim = claims[name]
             common = [line for line in rows_of(claim) if isinstance(line, Line) and line.name.endswith(COMMON)]
             shorter = [replace(line, name=line.name.removesuffix(COMMON)) for line in common]
-            found += [f"{claim.title}: {claim.outcome}", *shorter]
+            found += [f"{claim.title}: {_verdict(claim)}", *shorter]
     return found
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import cast
@@ -12,6 +12,8 @@ from rlnorm.study.report import wording
 
 FOLDER = Path(__file__).parents[3] / "docs" / "results"
 """In a checkout; an installed package has none."""
+EARLIER = "earlier"
+"""The folder inside it with answers to claims that have been declared anew since, until these are run."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,10 @@ class KeptPart:
 
 @dataclass(frozen=True)
 class Kept:
-    """What a page says of its claim: what happened in a sentence, and the figure of the part that says most."""
+    """What a page says of its claim: what happened in a sentence, and the figure of the part that says most.
+
+    earlier   whether the claim has been declared anew since
+    """
 
     id: str
     title: str
@@ -40,6 +45,12 @@ class Kept:
     most: str
     command: str
     parts: tuple[KeptPart, ...]
+    earlier: bool = False
+
+    @property
+    def page(self) -> str:
+        """Where its page lies, from the folder of results."""
+        return f"{EARLIER}/{self.id}.md" if self.earlier else f"{self.id}.md"
 
 
 def read(text: str) -> Kept | None:
@@ -85,6 +96,17 @@ def _numbers(text: str) -> list[float | None]:
 
 @cache
 def answers(folder: Path = FOLDER) -> Mapping[str, Kept]:
-    """claim -> the answer that stands, for every claim that has a page in `folder`."""
+    """claim -> the answer that stands, for every claim that has a page in `folder`; else the earlier one."""
+    earlier = {claim: replace(page, earlier=True) for claim, page in _pages(folder / EARLIER).items()}
+    return {**earlier, **_pages(folder)}
+
+
+def scores_of(claim: str, folder: Path = FOLDER) -> Path:
+    """The file with a claim's kept scores, the earlier one where there is no other; it may not exist."""
+    own, earlier = folder / f"{claim}.csv", folder / EARLIER / f"{claim}.csv"
+    return earlier if earlier.is_file() and not own.is_file() else own
+
+
+def _pages(folder: Path) -> dict[str, Kept]:
     found = [read(path.read_text("utf-8")) for path in sorted(folder.glob("*.md"))]
     return {page.id: page for page in found if page and page.outcome in wording.OUTCOMES}

@@ -135,7 +135,7 @@ SAID: Mapping[str, str] = {
     "near best": "최선에 가까운 비율",
     "drawn by the seed from {low} to {high}": "{low}에서 {high} 사이에서 시드가 뽑음",
     "every point sets its own": "지점마다 정한다",
-    "controls take the reference's": "대조군은 기준군의 학습률을 쓴다",
+    "controls take the reference's where they state none": "따로 정하지 않은 대조군은 기준군의 학습률을 쓴다",
     "own best rate: each arm's of {rates}, chosen on seeds {first} to {last}": (
         "각자의 최적 학습률: {rates} 중에서 시드 {first}–{last}로 고른다"
     ),

@@ -109,7 +109,7 @@ def asking(**changes: Any) -> Effect:
             replace(asking(asks="equivalent", negative_control=None), arms=TWO),
             "expected negative_control to name an arm",
         ),
-        (replace(EFFECT, rates=(1e-3,), arms={**ARMS, "worse": {"lr": 1e-2}}), "arm 'worse' sets lr"),
+        (replace(EFFECT, rates=(1e-3,), arms={**ARMS, "layer": {"norm": "layer", "lr": 1e-2}}), "arm 'layer' sets lr"),
         (replace(EFFECT, judged_from=4), "judged_from must be at least 8"),
         (replace(COST, question=replace(COST.question, scale="difference")), "times are compared as a ratio"),
         (replace(COST, repetitions=0), "repetitions must be at least 1, got 0"),

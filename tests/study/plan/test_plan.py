@@ -23,26 +23,28 @@ from rlnorm.study.claim import (
 )
 from rlnorm.study.claim.engines import TRAINING
 from rlnorm.study.claim.load import shipped
+from rlnorm.study.claim.validate import part_errors
 from rlnorm.study.plan import Request, Unit
 from rlnorm.study.plan.plan import Run, arm_plan, best_rate, score
-from rlnorm.study.plan.request import compared
+from rlnorm.study.plan.request import compared, seeds_at
 from rlnorm.study.run import Store
 
 
 class TestSharing:
-    def test_ln_and_bn_in_dqn_share_their_reference_and_their_negative_control(self, tmp_path: Path):
+    def test_ln_and_bn_in_dqn_share_their_reference_and_their_controls(self, tmp_path: Path):
         claims = shipped()
         parts = {"dqn-ln": "CartPole-v1, common rate", "dqn-bn": "CartPole-v1, supervised, common rate"}
         asked = [Request(claims[name], "smoke", (part,)) for name, part in parts.items()]
         alone = [{unit.id: unit for unit in tiny.units([one], Store(tmp_path))} for one in asked]
         shared = [alone[0][each].settings for each in alone[0].keys() & alone[1].keys()]
-        assert [len(found) for found in alone] == [3, 3]
-        assert len(tiny.units(asked, Store(tmp_path))) == 4
-        assert {(each["norm"], each["train_every"]) for each in shared} == {("none", 10), ("none", 50)}
+        assert [len(found) for found in alone] == [4, 4]
+        assert len(tiny.units(asked, Store(tmp_path))) == 5
+        assert {each["norm"] for each in shared} == {"none"}
+        assert len(shared) == 3
 
     def test_a_question_of_ones_own_shares_with_claims(self, tmp_path: Path):
         claims = shipped()
-        own = compared("Acrobot-v1", ["none", "layer"], 16, 50_000)
+        own = compared("CartPole-v1", ["none", "layer"], 16, 200_000)
         ours = {unit.id for unit in tiny.units([own], Store(tmp_path))}
         theirs = {unit.id for unit in tiny.units([Request(claims["dqn-ln"], "full")], Store(tmp_path))}
         assert len(ours) == 2
@@ -115,8 +117,21 @@ class TestPartsBecomeUnits:
         what = "points" if judged else "rates"
         assert found[2].label == f"c, p: none, 5 {what}, seeds {first + 6}-{first + 7}"
 
+    @pytest.mark.parametrize("rates", [(), RATES])
+    def test_a_control_runs_at_the_rate_that_it_states(self, rates: tuple[float, ...]):
+        arms = {**ARMS, "control": {"train_every": 50, "lr": 4e-3}}
+        part = replace(PART, arms=arms, question=replace(QUESTION, negative_control="control"), rates=rates)
+        assert not list(part_errors(part))
+        need = arm_plan("c", part, "control", "smoke", 8, lambda *_: pytest.fail("nothing to choose"))
+        assert (need.select, need.rate) == ((), 4e-3)
+        assert need.judge is not None
+        (judged,) = units(need.judge)
+        assert (judged.settings["train_every"], set(judged.rates)) == (50, {4e-3})
+        other = replace(part, arms={**part.arms, "layer": {"norm": "layer", "lr": 4e-3}})
+        assert bool(list(part_errors(other))) == bool(rates)
+
     @pytest.mark.parametrize("role", ["negative_control", "positive_control"])
-    def test_a_control_takes_the_rate_of_the_reference(self, role: str):
+    def test_a_control_that_states_no_rate_takes_the_reference_s(self, role: str):
         arms, asked = {**ARMS, "control": {"train_every": 50}}, replace(QUESTION, **{role: "control"})
         part = replace(PART, arms=arms, question=asked, rates=RATES)
         chosen = {"none": 1e-2, "layer": 1e-3}
@@ -154,6 +169,12 @@ class TestPartsBecomeUnits:
         for preset, seeds, expected in sizes:
             planned = tiny.units([Request(own, preset, seeds=seeds)], Store(tmp_path))
             assert {unit.seeds for unit in planned} == {tuple(range(8, 8 + expected))}
+
+    def test_a_preview_takes_no_more_seeds_than_its_preset_has(self):
+        steps: dict[Preset, int] = {"smoke": 2_000, "quick": 3_000, "full": 4_000}
+        part = replace(PART, experiment=replace(EXPERIMENT, steps=steps), seeds=64)
+        assert [seeds_at(part, preset) for preset in PRESETS] == [8, 16, 64]
+        assert [seeds_at(replace(part, seeds=4), preset) for preset in PRESETS] == [4, 4, 4]
 
     def test_selection_is_the_same_however_many_are_judged(self, tmp_path: Path):
         found = load.by_path(tiny.effect(tmp_path, more=", rates=(0.01, 0.1)"))

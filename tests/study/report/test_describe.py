@@ -51,7 +51,7 @@ def test_spreads_effects_and_controls_both_ways_are_said_in_words():
     both = replace(QUESTION, positive_control="better")
     text = page(replace(COMMON, arms={**ARMS, "better": {"train_every": 5}}, question=both, rates=(1e-4, 1e-3)))
     assert "better: train_every=5; known to be better" in text
-    assert "controls take the reference's" in " ".join(text.split())
+    assert "controls take the reference's where they state none" in " ".join(text.split())
 
 
 def test_parts_that_differ_in_presets_and_rates_alone_share_a_block():

@@ -9,6 +9,9 @@ from rlnorm.study.report.pictures import COLOURS, Line
 
 DOCS = Path(__file__).parents[3] / "docs"
 FOUND = kept.answers()
+_page = kept.read((kept.FOLDER / kept.EARLIER / "dqn-ln.md").read_text("utf-8"))
+assert _page
+LN = _page
 
 
 def test_the_page_is_the_one_that_its_command_makes():
@@ -26,15 +29,15 @@ def test_the_picture_on_top_names_the_headline_claims_with_their_answers():
 
 
 def test_a_claim_in_short_tells_both_sides():
-    assert gallery.short(FOUND["dqn-ln"]) == (
+    assert gallery.short(LN) == (
         "better in 1 of 6 (LunarLander-v3, common rate: +0.159); worse in 2 of 6 (Acrobot-v1, common rate: -0.225); "
         "open or no difference in 3"
     )
 
 
 def test_where_a_lower_score_is_better_intervals_are_turned():
-    part = replace(FOUND["dqn-ln"].parts[4], name="CartPole-v1, dormant units")
-    claim = replace(FOUND["dqn-ln"], id="dqn-plasticity", parts=(part,))
+    part = replace(LN.parts[4], name="CartPole-v1, dormant units")
+    claim = replace(LN, id="dqn-plasticity", parts=(part,))
     lower = next(name for name in shipped()["dqn-plasticity"].claim.parts if gallery._lower("dqn-plasticity", name))
     turned = gallery.figures(claim, replace(part, name=lower))
     assert turned == (-0.159 / 0.05, -0.235 / 0.05, -0.074 / 0.05)
@@ -47,7 +50,7 @@ def test_the_direction_is_that_of_the_estimate_and_not_of_the_score():
 
 
 def test_intervals_are_drawn_in_margins_with_the_colour_of_their_answer():
-    claim = FOUND["dqn-ln"]
+    claim = LN
     (line,) = gallery.rows_of(replace(claim, parts=(claim.parts[4], replace(claim.parts[0], decisive=False))))
     assert isinstance(line, Line)
     assert line.figures == (0.159 / 0.05, 0.074 / 0.05, 0.235 / 0.05)

@@ -40,6 +40,17 @@ def test_other_pages_are_no_answers(tmp_path: Path):
     assert set(kept.answers(tmp_path)) == {"dqn-ln"}
 
 
+def test_an_earlier_answer_stands_until_there_is_another(tmp_path: Path):
+    folder = tmp_path / kept.EARLIER
+    folder.mkdir()
+    for where, expected in ((folder, "earlier/dqn-ln.md"), (tmp_path, "dqn-ln.md")):
+        (where / "dqn-ln.md").write_text(markdown.page(dqn_claim(), study()))
+        kept.answers.cache_clear()
+        assert kept.answers(tmp_path)["dqn-ln"].page == expected
+
+
 def test_those_of_the_checkout_are_found():
     assert {"dqn-ln", "dqn-bn"} <= set(kept.answers())
-    assert kept.answers()["dqn-ln"].parts[4].estimate == 0.159
+    earlier = kept.read((kept.FOLDER / kept.EARLIER / "dqn-ln.md").read_text("utf-8"))
+    assert earlier
+    assert earlier.parts[4].estimate == 0.159
