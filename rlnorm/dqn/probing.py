@@ -9,7 +9,7 @@ from torch.func import vmap
 
 from rlnorm.dqn.agents import Agents
 from rlnorm.dqn.episodes import Episodes
-from rlnorm.probes import NETWORK, Moments, State, overestimation, plain, probe
+from rlnorm.probes import NETWORK, Moments, State, Times, overestimation, plain, probe, snapshot
 
 MOST, APART = 20, 300  # most probes of a run, and updates between two: a probe takes as long as about ten updates
 DIGITS = 4  # of a probe in a record: noise is larger than the next digit
@@ -30,23 +30,24 @@ class Probing:
     beginnings in all of an agent's environments form one batch. They are compared with the discounted return of the
     last training episode in each environment, with exploration; a truncated episode counts up to its end.
 
+    With some of the probes goes a snapshot (`rlnorm.probes.snapshots`) of the first agent.
+
     episodes      of the same agents, with their discount
     reward_scale  factor of the rewards that agents learn from
     """
 
     def __init__(self, agents: Agents, times: int, steps: int, episodes: Episodes, reward_scale: float = 1.0):
-        self._agents, self._times, self._steps = agents, times, steps
+        self._agents, self._times = agents, Times(times, steps)
         self._episodes, self._reward_scale = episodes, reward_scale
         self._network = agents.online.member(0)
-        self._next, self._earlier, self._values = 0, dict[str, Moments](), dict[str, Any]()
+        self._earlier, self._taken = dict[str, Moments](), dict[str, Any]()
 
     def update(self, step: int, sample: Any) -> tuple[Tensor, Tensor]:
         """`Agents.update` after `step` steps, with a probe if one is due."""
-        part = (step - 1) * self._times // self._steps
-        if not self._times or part < self._next:
-            return self._agents.update(sample)
-        self._next = part + 1
         agents = self._agents
+        due, snapshot_due = self._times.due(step)
+        if not due:
+            return agents.update(sample)
         state = State(agents.online.parameters.views, agents.online.buffers.views)
         given: dict[str, Any] = {"gradients": agents.gradients(sample), "after": state.parameters}
         if agents.target:
@@ -55,23 +56,32 @@ class Probing:
             given["earlier"] = self._earlier
         before, bias = state.copy(), self._overestimation()
         result = agents.update(sample)
-        self._values = self._measure(before, sample, given, bias)
+        x = self._inputs(sample)
+        self._taken["probes"] = self._measure(before, x, given, bias)
+        if snapshot_due:
+            own = {name: gradient[0] for name, gradient in given["gradients"].items()}
+            self._taken["snapshot"] = snapshot(self._network, before.member(0), x[0], gradients=own)
         return result
 
     def take(self) -> dict[str, Any]:
-        """The last measurement as part of a record, {"probes": layer -> probe -> one per agent}; {} if taken before."""
-        values, self._values = self._values, {}
-        return {"probes": values} if values else {}
+        """What was measured last, as part of a record; what was taken before is not in it.
+
+        "probes" is layer -> probe -> one per agent, and "snapshot" layer -> what -> histogram.
+        """
+        taken, self._taken = self._taken, {}
+        return taken
 
     def _overestimation(self) -> Tensor:
         """One value per agent, under the statistics that it acts with."""
         began, discounted_return = map(torch.from_numpy, self._episodes.last())
         return vmap(overestimation)(self._agents.q(began).amax(-1), self._reward_scale * discounted_return)
 
-    def _measure(self, state: State, sample: Any, given: Mapping[str, Any], bias: Tensor) -> dict[str, Any]:
+    def _inputs(self, sample: Any) -> Tensor:
         x = self._agents.read(self._agents.unpack(sample).s_tm1)
-        if x.shape[1] == 1:  # together with a copy of itself, as in `Agents`
-            x = torch.cat([x, x], 1)
+        # A single row goes together with a copy of itself, as in `Agents`.
+        return torch.cat([x, x], 1) if x.shape[1] == 1 else x
+
+    def _measure(self, state: State, x: Tensor, given: Mapping[str, Any], bias: Tensor) -> dict[str, Any]:
         found = vmap(lambda s, x, given: probe(self._network, s, x, **given))(state, x, given)
         self._earlier = found.inputs
         found.values.setdefault(NETWORK, {})["overestimation"] = bias.float()

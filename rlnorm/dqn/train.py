@@ -51,7 +51,7 @@ def train(
 
     The last record also holds final_return, the mean of 20 greedy episodes, and first_success: the step at which a
     training episode first met the goal (`Scale.success`); NaN if none did. Some hold probes: layer -> probe -> a number
-    per agent.
+    per agent; a few of them a snapshot of the first agent too (`rlnorm.probes.snapshots`).
 
     With `save`, agent i is written to the file agent<i>.pt in that folder before the last record comes, and
     `rlnorm.dqn.load` makes a plain module of it. Raises ConfigError with all errors.

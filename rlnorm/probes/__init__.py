@@ -2,5 +2,19 @@
 
 from rlnorm.probes.formulas import PROBES, Moments, Probe, overestimation
 from rlnorm.probes.measure import NETWORK, Probed, State, measure, plain, probe
+from rlnorm.probes.snapshots import Times, snapshot
 
-__all__ = ["NETWORK", "PROBES", "Moments", "Probe", "Probed", "State", "measure", "overestimation", "plain", "probe"]
+__all__ = [
+    "NETWORK",
+    "PROBES",
+    "Moments",
+    "Probe",
+    "Probed",
+    "State",
+    "Times",
+    "measure",
+    "overestimation",
+    "plain",
+    "probe",
+    "snapshot",
+]

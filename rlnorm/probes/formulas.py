@@ -38,14 +38,25 @@ def moments(x: Tensor) -> Moments:
     return Moments(mean, (x - mean).square().mean(0))
 
 
+def mean_offset(now: Moments, then: Moments) -> Tensor:
+    """(mean_now - mean_then) / sqrt(var_then + EPS) of each unit, (units,)."""
+    return (now.mean - then.mean) / (then.var + EPS).sqrt()
+
+
 def mean_gap(now: Moments, then: Moments) -> Tensor:
-    """Root mean square over units of (mean_now - mean_then) / sqrt(var_then + EPS)."""
+    """Root mean square over units of `mean_offset`."""
+    # Its square at once: through the root, digits of what was recorded before would change.
     return ((now.mean - then.mean).square() / (then.var + EPS)).mean().sqrt()
 
 
+def spread_offset(now: Moments, then: Moments) -> Tensor:
+    """ln(std_now / std_then) of each unit, EPS added to both variances, (units,): 0.69 is a factor of two."""
+    return 0.5 * ((now.var + EPS) / (then.var + EPS)).log()
+
+
 def spread_gap(now: Moments, then: Moments) -> Tensor:
-    """Root mean square over units of ln(std_now / std_then), EPS added to both variances: 0.69 is a factor of two."""
-    return (0.5 * ((now.var + EPS) / (then.var + EPS)).log()).square().mean().sqrt()
+    """Root mean square over units of `spread_offset`."""
+    return spread_offset(now, then).square().mean().sqrt()
 
 
 def distance(a: Iterable[Tensor], b: Iterable[Tensor]) -> Tensor:

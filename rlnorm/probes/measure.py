@@ -61,6 +61,10 @@ class State(NamedTuple):
         """The same values, which later updates do not change."""
         return State(*({name: x.clone() for name, x in tensors.items()} for tensors in self))
 
+    def member(self, i: int) -> "State":
+        """Row i of tensors (N, *shape) of N networks."""
+        return State(*({name: x[i] for name, x in tensors.items()} for tensors in self))
+
 
 class Probed(NamedTuple):
     """Measurements, and the input moments of each layer, from which a later measurement computes their drift."""
@@ -121,7 +125,7 @@ def probe(
 
     norms = dict(running_norms(network))
     seen = _Seen(network, norms)
-    outputs, _ = _run(network, state, inputs, "eval", seen.hooks())
+    outputs, _ = run_with(network, state, inputs, "eval", seen.hooks())
     for layer, x in seen.inputs.items():
         if earlier is not None and layer not in norms:
             now, then = x, earlier[layer]
@@ -133,12 +137,12 @@ def probe(
 
     if norms:
         own = _Seen(network, norms)
-        own_outputs, buffers = _run(network, state, inputs, "train", own.hooks())
+        own_outputs, buffers = run_with(network, state, inputs, "train", own.hooks())
         note("", mode_gap=formulas.distance(own_outputs, outputs))
         for layer in seen.outputs:
             note(layer, mode_gap=formulas.distance([own.outputs[layer]], [seen.outputs[layer]]))
             note(layer, **_gaps(layer, norms[layer], state.buffers, buffers, seen.inputs[layer].var))
-    for layer, names in _weights(network).items():
+    for layer, names in weights_of(network).items():
         weights = [state.parameters[name] for name in names]
         note(layer, weight_norm=formulas.length(weights))
         if gradients is not None and all(name in gradients for name in names):
@@ -148,27 +152,37 @@ def probe(
         if target is not None:
             note(layer, target_distance=formulas.distance(weights, [target.parameters[name] for name in names]))
     if target is not None:
-        note("", target_q_gap=formulas.distance(outputs, _run(network, target, inputs, "eval", {})[0]))
+        note("", target_q_gap=formulas.distance(outputs, run_with(network, target, inputs, "eval", {})[0]))
     return Probed(values, {layer: x for layer, x in seen.inputs.items() if layer not in norms})
 
 
 def _gaps(layer: str, norm: nn.Module, running: Tensors, batch: Tensors, var: Tensor) -> dict[str, Tensor]:
-    """Gaps of one norm in what it keeps. Batch statistics stand where running ones do; mean-only norms: in `var`."""
+    """Gaps of one norm in what it keeps; arguments as for `moments_of_both`."""
+    gap = {"mean": formulas.mean_gap, "spread": formulas.spread_gap}
+    both = moments_of_both(layer, norm, running, batch, var)
+    return {f"{which}_gap": gap[which](now, then) for which, now, then in both}
+
+
+def moments_of_both(
+    layer: str, norm: nn.Module, running: Tensors, batch: Tensors, var: Tensor
+) -> Iterator[tuple[str, Moments, Moments]]:
+    """What a norm keeps, of "mean" and "spread", each with the batch's moments and the running ones.
+
+    running, batch   buffers of the network by name: as they are, and after a pass whose statistics took their place
+    var              variances of the batch, which stand in where a norm keeps means alone
+    """
 
     def of(buffers: Tensors) -> tuple[Tensor | None, Tensor | None]:
         return moments_of(norm, {name: buffers[_join(layer, name)] for name in start_values(norm)})
 
     (mean, own_var), (then_mean, then_var) = of(batch), of(running)
-    gaps: dict[str, Tensor] = {}
     if mean is not None and then_mean is not None:
-        then = Moments(then_mean, var if then_var is None else then_var)
-        gaps["mean_gap"] = formulas.mean_gap(Moments(mean, var), then)
+        yield "mean", Moments(mean, var), Moments(then_mean, var if then_var is None else then_var)
     if own_var is not None and then_var is not None:
-        gaps["spread_gap"] = formulas.spread_gap(Moments(var, own_var), Moments(var, then_var))
-    return gaps
+        yield "spread", Moments(var, own_var), Moments(var, then_var)
 
 
-def _weights(network: nn.Module) -> dict[str, list[str]]:
+def weights_of(network: nn.Module) -> dict[str, list[str]]:
     """Layer -> names of its parameters of two dimensions or more; gains, biases, gamma and beta are left out."""
     inner = {id(m.layer) for m in network.modules() if isinstance(m, Reparametrized)}
     return {
@@ -216,7 +230,7 @@ class _Seen:
             self.inputs[layer] = formulas.moments(formulas.by_unit(x, self._axis))
 
 
-def _run(
+def run_with(
     network: nn.Module,
     state: State,
     inputs: tuple[Any, ...],

@@ -1,7 +1,8 @@
 r"""Probes of a supervised run, taken of every layer at a throttled rate, in the groups that `Settings.measure` names.
 
     layers     `rlnorm.probes` of the batch that is learned from; moments of each layer's inputs and how they drift;
-               scales and shifts of norms
+               scales and shifts of norms; with some of the probes, a snapshot of the first member
+               (`rlnorm.probes.snapshots`)
     below      how the gradient of a layer changes when the layers below it take this step (Santurkar et al. 2018,
                definition 2.1: their internal covariate shift)
     line       loss and gradient along the gradient     } `rlnorm.supervised.landscape`
@@ -24,7 +25,7 @@ from torch.func import functional_call, vmap
 
 from rlnorm.nn import Identity, Mode, set_mode
 from rlnorm.population import Tensors
-from rlnorm.probes import NETWORK, Moments, Probe, State, plain, probe
+from rlnorm.probes import NETWORK, Moments, Probe, State, Times, plain, probe, snapshot
 from rlnorm.probes.formulas import EPS, by_unit, distance, length, mean_gap, moments, spread_gap
 from rlnorm.supervised.data import Data
 from rlnorm.supervised.landscape import along_gradient, gradient_of, hessian_ends
@@ -114,9 +115,9 @@ class Probing:
     """
 
     def __init__(self, learners: Learners, data: Data, groups: list[str], *, times: int, updates: int, batch: int):
-        self._learners, self._groups, self._times, self._updates = learners, groups, times, updates
+        self._learners, self._groups, self._times = learners, groups, Times(times, updates)
         self._network = learners.population.member(0)
-        self._next, self._earlier, self._values = 0, dict[str, Moments](), dict[str, Any]()
+        self._earlier, self._taken = dict[str, Moments](), dict[str, Any]()
         count = min(max(EXAMPLES // batch, 2), MOST_BATCHES, data.rows.shape[1] // batch)
         self._batches = data.train(torch.from_numpy(data.rows[:, : count * batch]))[0].unflatten(1, (count, batch))
         self._fitted = data.train(torch.from_numpy(data.rows[:, :FITTED]))[0]
@@ -124,21 +125,27 @@ class Probing:
 
     def update(self, step: int, inputs: Tensor, targets: Tensor) -> Tensor:
         """`Learners.update` number `step`, counted from 1; measured before it where it is time to."""
-        part = (step - 1) * self._times // self._updates
-        if not self._times or part < self._next:
+        due, snapshot_due = self._times.due(step)
+        if not due:
             return self._learners.update(inputs, targets)
-        self._next = part + 1
         population = self._learners.population
         before = State(population.parameters.views, population.buffers.views).copy()
         gradients = self._learners.gradients(inputs, targets)
         loss = self._learners.update(inputs, targets)
-        self._values = self._measure(before, inputs, targets, gradients)
+        if values := self._measure(before, inputs, targets, gradients):
+            self._taken["probes"] = values
+        if snapshot_due and "layers" in self._groups:
+            own = {name: gradient[0] for name, gradient in gradients.items()}
+            self._taken["snapshot"] = snapshot(self._network, before.member(0), inputs[0], gradients=own)
         return loss
 
     def take(self) -> dict[str, Any]:
-        """{"probes": layer -> probe -> a number per member} if measured since the last call, else nothing."""
-        values, self._values = self._values, {}
-        return {"probes": values} if values else {}
+        """What was measured since the last call, as part of a record.
+
+        "probes" is layer -> probe -> a number per member, and "snapshot" layer -> what -> histogram.
+        """
+        taken, self._taken = self._taken, {}
+        return taken
 
     def _measure(self, before: State, inputs: Tensor, targets: Tensor, gradients: Tensors) -> dict[str, Any]:
         values: dict[str, dict[str, Tensor]] = {}

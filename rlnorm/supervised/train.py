@@ -31,7 +31,7 @@ def train(**settings: Any) -> Iterator[Record]:
     and what `evaluate` adds: train_loss, train_accuracy, and each with the suffix _batch for statistics of the batch.
     The last record always holds train_loss and train_accuracy, and with `reestimate` the test's with the suffix
     _reestimated. Records after a probe hold probes: layer -> probe -> a number per member
-    (`rlnorm.supervised.probing`).
+    (`rlnorm.supervised.probing`); a few of them a snapshot of the first member too (`rlnorm.probes.snapshots`).
 
     Raises ConfigError with every error at once.
     """

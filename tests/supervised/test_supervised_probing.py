@@ -63,6 +63,7 @@ def test_probes_have_names_known_beforehand_and_leave_the_run_as_it_is(settings)
     records, without = run(**settings, steps=6, probes=2, measure=MEASURES), run(**settings, steps=6)
     found = [record.pop("probes") for record in records if "probes" in record]
     assert len(found) == 2
+    assert len([record.pop("snapshot") for record in records if "snapshot" in record]) == 2
     assert json.dumps(records) == json.dumps(without)
     names = {name for values in found for probes in values.values() for name in probes}
     assert names <= {**PROBES, **OWN_PROBES}.keys()

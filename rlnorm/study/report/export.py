@@ -19,7 +19,7 @@ def rows(directory: Path) -> Iterator[tuple[Any, ...]]:
     """Every number of every finished unit below `directory`, by `COLUMNS`; None where it was not finite.
 
     Numbers that belong to no run of their own (epsilon, cases of an exact part) have no seed. A probe's name is
-    its tag, norm/<layer>/<probe>; a time of a cost part is seconds/<arm>.
+    its tag, norm/<layer>/<probe>; a time of a cost part is seconds/<arm>. Snapshots are distributions, and left out.
     """
     for path in sorted((directory / "units").glob("*.jsonl")):
         try:
@@ -47,6 +47,8 @@ def _number(value: object) -> object:
 
 def _numbers(record: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in record.items():
+        if name == "snapshot":
+            continue
         tag = "norm" if not before and name == "probes" else f"{before}{name}"
         if isinstance(value, Mapping):
             yield from _numbers(value, f"{tag}/")

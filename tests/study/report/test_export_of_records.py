@@ -20,6 +20,7 @@ RECORD = {
     "return": [1.5, None],
     "diverged": [False, True],
     "probes": {"norm1": {"gap": [1, 2]}},
+    "snapshot": {"norm1": {"gamma": {"min": 1, "max": 1, "counts": [4]}}},
 }
 
 
