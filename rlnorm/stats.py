@@ -99,14 +99,7 @@ class Estimate:
             nothing = np.full_like(self.theta, np.nan)
             return nothing, nothing
         welch = self.welch(level)
-        below, above = self.studentized(level)
-        return self._ends(np.maximum(below, welch), np.maximum(above, welch))
-
-    def welch_interval(self, level: float) -> tuple[Array, Array]:
-        """Welch's interval by itself: for levels so high that too few resamples lie beyond them."""
-        return self._ends(self.welch(level), self.welch(level))
-
-    def _ends(self, below: Array, above: Array) -> tuple[Array, Array]:
+        below, above = (np.maximum(end, welch) for end in self.studentized(level))
         low, high = self.theta - below * self.se, self.theta + above * self.se
         return (np.exp(low), np.exp(high)) if self.log else (low, high)
 

@@ -65,44 +65,36 @@ class Arm:
 
 @dataclass(frozen=True)
 class Benefit:
-    """How much better than the reference an arm is.
-
-    at    level -> interval; NaN where it cannot be said
-    tail  the same for levels so high that no resample says anything of them
-    """
+    """How much better than the reference an arm is. at: level -> interval; NaN where it cannot be said."""
 
     at: Callable[[float], stats.Interval]
-    tail: Callable[[float], stats.Interval]
 
     @classmethod
     def of(cls, estimate: stats.Estimate) -> "Benefit":
         """The benefit that an estimate is of."""
-
-        def interval(ends: tuple[np.ndarray, np.ndarray]) -> stats.Interval:
-            return stats.Interval(float(estimate.value), *map(float, ends))
-
-        return cls(
-            lambda level: interval(estimate.interval(level)), lambda level: interval(estimate.welch_interval(level))
-        )
+        return cls(lambda level: stats.Interval(float(estimate.value), *map(float, estimate.interval(level))))
 
     def __getitem__(self, level: float) -> stats.Interval:
         return self.at(level)
 
     def relative_p(self, decided: Callable[[stats.Interval], bool], level: float) -> float:
-        """p-value of a decision that the interval at `level` allows, over the p-value that the level stands for."""
+        """p-value of a decision that the interval at `level` allows, over the p-value that the level stands for.
+
+        It is the p-value of the highest level whose interval still allows the decision.
+        """
         allowed, least = (1 - level) / 2, 1e-12
-        if decided(self.tail(1 - 2 * least)):
+        if decided(self.at(1 - 2 * least)):
             return least / allowed
 
         def undecided(log_p: float) -> float:
-            return 0.5 - decided(self.tail(1 - 2 * float(np.exp(log_p))))
+            return 0.5 - decided(self.at(1 - 2 * float(np.exp(log_p))))
 
         # Without `full_output` it returns the root alone.
         log_p: float = optimize.bisect(undecided, np.log(least), np.log(allowed), xtol=1e-3)  # pyright: ignore
         return float(np.exp(log_p)) / allowed
 
 
-NO_BENEFIT = Benefit(lambda _: UNKNOWN, lambda _: UNKNOWN)
+NO_BENEFIT = Benefit(lambda _: UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -163,8 +155,7 @@ class Evidence:
             return NO_BENEFIT
         if self.proportions:
             counts = int(high.scores.sum()), high.n, int(low.scores.sum()), low.n
-            newcombe = partial(stats.proportion_difference, *counts)
-            return Benefit(newcombe, newcombe)
+            return Benefit(partial(stats.proportion_difference, *counts))
         found = self.estimate(arm)
         return NO_BENEFIT if found is None else Benefit.of(found)
 
