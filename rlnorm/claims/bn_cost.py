@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from torch.nn.utils.parametrizations import weight_norm
 
+from rlnorm.claims._supervised import counted
 from rlnorm.study.claim import Claim, Cost, Question, Work
 
 MARGIN = 1.25
@@ -86,7 +87,7 @@ def costs(what: str, name: str, batch: int, norm: str) -> Cost:
     """Does the work take longer with a norm than without, by the margin?"""
     return Cost(
         group=f"{NAMES[norm]} {what}",
-        decisive=norm == "batch",
+        **counted(norm == "batch"),
         statement=f"{WORKS[what][0]} with {NAMES[norm]} takes at least {MARGIN} times as long as without",
         arms={arm: partial(WORKS[what][1], name, batch, arm) for arm in ("none", norm)},
         question=Question(asks="superior", treatment="none", reference=norm, margin=MARGIN, scale="ratio"),
