@@ -1,9 +1,23 @@
-"""What several supervised claims share: a comparison at the common and at each arm's own best rate."""
+"""What several supervised claims share: networks, budgets, and a comparison at the common and at own best rates."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from rlnorm.study.claim import Effect, Experiment, Preset, Question, Settings, supervised_experiment
+from rlnorm.study.claim import PRESETS, Effect, Experiment, Preset, Question, Settings, supervised_experiment
+
+NETS: dict[str, Settings] = {
+    "ReLU": {"activation": "relu", "init": "he"},
+    "tanh": {"activation": "tanh", "init": "xavier"},
+}
+"""Activations with the initialization made for each."""
+
+NOT_QUICK: tuple[Preset, ...] = ("smoke", "full")
+"""For parts that quick leaves out: it has a minute for each claim, and 25 for all of them."""
+
+
+def counted(decisive: bool) -> dict[str, Any]:
+    """Whether a part counts for the overall verdict; quick leaves out what stands beside."""
+    return {"decisive": decisive, "presets": PRESETS if decisive else NOT_QUICK}
 
 
 def quick_is_full(steps: int) -> dict[Preset, int]:
@@ -19,14 +33,30 @@ def trained(updates: int, **settings: Any) -> Experiment:
 
 
 def at_both_rates(
-    name: str, experiment: Experiment, arms: Mapping[str, Settings], metric: str, question: Question, **how: Any
+    name: str,
+    experiment: Experiment,
+    arms: Mapping[str, Settings],
+    metric: str,
+    question: Question,
+    rates: tuple[float, ...],
+    presets: tuple[tuple[Preset, ...], tuple[Preset, ...]] = (PRESETS, PRESETS),
+    **how: Any,
 ) -> dict[str, Effect]:
-    """Two parts (rule 6): all arms at the experiment's rate, and each at its own best of `rates`."""
-    rates = how.pop("rates")
-    parts = {"common rate": (), "own best rate": rates}
+    """Two parts (rule 6): all arms at the experiment's rate, and each at its own best of `rates`.
+
+    `presets` are those of the first part and those of the second.
+    """
+    parts = {"common rate": ((), presets[0]), "own best rate": (rates, presets[1])}
     return {
         f"{name}, {which}": Effect(
-            experiment=experiment, arms=arms, metric=metric, question=question, rates=each, group=name, **how
+            experiment=experiment,
+            arms=arms,
+            metric=metric,
+            question=question,
+            rates=grid,
+            presets=at,
+            group=name,
+            **how,
         )
-        for which, each in parts.items()
+        for which, (grid, at) in parts.items()
     }

@@ -2,14 +2,9 @@
 
 import numpy as np
 
-from rlnorm.claims._supervised import quick_is_full
+from rlnorm.claims._supervised import NETS, quick_is_full
 from rlnorm.study.claim import Claim, Effect, Exact, Question, supervised_experiment
 from rlnorm.textbook.random_cases import Array, Case, normalized, size, values
-
-NETS = {
-    "ReLU": {"activation": "relu", "init": "he", "lr": 0.03},
-    "tanh": {"activation": "tanh", "init": "xavier", "lr": 0.03},
-}
 
 
 def batches(rng: np.random.Generator) -> Case:
@@ -42,6 +37,7 @@ def evened(net: str) -> Effect:
             hidden=(64, 64),
             batch=32,
             optimizer="sgd",
+            lr=0.03,
             every=20,
             probes=10,
             measure=("batches",),

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from rlnorm.claims._supervised import quick_is_full
+from rlnorm.claims._supervised import counted, quick_is_full
 from rlnorm.study.claim import Claim, Cost, Effect, Part, Question, Settings, Work, supervised_experiment
 
 ROWS = 2048
@@ -43,7 +43,7 @@ def time(batch: int, than: int, statement: str, decisive: bool) -> Cost:
         question=Question(asks="superior", treatment=names[batch], reference=names[than], margin=1.25, scale="ratio"),
         group="time",
         chunk=0.1,
-        decisive=decisive,
+        **counted(decisive),
     )
 
 
@@ -72,7 +72,7 @@ def errors(norm: str, budget: str, steps: int) -> Effect:
         rates=(0.01, 0.03, 0.1, 0.3, 1.0) if norm == "none" else (0.03, 0.1, 0.3, 1.0, 3.0),
         seeds=32,
         group=f"error, {norm}",
-        decisive=norm == "batch",
+        **counted(norm == "batch"),
     )
 
 

@@ -11,11 +11,13 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from torch.nn.utils.parametrizations import weight_norm
 
-from rlnorm.study.claim import Claim, Cost, Question, Work
+from rlnorm.claims._supervised import NOT_QUICK
+from rlnorm.study.claim import PRESETS, Claim, Cost, Question, Work
 
 MARGIN = 1.25
 SHAPES = {"MLP": (64,), "conv": (3, 16, 16)}
 BATCHES = {"MLP": (32, 256), "conv": (8, 64)}
+AT_QUICK = (("MLP", 32), ("conv", 8))  # timing units run one at a time
 CHUNK = 0.1  # seconds a turn: a disturbance that lasts as long is rare, and the fastest call of a turn counts
 
 Layers = list[nn.Module]
@@ -86,6 +88,7 @@ def costs(what: str, name: str, batch: int, norm: str) -> Cost:
     """Does the work take longer with a norm than without, by the margin?"""
     return Cost(
         group=f"{NAMES[norm]} {what}",
+        presets=PRESETS if norm == "batch" and (name, batch) in AT_QUICK else NOT_QUICK,
         decisive=norm == "batch",
         statement=f"{WORKS[what][0]} with {NAMES[norm]} takes at least {MARGIN} times as long as without",
         arms={arm: partial(WORKS[what][1], name, batch, arm) for arm in ("none", norm)},
@@ -98,6 +101,7 @@ def free(name: str, batch: int) -> Cost:
     """Is inference with BN folded away no slower than without BN, within the margin?"""
     return Cost(
         group="folded BN inference",
+        presets=PRESETS if (name, batch) in AT_QUICK else NOT_QUICK,
         statement=f"inference with folded BN takes at most {MARGIN} times as long as without",
         arms={arm: partial(inference, name, batch, arm) for arm in ("none", "folded")},
         question=Question(asks="non-inferior", treatment="folded", reference="none", margin=MARGIN, scale="ratio"),

@@ -2,18 +2,15 @@
 
 from functools import partial
 
-from rlnorm.claims._supervised import quick_is_full
+from rlnorm.claims._supervised import NETS, quick_is_full
 from rlnorm.study.claim import Claim, Effect, Part, Question, Settings, supervised_experiment
 
 RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
-# Sigmoid networks cannot be asked: without a norm their inputs drift more than the noise makes them (seeds 0-2).
-NETS = {
-    "ReLU": {"activation": "relu", "init": "he"},
-    "tanh": {"activation": "tanh", "init": "xavier"},
-}
 NONE: Settings = {"norm": "none"}
 BN: Settings = {"norm": "batch"}
 NOISY: Settings = {"norm": "batch", "noise": 0.5}  # Santurkar et al.'s bounds
+
+# Of NETS and no sigmoid networks: without a norm their inputs drift more than the noise makes them (seeds 0-2).
 
 
 def parts_of(net: str) -> dict[str, Part]:

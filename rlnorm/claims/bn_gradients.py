@@ -1,5 +1,6 @@
 """Vanishing and exploding gradients by depth, with BatchNorm and with the other remedies that the notes name."""
 
+from rlnorm.claims._supervised import counted
 from rlnorm.study.claim import Claim, Effect, Question, Settings, supervised_experiment
 
 DEPTHS = tuple({"hidden": (64,) * depth} for depth in (5, 10, 20, 30))
@@ -15,7 +16,7 @@ def less_fading(batch: Settings, other: Settings, name: str = "none", decisive: 
         metric="gradient_fading_at_start",
         question=Question(asks="superior", treatment="batch", reference=name, margin=0.5),
         points=DEPTHS,
-        decisive=decisive,
+        **counted(decisive),
         group=group,
     )
 

@@ -2,10 +2,9 @@
 
 from functools import partial
 
-from rlnorm.claims._supervised import quick_is_full
+from rlnorm.claims._supervised import NETS, quick_is_full
 from rlnorm.study.claim import Claim, Effect, Part, Question, supervised_experiment
 
-NETS = {"ReLU": {"activation": "relu", "init": "he"}, "tanh": {"activation": "tanh", "init": "xavier"}}
 # The best of (0.01, 0.03, 0.1) by accuracy after 100 updates on seeds 0-2, without a norm; with BN within half a point.
 RATES = {("ReLU", 3): 0.03, ("ReLU", 8): 0.01, ("tanh", 3): 0.03, ("tanh", 8): 0.03}
 BY_FACTOR = partial(Question, asks="superior", treatment="BN", reference="none", margin=1.25, scale="ratio")

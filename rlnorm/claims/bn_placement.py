@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from rlnorm.claims._supervised import quick_is_full
+from rlnorm.claims._supervised import counted, quick_is_full
 from rlnorm.study.claim import Claim, Effect, Part, Question, Settings, supervised_experiment
 
 # Activation -> the initialization that is made for it, and rates with the best ones inside (from pilots).
@@ -46,12 +46,12 @@ def parts_of(activation: str) -> dict[str, Part]:
         f"{activation}, before, scale and shift": effect(
             arms={"bare": {**before, **bare}, "affine": before, MORE: {**before, **bare, "train_size": 2000}},
             question=better(treatment="affine", reference="bare", positive_control=MORE),
-            decisive=activation == "ReLU",
+            **counted(activation == "ReLU"),
         ),
         f"{activation}, after, scale and shift": effect(
             arms={"bare": {**after, **bare}, "affine": after, MORE: {**after, **bare, "train_size": 2000}},
             question=better(treatment="affine", reference="bare", positive_control=MORE),
-            decisive=activation == "ReLU",
+            **counted(activation == "ReLU"),
         ),
     }
 

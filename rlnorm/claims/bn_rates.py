@@ -13,7 +13,8 @@ EXPERIMENT = trained(600, every=20, hidden=(64, 64, 64), activation="relu", init
 
 wider = partial(
     Effect,
-    experiment=EXPERIMENT,
+    # In full, twelve rates of both arms are more than quick has time for.
+    experiment=replace(EXPERIMENT, steps={**EXPERIMENT.steps, "quick": 200}),
     arms={"none": {"norm": "none"}, "batch": {"norm": "batch"}},
     metric="reaches_80",
     # One of six points is half a decade.
@@ -25,7 +26,7 @@ def literal(lr: float) -> Effect:
     """Does BN at this rate still reach what it reaches at a good one?"""
     arms: dict[str, Settings] = {"extreme": {"lr": lr}, "middle": {}, "fewer examples": {"train_size": 64}}
     return Effect(
-        experiment=trained(600, every=20, hidden=(64, 64, 64), activation="relu", init="he", lr=0.03, norm="batch"),
+        experiment=replace(EXPERIMENT, settings={**EXPERIMENT.settings, "norm": "batch"}),
         arms=arms,
         metric="accuracy",
         question=Question(

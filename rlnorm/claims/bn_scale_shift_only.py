@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from rlnorm.claims._supervised import quick_is_full
+from rlnorm.claims._supervised import NOT_QUICK, counted, quick_is_full
 from rlnorm.study.claim import Claim, Effect, Part, Question, Settings, supervised_experiment
 
 # Activation -> hidden layers, the initialization made for it, and rates with the best ones inside (from pilots).
@@ -30,7 +30,9 @@ def parts_of(activation: str) -> dict[str, Part]:
     every = experiment(steps=quick_is_full(300), batch=64, every=5)
     few = experiment(steps=quick_is_full(400), batch=32, train_size=100, every=200)
     updates = partial(Effect, experiment=every, metric="updates_to_90", rates=rates, group=activation)
-    accuracy = partial(Effect, experiment=few, metric="accuracy", rates=rates, seeds=32, group=activation)
+    accuracy = partial(
+        Effect, experiment=few, metric="accuracy", rates=rates, seeds=32, presets=NOT_QUICK, group=activation
+    )
     as_well = partial(Question, asks="non-inferior", treatment="scale and shift", reference="batch")
     alone = {"none": NONE, "scale and shift": ARMS["scale and shift"]}
     better = partial(Question, asks="superior", margin=1.25, scale="ratio", reference="none")
@@ -44,10 +46,10 @@ def parts_of(activation: str) -> dict[str, Part]:
             question=as_well(margin=0.01, paired=True, negative_control="batch, fewer images"),
         ),
         f"{activation}, updates to 90 %, against nothing": updates(
-            arms=alone, question=better(treatment="scale and shift"), decisive=False
+            arms=alone, question=better(treatment="scale and shift"), **counted(False)
         ),
         f"{activation}, updates to 90 %, BN against nothing": updates(
-            arms={"none": NONE, "batch": BATCH}, question=better(treatment="batch"), decisive=False
+            arms={"none": NONE, "batch": BATCH}, question=better(treatment="batch"), **counted(False)
         ),
     }
 

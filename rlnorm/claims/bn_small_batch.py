@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from rlnorm.claims._supervised import quick_is_full
+from rlnorm.claims._supervised import counted, quick_is_full
 from rlnorm.study.claim import Claim, Effect, Question, Settings, supervised_experiment
 
 COMMON = partial(
@@ -29,7 +29,7 @@ def vectors(batch: int, other: str, settings: Settings, decisive: bool = True) -
         question=Question(asks="superior", treatment=other, reference="BN", margin=0.01, paired=True),
         rates=RATES[batch],
         group="vectors" if decisive else "",
-        decisive=decisive,
+        **counted(decisive),
     )
 
 

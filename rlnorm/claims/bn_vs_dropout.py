@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from rlnorm.claims._supervised import quick_is_full
-from rlnorm.study.claim import Claim, Effect, Part, Question, Settings, supervised_experiment
+from rlnorm.claims._supervised import NOT_QUICK, quick_is_full
+from rlnorm.study.claim import PRESETS, Claim, Effect, Part, Question, Settings, supervised_experiment
 
 UPDATES, SEEDS = 400, 32
 P = 0.4  # of dropout: with wrong labels, pilots score higher with it than with 0.2
@@ -38,6 +38,7 @@ def parts_on(data: str) -> dict[str, Part]:
         metric="accuracy",
         rates=rates,
         seeds=SEEDS,
+        presets=PRESETS if data == "wrong labels" else NOT_QUICK,
         group=data,
     )
     by_a_point = partial(Question, margin=0.01, paired=True)

@@ -2,13 +2,16 @@
 
 from functools import partial
 
-from rlnorm.claims._supervised import quick_is_full
-from rlnorm.study.claim import Claim, Effect, Part, Question, Settings, supervised_experiment
+from rlnorm.claims._supervised import counted, quick_is_full
+from rlnorm.study.claim import FIRST_JUDGED, Claim, Effect, Part, Question, Settings, supervised_experiment
 
-# Data -> its settings and its rates.
-DATA: dict[str, tuple[Settings, tuple[float, ...]]] = {
-    "digits as they are": ({}, (0.003, 0.01, 0.03, 0.1, 0.3)),
-    "badly scaled": ({"scale_decades": 3.0}, (0.003, 0.01, 0.03, 0.1, 0.3)),
+RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
+# Data -> its settings; the threshold where BN at the input meets standardized inputs, and the first seed judged there.
+# On digits as they are, standardized, 90 % takes 19 of 400 updates (seeds 8-31), which leaves no headroom (rule 5);
+# 95 % takes 53, and 108 without momentum (seeds 10000-10005).
+DATA: dict[str, tuple[Settings, int, int]] = {
+    "digits as they are": ({}, 95, 40),
+    "badly scaled": ({"scale_decades": 3.0}, 90, FIRST_JUDGED),
 }
 RAW: Settings = {"norm": "none"}
 STANDARDIZED: Settings = {**RAW, "standardize": True}
@@ -18,7 +21,7 @@ SLOW = {"momentum": 0.0}
 
 def parts_on(data: str) -> dict[str, Part]:
     """All parts on one version of digits."""
-    settings, rates = DATA[data]
+    settings, threshold, judged_from = DATA[data]
     effect = partial(
         Effect,
         experiment=supervised_experiment(
@@ -33,18 +36,18 @@ def parts_on(data: str) -> dict[str, Part]:
             every=5,
             **settings,
         ),
-        metric="updates_to_90",
-        rates=rates,
+        rates=RATES,
         seeds=24,
         group=data,
     )
+    to_90 = partial(effect, metric="updates_to_90")
     faster = partial(Question, asks="superior", margin=1.25, scale="ratio")
     return {
-        f"{data}, standardized against raw": effect(
+        f"{data}, standardized against raw": to_90(
             arms={"raw": RAW, "standardized": STANDARDIZED},
             question=faster(treatment="standardized", reference="raw"),
         ),
-        f"{data}, BN at the input against raw": effect(
+        f"{data}, BN at the input against raw": to_90(
             arms={"raw": RAW, "BN at the input": BN_INPUT},
             question=faster(treatment="BN at the input", reference="raw"),
         ),
@@ -62,7 +65,9 @@ def parts_on(data: str) -> dict[str, Part]:
                 scale="ratio",
                 negative_control="standardized, no momentum",
             ),
-            decisive=False,
+            metric=f"updates_to_{threshold}",
+            judged_from=judged_from,
+            **counted(False),
         ),
     }
 
@@ -73,7 +78,7 @@ CLAIM = Claim(
     "training set, or with BatchNorm at the input, networks of ReLUs reach 90 % on digits in fewer updates than with "
     "raw inputs, by a quarter, each arm at its own best of five rates. Asked of digits as they are, all pixels in one "
     "range, and of digits whose pixels are multiplied by factors that differ by up to three decades. (BN at the input "
-    "against standardized inputs stands beside.)",
+    "against standardized inputs stands beside; on digits as they are the two race to 95 %.)",
     source="study notes N2 and N4; LeCun et al. 1998, Efficient BackProp, sec. 4.3",
     notes=("N2", "N4"),
     kind="effect",

@@ -11,11 +11,13 @@ from rlnorm.dqn.agents import Agents
 from rlnorm.dqn.recipes import RECIPES
 from rlnorm.dqn.replay import Replay
 from rlnorm.networks import network
-from rlnorm.study.claim import Claim, Cost, Part, Question, Work
+from rlnorm.study.claim import PRESETS, Claim, Cost, Part, Question, Work
 from rlnorm.study.claim.dqn_setting import DQN_STUDY
 
 NORMS = ("layer", "batch", "batch_renorm", "rms")
 AGENTS, MARGIN, BATCH = 16, 1.25, 128
+# Timing units run one at a time, and these compile first: quick has a minute.
+AT_QUICK = (("update", "layer"), ("update", "batch"))
 STEPS = 50_000  # the loop is timed in hundredths of this budget: 500 steps of each agent, 50 updates
 BEFORE = 25  # hundredths until learning has started and epsilon has come down
 
@@ -69,6 +71,7 @@ def cost(group: str, measured: str, work: Callable[[str], Work], norm: str, repe
         arms=arms,
         question=question,
         repeatable=repeatable,
+        presets=PRESETS if (group, norm) in AT_QUICK else ("smoke", "full"),
     )
 
 

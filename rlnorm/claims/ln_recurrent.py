@@ -2,11 +2,14 @@
 
 from functools import partial
 
-from rlnorm.claims._supervised import quick_is_full
-from rlnorm.study.claim import Claim, Effect, Part, Question, Settings, supervised_experiment
+from rlnorm.claims._supervised import NOT_QUICK, quick_is_full
+from rlnorm.study.claim import PRESETS, Claim, Effect, Part, Question, Settings, supervised_experiment
 
-# Cell -> updates, which GRUs take long for, and rates with the best ones inside (from pilots).
-CELLS = {"tanh": (240, (0.003, 0.01, 0.03, 0.1, 0.3)), "gru": (160, (0.01, 0.03, 0.1, 0.3, 1.0))}
+# Cell -> presets and updates, since GRUs take long, and rates with the best ones inside (from pilots).
+CELLS = {
+    "tanh": (PRESETS, 240, (0.003, 0.01, 0.03, 0.1, 0.3)),
+    "gru": (NOT_QUICK, 160, (0.01, 0.03, 0.1, 0.3, 1.0)),
+}
 NONE: Settings = {"norm": "none"}
 LAYER: Settings = {"norm": "layer"}
 BATCH: dict[str, Settings] = {
@@ -17,7 +20,7 @@ BATCH: dict[str, Settings] = {
 
 def parts_of(cell: str) -> dict[str, Part]:
     """All parts with one kind of cell."""
-    updates, rates = CELLS[cell]
+    presets, updates, rates = CELLS[cell]
     effect = partial(
         Effect,
         experiment=supervised_experiment(
@@ -34,6 +37,7 @@ def parts_of(cell: str) -> dict[str, Part]:
         metric="accuracy",
         rates=rates,
         seeds=24,
+        presets=presets,
         group=cell,
     )
     by_a_point = partial(Question, margin=0.01, paired=True)

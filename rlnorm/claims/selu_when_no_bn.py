@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from rlnorm.claims._supervised import quick_is_full
+from rlnorm.claims._supervised import counted, quick_is_full
 from rlnorm.study.claim import Claim, Effect, Part, Question, Settings, supervised_experiment
 
 ARMS: dict[str, Settings] = {
@@ -49,7 +49,7 @@ def parts_at(batch: int) -> dict[str, Part]:
                 paired=True,
                 positive_control=f"{other}, batches of 16",
             ),
-            decisive=other != "ReLU, LN",
+            **counted(other != "ReLU, LN"),
         )
         for other in others
     }

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from rlnorm.claims._supervised import quick_is_full
+from rlnorm.claims._supervised import NOT_QUICK, quick_is_full
 from rlnorm.study.claim import Claim, Effect, Part, Question, Settings, supervised_experiment
 
 RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
@@ -47,6 +47,7 @@ def comparison(treatment: str, reference: str) -> dict[str, Part]:
             question=asks(margin=0.01, paired=True, positive_control=more),
             rates=RATES,
             seeds=24,
+            presets=NOT_QUICK,
         ),
     }
 

@@ -128,12 +128,6 @@ def fading(found: np.ndarray, settings: Settings) -> np.ndarray:
         return np.abs(np.log10(found[0]) - np.log10(found[-2]))
 
 
-def decades_lost(found: np.ndarray, settings: Settings) -> np.ndarray:
-    """log10 of the last hidden layer's value over the first one's: above 0 where it vanishes on the way back."""
-    with np.errstate(divide="ignore"):
-        return np.log10(found[-2]) - np.log10(found[0])
-
-
 def deepest(found: np.ndarray, settings: Settings) -> np.ndarray:
     """The value at the last layer."""
     return found[-1]
@@ -187,11 +181,6 @@ LOSS_HIGH = probed(Metric("loss_top", "lower", "largest change of the loss along
 
 SUPERVISED: tuple[Scored, ...] = (
     Scored(Metric("accuracy", "higher", "test accuracy", 0.1, 1.0), last("test_accuracy")),
-    Scored(Metric("train_accuracy", "higher", "training accuracy", 0.1, 1.0), last("train_accuracy")),
-    Scored(
-        Metric("accuracy_batch", "higher", "test accuracy under batch statistics", 0.1, 1.0),
-        last("test_accuracy_batch"),
-    ),
     Scored(
         Metric("accuracy_reestimated", "higher", "test accuracy with statistics taken anew", 0.1, 1.0),
         last("test_accuracy_reestimated"),
@@ -218,21 +207,9 @@ SUPERVISED: tuple[Scored, ...] = (
     ),
     Scored(Metric("train_loss", "lower", "training loss at the end, nats of its value"), log_train_loss),
     probed(
-        Metric("gradient_fading", "lower", "decades between first and last hidden layer's gradient"),
-        "gradient_norm",
-        fading,
-        EVERY_TIME,
-    ),
-    probed(
         Metric("gradient_fading_at_start", "lower", "decades between first and last hidden layer's gradient, at start"),
         "gradient_norm",
         fading,
-        AT_START,
-    ),
-    probed(
-        Metric("gradient_decades_lost", "lower", "decades by which the gradient shrinks on its way back, at start"),
-        "gradient_norm",
-        decades_lost,
         AT_START,
     ),
     probed(
@@ -246,7 +223,6 @@ SUPERVISED: tuple[Scored, ...] = (
         deepest,
         EVERY_TIME,
     ),
-    probed(Metric("loss_rise", "lower", "rise of the loss along the gradient, nats"), "loss_high", only, EVERY_TIME),
     probed(
         Metric("gradient_turn", "lower", "change of the gradient along itself, fraction of its length"),
         "gradient_turn",
@@ -272,7 +248,6 @@ SUPERVISED: tuple[Scored, ...] = (
         "linearity",
         only,
     ),
-    probed(Metric("gamma_change", "lower", "distance of the scales from 1"), "gamma_change", middle),
     probed(
         Metric("identity_distance", "lower", "distance of a norm's outputs from its inputs, fraction of these"),
         "identity_distance",

@@ -172,9 +172,9 @@ def drawing(low: float, high: float) -> Effect:
         ),
         (
             replace(
-                SUPERVISED, question=replace(SUPERVISED.question, scale="standardized"), second_metric="accurcy_batch"
+                SUPERVISED, question=replace(SUPERVISED.question, scale="standardized"), second_metric="output_spred"
             ),
-            "unknown second metric 'accurcy_batch'. Did you mean 'accuracy_batch'?",
+            "unknown second metric 'output_spred'. Did you mean 'output_spread'?",
         ),
         (
             replace(SUPERVISED, question=replace(SUPERVISED.question, paired=True, scale="ratio", margin=1.25)),
