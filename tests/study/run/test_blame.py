@@ -33,7 +33,7 @@ class Walk(gym.Env[Any, Any]):
 
 
 def last_record(monkeypatch: pytest.MonkeyPatch, rate: float, **bad: float) -> dict[str, Any]:
-    spec = EnvSpec("Walk-v0", entry_point=Walk, kwargs=bad, disable_env_checker=True)
+    spec = EnvSpec("Walk-v0", entry_point=lambda **given: Walk(**given), kwargs=bad, disable_env_checker=True)
     monkeypatch.setitem(gym.registry, "Walk-v0", spec)
     settings = {"env": "Walk-v0", "starts": 8, "batch": 8, "buffer": 64, "hidden": (4,), "probes": 1}
     *_, last = records(training_unit("dqn", settings, [0, 1], [rate] * 2, 64, "walk"))
