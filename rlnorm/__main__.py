@@ -2,12 +2,16 @@
 
 import os
 import sys
+from collections.abc import Sequence
 
 from rlnorm.stops import Stopped, exit_code, listen
 
 
-def main() -> None:
-    """Run the command line; being told to end while it is still imported is a sentence too."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; being told to end while it is still imported is a sentence too.
+
+    `arguments` are those of the process where None.
+    """
     listen()
     _mend_streams()
     try:
@@ -15,7 +19,7 @@ def main() -> None:
     except Stopped as stop:
         print("rlnorm: interrupted before anything began.", file=sys.stderr)  # noqa: T201
         sys.exit(exit_code(stop))
-    cli.main()
+    cli.main(arguments)
 
 
 def _mend_streams() -> None:

@@ -91,6 +91,7 @@ def conclude(result: "StudyResult", out: Path, shown: Shown) -> None:
 
 def judged(directory: Path, told: Console = console, trust: bool = False) -> "StudyResult":
     """What a folder holds, judged again; what cannot be is said. `trust`: run files that were never named here, too."""
+    from rlnorm.study.plan import plan
     from rlnorm.study.run import Store
     from rlnorm.study.run.history import asked_before
     from rlnorm.study.study import not_there, results
@@ -101,13 +102,14 @@ def judged(directory: Path, told: Console = console, trust: bool = False) -> "St
     if not asked:
         raise ConfigError(f"{str(directory)!r} holds no claim that can be reported.")
     store = Store(directory, any_version=True)
-    missing, planned = not_there(asked, store)
+    plans = [plan(one, store.records) for one in asked]
+    missing, planned = not_there(plans, store)
     if missing == planned and planned:
         raise ConfigError(f"{str(directory)!r} holds no finished unit of what was asked; its report is left as it is.")
     if missing:
         said = f"{missing} of {planned} units are not there: what they decide is insufficient. `rlnorm run` does them."
         warn(told, [said])
-    result = results([(one, store) for one in asked])
+    result = results([(each, store) for each in plans])
     warn(told, store.left_out())
     return result
 
@@ -120,6 +122,6 @@ def warn(told: Console, sentences: Iterable[str]) -> None:
 
 def folder_errors(directory: Path) -> Iterator[str]:
     """The sentence if a folder holds no study."""
-    if not any((directory / name).exists() for name in ("study.json", "units/study.json")):
+    if not any((directory / name).exists() for name in ("study.json", "units")):
         what = "holds no study" if directory.is_dir() else "is no folder"
         yield f"{str(directory)!r} {what}; expected a folder that `rlnorm run` or `rlnorm train` wrote."

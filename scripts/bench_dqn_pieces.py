@@ -1,5 +1,6 @@
 """Where the time of a DQN update goes on CartPole-v1, piece by piece: the part `pieces` of `bench_dqn.py`."""
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count, pairwise
@@ -176,5 +177,14 @@ def all_pieces() -> list[Row]:
     return [*rows, {"case": "steps/s if there were only matrix products", "ours": round(together(products_alone))}]
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Measure all pieces, and print them."""
     bench_dqn.main(parts=("pieces",))
+
+
+if __name__ == "__main__":
+    # Here, so that the measured processes, which import this file, do not load them.
+    from rlnorm.cli import guarded
+    from rlnorm.validation.options import read, typed
+
+    sys.exit(guarded(read(main, __doc__), typed()))

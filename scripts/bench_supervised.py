@@ -9,6 +9,7 @@ are shown. The products alone (forward, and backward for weights and inputs) are
 """
 
 import statistics
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -17,15 +18,16 @@ from json import dumps
 from pathlib import Path
 
 import torch
-import tyro
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from rlnorm.cli import guarded
 from rlnorm.files import write_atomically
 from rlnorm.networks import mlp
 from rlnorm.supervised.learners import Learners
+from rlnorm.validation.options import read, typed
 
 MEMBERS, SIZES, BATCH, RATE = 32, (64, 100, 100, 100, 10), 60, 0.01
 NORMS: dict[str, Callable[[int], nn.Module]] = {"none": nn.Identity, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
@@ -138,4 +140,4 @@ def main(seconds: float = 1.0, rounds: int = 5, eager: bool = False, json: Path 
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    sys.exit(guarded(read(main, __doc__), typed()))

@@ -5,7 +5,7 @@ python scripts/bn_ln_in_dqn.py --preset quick --out runs/study
 
 import sys
 
-from rlnorm.cli import main
+from rlnorm.__main__ import main
 
 if __name__ == "__main__":
     main(["run", "dqn-ln", "dqn-bn", *sys.argv[1:]])

@@ -5,7 +5,7 @@ python scripts/bn_with_relu.py --preset quick --out runs/study
 
 import sys
 
-from rlnorm.cli import main
+from rlnorm.__main__ import main
 
 if __name__ == "__main__":
     main(["run", "bn-relu", *sys.argv[1:]])

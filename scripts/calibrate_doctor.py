@@ -6,17 +6,20 @@ Trains agents with batch norms and prints the largest gaps of each, on its store
 environment. Takes a few minutes.
 """
 
+import sys
+
 import gymnasium as gym
 import torch
-import tyro
 from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
+from rlnorm.cli import guarded
 from rlnorm.doctor import behaviour
 from rlnorm.doctor.agents import of_agent
 from rlnorm.nn import BatchNorm1d, BatchRenorm1d
+from rlnorm.validation.options import read, typed
 
 DQN_SETTINGS = {"learning_starts": 100, "learning_rate": 1e-3, "target_update_interval": 250, "buffer_size": 20_000}
 AGENTS = (
@@ -69,4 +72,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    sys.exit(guarded(read(main, __doc__), typed()))

@@ -3,12 +3,13 @@
 python scripts/doctor_table.py
 """
 
+import sys
 from pathlib import Path
 
-import tyro
-
+from rlnorm.cli import guarded
 from rlnorm.doctor import CHECKS, LEVELS, Check
 from rlnorm.files import write_atomically
+from rlnorm.validation.options import read, typed
 
 PAGE = Path(__file__).parents[1] / "docs" / "doctor.md"
 FIRST = f"## {LEVELS[0].capitalize()}s"
@@ -39,4 +40,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    sys.exit(guarded(read(main, __doc__), typed()))

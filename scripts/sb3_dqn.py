@@ -3,15 +3,17 @@
 python scripts/sb3_dqn.py --norm layer --steps 50000
 """
 
+import sys
 from pathlib import Path
 from typing import Any
 
-import tyro
 from stable_baselines3 import DQN
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 
+from rlnorm.cli import guarded
 from rlnorm.sb3 import DQNPolicy
+from rlnorm.validation.options import read, typed
 
 LEARNING: dict[str, Any] = {"learning_rate": 1e-3, "batch_size": 128, "train_freq": 4, "learning_starts": 1_000}
 TARGET: dict[str, Any] = {"target_update_interval": 500, "exploration_fraction": 0.3}
@@ -36,4 +38,4 @@ def main(norm: str = "layer", env: str = "CartPole-v1", steps: int = 50_000, out
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    sys.exit(guarded(read(main, __doc__), typed()))

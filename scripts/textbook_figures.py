@@ -1,6 +1,7 @@
 """Compute the numbers and draw the figures of docs/textbook.md: python scripts/textbook_figures.py"""
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -9,14 +10,15 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import tyro
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
+from rlnorm.cli import guarded
 from rlnorm.textbook import BatchNorm, input_gradient, short_input_gradient
 from rlnorm.textbook.arrays import Array
 from rlnorm.textbook.short_formula import last_term, learning, mended, xhat_term
+from rlnorm.validation.options import read, typed
 
 X, DY = np.array([1.0, 7.0, 9.0, 15.0]), np.array([1.0, 0.0, -1.0, 2.0])
 GAMMA, BETA = 2.0, 1.0
@@ -270,4 +272,4 @@ def main(docs: Path = Path(__file__).parents[1] / "docs") -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    sys.exit(guarded(read(main, __doc__), typed()))

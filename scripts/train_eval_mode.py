@@ -5,7 +5,7 @@ python scripts/train_eval_mode.py --preset quick --out runs/modes
 
 import sys
 
-from rlnorm.cli import main
+from rlnorm.__main__ import main
 
 if __name__ == "__main__":
     main(["run", "dqn-modes", *sys.argv[1:]])

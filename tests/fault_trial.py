@@ -2,8 +2,9 @@
 
 python tests/fault_trial.py --kills 50 --seed 0
 
-Each turn begins a study of six trained and two exact units in a new folder, kills one of its processes by SIGKILL
-after a random time, and repeats the command until it ends. The page and event files, which take longest, are left out.
+Each turn begins a study of four trained and two exact units in a new folder, kills one of its processes by SIGKILL at a
+random moment, and repeats the command until it ends. What was finished at that moment must be neither lost nor done
+again. The page and event files, which take longest, are left out.
 """
 
 import argparse
@@ -15,11 +16,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import tiny
-from forked import Forked
+from forked import Forked, parent
 
 from rlnorm.study import study
 from rlnorm.study.report import verdicts
@@ -27,6 +29,7 @@ from rlnorm.study.run import Store
 from rlnorm.tasks import datasets
 
 EXACT = "def case(case):\n    time.sleep(0.1)\n    return 0.0"
+UNITS = 6
 VICTIMS = ("a worker", "the server", "the main process", "the group")
 
 
@@ -54,29 +57,61 @@ def command(folder: Path) -> Forked:
     return Forked(folder, *words, prepare=without_figures)
 
 
-def ended(folder: Path) -> tuple[float, bool]:
-    """Do the command to its end -> its seconds, and whether nothing of it is left."""
-    begin = time.monotonic()
+def ended(folder: Path) -> bool:
+    """Do the command to its end -> whether nothing of it is left."""
     running = command(folder)
     code, _, err = running.ends(600)
     assert (code, err) == (0, ""), err
     tiny.wait_until(lambda: not tiny.members(running.pid), 30)
-    return time.monotonic() - begin, not leftovers(folder)
+    return not leftovers(folder)
+
+
+def victim(running: Forked, whom: str, rng: random.Random) -> int | None:
+    """The process to kill, a negative number for its group; None where there is none at the moment."""
+    workers = running.workers()
+    if running.poll() is not None or (whom in ("a worker", "the server") and not workers):
+        return None
+    chosen = {
+        "a worker": lambda: rng.choice(workers),
+        "the server": lambda: parent(workers[0]) or None,
+        "the main process": lambda: running.pid,
+        "the group": lambda: -running.pid,
+    }
+    return chosen[whom]()
 
 
 def kill(running: Forked, whom: str, rng: random.Random) -> bool:
-    """Kill `whom` -> whether there was one to kill."""
-    if running.poll() is not None:
-        return False
-    workers = running.workers()
-    if whom in ("a worker", "the server") and not workers:
-        return False
-    if whom == "the group":
-        os.killpg(running.pid, signal.SIGKILL)
-    else:
-        chosen = {"a worker": rng.choice(workers or [0]), "the main process": running.pid}
-        os.kill(chosen[whom] if whom in chosen else running.server(), signal.SIGKILL)
-    return True
+    """Kill `whom` at a random moment -> whether there was one to kill: some units are finished, another is at work."""
+    some, files = rng.randrange(UNITS), Store(running.folder / "out").files
+    tiny.wait_until(lambda: (len(files()) >= some and victim(running, whom, rng)) or running.poll() is not None, 600)
+    time.sleep(rng.uniform(0, 0.5))
+    pid = victim(running, whom, rng)
+    if pid is not None:
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(pid, signal.SIGKILL)
+            return True
+    return False
+
+
+def identities(folder: Path) -> dict[str, tuple[int, int]]:
+    """The file of each finished unit: another one has another."""
+    files = Store(folder / "out").files()
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
+
+
+def turn(folder: Path, whom: str, rng: random.Random) -> bool | None:
+    """One kill -> whether nothing was lost, done twice or left behind, rows and verdicts aside; None: nobody killed."""
+    running = command(folder)
+    try:
+        if not kill(running, whom, rng):
+            return None
+        kept = identities(folder)
+        code, _, err = running.ends(600)
+        tiny.wait_until(lambda: not tiny.members(running.pid), 30)
+    finally:
+        running.end()
+    went_on = (code, err) == (0, "") if whom in ("a worker", "the server") else code == -signal.SIGKILL
+    return went_on and ended(folder) and kept.items() <= identities(folder).items()
 
 
 def trial(kills: int, seed: int) -> Counter[str]:
@@ -84,26 +119,17 @@ def trial(kills: int, seed: int) -> Counter[str]:
     rng, counted = random.Random(seed), Counter[str]()
     datasets.dataset("digits")
     with tempfile.TemporaryDirectory() as name:
-        ended(Path(name))
-        seconds, _ = ended(undisturbed := Path(tempfile.mkdtemp(dir=name)))
+        ended(undisturbed := Path(tempfile.mkdtemp(dir=name)))
         expected = made(undisturbed)
-        while sum(counted[whom] for whom in VICTIMS) < kills:
-            whom, folder = VICTIMS[sum(counted[whom] for whom in VICTIMS) % 4], Path(tempfile.mkdtemp(dir=name))
-            running = command(folder)
-            time.sleep(rng.uniform(0, seconds))
-            if not kill(running, whom, rng):
-                running.end()
+        assert len(expected[0]) == UNITS
+        while (done := sum(counted[whom] for whom in VICTIMS)) < kills:
+            whom, folder = VICTIMS[done % len(VICTIMS)], Path(tempfile.mkdtemp(dir=name))
+            clean = turn(folder, whom, rng)
+            if clean is None:
                 counted["nobody there"] += 1
                 continue
+            same = clean and made(folder) == expected
             counted[whom] += 1
-            if "process" in whom or "group" in whom:
-                running.ends()
-                tiny.wait_until(lambda group=running.pid: not tiny.members(group), 30)
-            else:
-                code, _, err = running.ends(600)
-                assert (code, err) == (0, ""), err
-            clean = ended(folder)[1]
-            same = made(folder) == expected and clean
             counted[f"{whom}: the same"] += same
             print(whom, "the same" if same else f"ANOTHER in {folder}", dict(counted), flush=True)  # noqa: T201
     return counted

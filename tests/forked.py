@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, process, util
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,8 @@ class Forked:
 
                 traceback.print_exc()
             finally:
-                sys.stdout.flush()
+                with suppress(OSError):  # there may be no room for it
+                    sys.stdout.flush()
                 os._exit(code)
 
     def _become(self, *words: str, prepare: Callable[[], object]) -> None:
@@ -87,8 +88,10 @@ class Forked:
     def end(self) -> None:
         """Whatever a failing test may leave at work."""
         for pid in tiny.members(self.pid):
-            os.kill(pid, signal.SIGKILL)
-        self.poll()
+            with suppress(ProcessLookupError):  # it ends by itself meanwhile
+                os.kill(pid, signal.SIGKILL)
+        if self.returncode is None:
+            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 @contextmanager

@@ -196,7 +196,6 @@ TESTED_IN = {
     "nn/state.py": "nn/test_running.py",
     "sb3/insert.py": "sb3/test_extractors.py",
     "sb3/passes.py": "sb3/test_actor_critic.py",
-    "stops.py": "test_cli.py",
     "showing.py": "test_cli.py",
     "study/claim/cost.py": "study/run/test_timing.py",
     "study/claim/dqn_setting.py": "claims/test_effect_claims.py",

@@ -8,15 +8,19 @@ import os
 import re
 import runpy
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import tiny
 import tyro
+from forked import forked
 
-import rlnorm.cli
+import rlnorm.__main__
+from rlnorm.stops import STOPS
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = {path.name: path for path in sorted((ROOT / "scripts").glob("*.py"))}
@@ -36,7 +40,7 @@ COMMANDS = sorted({*documented()})
 def entry(name: str) -> Callable[..., None] | None:
     """`main` of a script that reads its options by itself; None for one without options and for doors to `rlnorm`."""
     main = getattr(importlib.import_module(name), "main", None)
-    return None if main is rlnorm.cli.main else main
+    return None if main is rlnorm.__main__.main else main
 
 
 def understood(main: Callable[..., None], words: Sequence[str]) -> None:
@@ -65,9 +69,10 @@ Here = Callable[..., tuple[object, str, str]]
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Here]:
     """Runs a script in this process, in a folder of its own: its exit status and what it prints."""
     monkeypatch.chdir(tmp_path)
+    handlers = {each: signal.getsignal(each) for each in STOPS}
 
     def run_here(name: str, *words: str) -> tuple[object, str, str]:
         monkeypatch.setattr(sys, "argv", [name, *words])
@@ -76,7 +81,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         printed = capsys.readouterr()
         return ended.value.code, printed.out, printed.err
 
-    return run_here
+    yield run_here
+    for each, handler in handlers.items():
+        signal.signal(each, handler)
 
 
 def test_the_doors_that_were_asked_for_are_there():
@@ -90,6 +97,24 @@ def test_a_script_does_nothing_when_imported_and_says_what_it_is_for(name: str):
     *others, last = tree.body
     assert ast.unparse(last).startswith("if __name__ == '__main__':")
     assert not [node for node in others if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)]
+    # One of the two ways that end by SIGTERM as by Ctrl-C.
+    door = "from rlnorm.__main__ import main" in map(ast.unparse, others)
+    assert door or "sys.exit(guarded(read(main, __doc__), typed()))" in ast.unparse(last)
+
+
+def test_a_script_that_is_told_to_end_says_so_and_how_to_continue(tmp_path: Path):
+    script = str(SCRIPTS["calibrate_intervals.py"])
+
+    def become() -> None:
+        sys.argv = [script]
+        runpy.run_path(script, run_name="__main__")
+
+    with forked(tmp_path, prepare=become) as running:
+        caught = Path(f"/proc/{running.pid}/status")
+        tiny.wait_until(lambda: int(re.findall(r"SigCgt:\s*(\w+)", caught.read_text())[0], 16) >> 14 & 1, 60)
+        os.kill(running.pid, signal.SIGTERM)
+        code, _, err = running.ends(60)
+    assert (code, err) == (143, f"rlnorm: interrupted, what is finished is kept. To continue:\n  python {script}\n")
 
 
 @pytest.mark.parametrize(("name", "options"), COMMANDS)
@@ -97,7 +122,7 @@ def test_a_documented_command_is_understood(name: str, options: str):
     if main := entry(name):
         understood(main, shlex.split(options))
     else:
-        assert options == "" or "rlnorm.cli" in SCRIPTS[f"{name}.py"].read_text("utf-8")
+        assert options == "" or "rlnorm.__main__" in SCRIPTS[f"{name}.py"].read_text("utf-8")
 
 
 def test_documented_commands_are_found_and_a_wrong_one_is_noticed(capsys: pytest.CaptureFixture[str]):

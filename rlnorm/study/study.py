@@ -9,7 +9,6 @@ DIR/verdicts.json, DIR/report.html, DIR/tensorboard/
 import json
 import os
 import platform
-import shlex
 import shutil
 import sys
 import time
@@ -23,7 +22,8 @@ from rich.console import Console
 from rlnorm.errors import ConfigError, existing, raise_if_any, unwritable
 from rlnorm.stops import exit_code
 from rlnorm.study.judge import StudyResult, assess
-from rlnorm.study.plan import Request, plan, units
+from rlnorm.study.plan import ClaimPlan, Request, plan, units
+from rlnorm.study.plan.request import typed
 from rlnorm.study.plan.unit import commit, library_version, versions
 from rlnorm.study.report import write
 from rlnorm.study.report.verdicts import rows
@@ -72,16 +72,16 @@ def study(
     begin, store = time.monotonic(), Store(out)
     _say(console, replaced(requests, out))
     try:
-        parts = remember(requests, out)
+        parts = remember([*before, *requests], out)
     except OSError as error:  # what `out_errors` cannot foresee: a folder that takes no files, a full disk
         raise ConfigError(f"cannot write results to --out {str(out)!r}: {error.strerror or error}.") from error
     failed = _run_all(requests, store, jobs, console, patience)
     if not (out / "study.json").exists():  # somebody removed the folder meanwhile
-        remember(requests, out)
+        remember([*before, *requests], out)
     older = Store(out, any_version=True)
     shown = [(one, older) for one in before]
     shown += [(replace(one, parts=parts[one.id]), store) for one in requests]
-    result = results(shown, time.monotonic() - begin)
+    result = results([(plan(one, kept.records), kept) for one, kept in shown], time.monotonic() - begin)
     _say(console, older.left_out())
     try:
         write(result, out, per_seed)
@@ -122,24 +122,24 @@ def _say(console: Console, sentences: Iterable[str]) -> None:
         console.print(sentence, style="yellow", markup=False, soft_wrap=True)
 
 
-def results(requests: Sequence[tuple[Request, Store]], seconds: float | None = None) -> StudyResult:
-    """Judge what is stored."""
-    libraries = ("rlnorm", *sorted({name for one, _ in requests for name in one.libraries()}))
+def results(plans: Sequence[tuple[ClaimPlan, Store]], seconds: float | None = None) -> StudyResult:
+    """Judge what is stored of each plan, in the store that it was made from."""
+    libraries = ("rlnorm", *sorted({name for each, _ in plans for name in each.request.libraries()}))
     return StudyResult(
-        claims=tuple(assess(plan(one, store.records), store.find) for one, store in requests),
-        preset=requests[-1][0].preset,
+        claims=tuple(assess(each, store.find) for each, store in plans),
+        preset=plans[-1][0].request.preset,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         commit=commit(),
         versions={**{name: library_version(name) for name in libraries}, **versions()},
-        command=shlex.join(["rlnorm", *sys.argv[1:]]),
+        command=typed(["rlnorm", *sys.argv[1:]]),
         seconds=seconds,
         hardware=f"{os.cpu_count()} CPU cores ({platform.machine()}), {platform.system()}",
     )
 
 
-def not_there(requests: Sequence[Request], store: Store) -> tuple[int, int]:
+def not_there(plans: Sequence[ClaimPlan], store: Store) -> tuple[int, int]:
     """How many units of what was asked are not there any more, of how many."""
-    planned = units(plan(one, store.records) for one in requests)
+    planned = units(plans)
     return len(unfinished(planned, store)), len(planned)
 
 
@@ -151,13 +151,14 @@ def verify(out: Path, requests: Sequence[Request], store: Store) -> tuple[str, l
     wrong = [f"{path}: {why}." for path, why in store.damaged.items()]
     sound = [path for path in store.files() if path not in store.damaged]
     unsummed = sum(not has_sum(path) for path in sound)
-    judged = json.loads(pretty(rows(results([(one, store) for one in requests]))))
+    plans = [plan(one, store.records) for one in requests]
+    judged = json.loads(pretty(rows(results([(each, store) for each in plans])))) if plans else []
     again = {(row["claim"], row["part"]): row for row in judged}
     try:
         said = {(row["claim"], row["part"]): row for row in json.loads((out / "verdicts.json").read_text("utf-8"))}
     except (OSError, ValueError, TypeError, KeyError) as error:
         return "", [*wrong, f"verdicts.json cannot be read: {error}."]
-    missing, planned = not_there(requests, store)
+    missing, planned = not_there(plans, store)
     if missing:
         wrong.append(f"{missing} of {planned} units are not there; `rlnorm run` does them.")
     for key in dict.fromkeys((*said, *again)):
@@ -177,7 +178,7 @@ def errors(requests: Sequence[Request], out: Path) -> Iterator[str]:
 
 def out_errors(out: Path) -> Iterator[str]:
     """The sentence if results cannot be written under `out`."""
-    wrong = list(unwritable("results", "--out", out)) or list(unwritable("results", "--out", out / "units"))
+    wrong = next((found for folder in (out, out / "units") if (found := [*_folder_errors(folder)])), [])
     yield from wrong
     free = shutil.disk_usage(existing(out)).free
     if not wrong and free < LEAST_FREE:
@@ -185,3 +186,15 @@ def out_errors(out: Path) -> Iterator[str]:
             f"cannot write results to --out {str(out)!r}: {free / 1e6:.1f} MB are free there, and a study needs at "
             f"least {LEAST_FREE / 1e6:.0f} MB."
         )
+
+
+def _folder_errors(folder: Path) -> Iterator[str]:
+    """The sentence if nothing can be written to one folder."""
+    what, there = f"cannot write results to --out {str(folder)!r}", existing(folder)
+    nowhere = next((each for each in (folder, *folder.parents) if each.is_symlink() and not each.exists()), None)
+    if nowhere is not None:
+        yield f"{what}: {str(nowhere)!r} is a link that leads nowhere."
+    elif there.is_dir() and os.statvfs(there).f_flag & os.ST_RDONLY:
+        yield f"{what}: {str(there)!r} can only be read."
+    else:
+        yield from unwritable("results", "--out", folder)

@@ -11,6 +11,7 @@ import tyro
 
 from rlnorm.errors import raise_if_any, too_few, unwritable_file
 from rlnorm.files import write_atomically
+from rlnorm.stops import listen
 from rlnorm.study.study import out_errors
 
 CORES = os.cpu_count() or 1
@@ -42,8 +43,16 @@ class Options:
 
 
 def read(main: Callable[..., None], doc: str | None) -> Callable[[], None]:
-    """`main` with its arguments read from the command line; its signature declares the options, `doc` is the help."""
-    return lambda: tyro.cli(main, description=doc)
+    """`main` with its arguments read from the command line; its signature declares the options, `doc` is the help.
+
+    SIGTERM and a closed terminal end it as Ctrl-C does.
+    """
+
+    def do() -> None:
+        listen()
+        tyro.cli(main, description=doc)
+
+    return do
 
 
 def typed() -> str:

@@ -17,7 +17,7 @@ from rlnorm.files import locked
 from rlnorm.study import study as module
 from rlnorm.study.claim import load
 from rlnorm.study.judge import StudyResult
-from rlnorm.study.plan import Request, unit
+from rlnorm.study.plan import Request, plan, unit
 from rlnorm.study.plan.request import compared
 from rlnorm.study.report import write
 from rlnorm.study.report.verdicts import FIELDS, listed
@@ -36,6 +36,12 @@ def done(asked: list[Request], out: Path, before: list[Request] | None = None) -
     said = io.StringIO()
     console = Console(file=said, width=80, highlight=False)
     return run_study(asked, out, jobs=2, console=console, before=before or ()), said.getvalue()
+
+
+def judged(requests: list[Request], out: Path) -> StudyResult:
+    """What `report` makes of them."""
+    store = Store(out, any_version=True)
+    return results([(plan(one, store.records), store) for one in requests])
 
 
 def rows(out: Path) -> list[dict[str, object]]:
@@ -99,7 +105,7 @@ class TestWhatIsWritten:
         out, result, _ = finished
         kept, lost = asked_before(out, {})
         assert lost == []
-        again = results([(one, Store(out, any_version=True)) for one in kept])
+        again = judged(kept, out)
         assert [vars(verdict) for verdict in listed(again)] == [vars(verdict) for verdict in listed(result)]
 
     def test_the_same_study_again_trains_nothing(self, finished: tuple[Path, StudyResult, str]):
@@ -134,6 +140,7 @@ def test_damaged_rows_are_said_set_aside_and_computed_again(tmp_path: Path):
     kept = Store(out, any_version=True)
     assert verify(out, [one], kept)[1] == [*(f"{path}: {why}." for path, why in kept.damaged.items()), *NOT_THE_SAME]
     assert len(kept.damaged) == 2
+    assert verify(out, [], kept)[1][2:] == NOT_THE_SAME[1:], "nor where nothing can be judged"
     _, said = done([one], out)
     assert verify(out, [one], Store(out, any_version=True)) == (
         "2 units, every one as it was written; 2 verdicts, judged again, are the same.",
@@ -170,7 +177,7 @@ def test_changed_sources_are_trained_anew_and_older_rows_still_shown(tmp_path: P
     monkeypatch.setattr(unit, "code_hash", lambda roots: "changed")
     # Shown again, from rows of other sources ...
     kept, _ = asked_before(out, {})
-    shown = results([(each, Store(out, any_version=True)) for each in kept])
+    shown = judged(kept, out)
     assert [verdict.outcome for verdict in listed(shown)] == [row["verdict"] for row in first]
     # ... but never computed on: the same arms are trained again, beside the old ones.
     _, said = done([two], out, before=kept)
@@ -328,6 +335,6 @@ def test_rows_keep_the_commit_that_computed_them(tmp_path: Path, monkeypatch: py
     done([one], out)
     made = unit.commit()
     monkeypatch.setattr(module, "commit", lambda: "another")
-    shown = results([(one, Store(out, any_version=True))])
+    shown = judged([one], out)
     assert shown.commit == "another"
     assert shown.claims[0].parts[0].commits == ((made,) if made else ())

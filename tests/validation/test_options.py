@@ -12,7 +12,7 @@ import tiny
 
 from rlnorm.study.claim import Effect
 from rlnorm.study.judge import StudyResult
-from rlnorm.study.plan import Request, Unit
+from rlnorm.study.plan import Request, Unit, plan
 from rlnorm.study.run import Store
 from rlnorm.study.study import results
 from rlnorm.validation import options, runs
@@ -114,7 +114,7 @@ def test_fidelity_is_run_and_written_with_its_curves(tmp_path: Path, monkeypatch
             scores = [100.0] * len(unit.seeds)
             row = {"step": 1, "return": scores, "diverged": [False] * len(scores), "final_return": scores}
             store.write(unit, [row], lambda: 0.0)
-        return results([(one, store)])
+        return results([(plan(one, store.records), store)])
 
     setting = replace(runs.EXACT[1], hidden=(4,), batch=4)
     monkeypatch.setattr(runs, "exact", lambda: [(setting, "ours", list(compare(setting, Ours(setting), updates=100)))])

@@ -71,6 +71,8 @@ def id_errors(claim: str) -> Iterator[str]:
     """The sentence for an id that cannot be the name of a claim's folder among results."""
     if claim in RESERVED or not claim.strip():
         yield f"a claim cannot have the id {claim!r}, which results have another use for; rename the file."
+    elif not claim.isprintable():
+        yield f"a claim cannot have the id {claim!r}, which is no text here; rename the file, or set PYTHONUTF8=1."
     elif "." in claim:
         yield f"a claim cannot have the id {claim!r}: a dot makes it a file of results; rename the file."
     elif len(claim.encode(errors="replace")) > LONGEST_ID:

@@ -16,7 +16,7 @@ from rlnorm.study.judge.rules import judge, overall
 from rlnorm.study.judge.verdict import Judgement, Outcome, OverallDetails, Sample, Verdict
 from rlnorm.study.plan import ArmPlan, ClaimPlan, PartPlan, Request, Unit
 from rlnorm.study.plan.plan import Place, score
-from rlnorm.study.run import Rows
+from rlnorm.study.run import Rows, blame
 
 CURVES = ("return", "loss", "q", "epsilon", "test_accuracy")
 RowsOf = Callable[[Unit], Rows | None]
@@ -67,9 +67,10 @@ def _effect(request: Request, plan: PartPlan, part: Effect, rows_of: RowsOf) -> 
     metric = metric_of(part, part.metric, steps)
     second = metric_of(part, part.second_metric, steps) if part.second_metric else None
     judgement = _without_scores(samples) or judge(part.question, samples, metric, second_metric=second)
-    judgement = replace(judgement, reason=judgement.reason + at_the_edge(part, arms))
-    verdict = Verdict(request.id, plan.name, judgement, part.question.margin, request.reaches(part), steps)
     judged = [place.unit for arm in plan.arms.values() for run in arm.judge or () for place in run.places]
+    blamed = blame.sentence(rows.records for unit in judged if (rows := rows_of(unit)))
+    judgement = replace(judgement, reason=judgement.reason + at_the_edge(part, arms) + blamed)
+    verdict = Verdict(request.id, plan.name, judgement, part.question.margin, request.reaches(part), steps)
     ids = tuple(unit.id for unit in plan.units)
     return PartResult(
         plan.name, part.kind, verdict, metric.name, arms, ids, commits(judged, rows_of), seconds(plan.units, rows_of)

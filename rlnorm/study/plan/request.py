@@ -111,10 +111,10 @@ class Request:
             options += [] if self.seeds is None else ["--seeds", str(self.seeds)]
             options += [] if self.engine is None else ["--engine", self.engine]
             options += [] if self.environments is None else ["--environments", self.environments]
-            return shlex.join(["rlnorm", "run", self.file.name, "--preset", self.preset, *options])
+            return typed(["rlnorm", "run", self.file.name, "--preset", self.preset, *options])
         given = {**self.arguments, "norms": ",".join(self.arguments["norms"])}
         options = [word for key, value in given.items() if value is not None for word in (f"--{key}", str(value))]
-        return shlex.join(["rlnorm", "train", *options])
+        return typed(["rlnorm", "train", *options])
 
     def judged_seeds(self, part: Effect) -> int:
         """How many seeds an arm of a part is judged on."""
@@ -179,6 +179,11 @@ class Request:
     def _named(self, name: str) -> set[str]:
         """The names that choose a part: its own and its group's."""
         return {name, self.claim.group(name)}
+
+
+def typed(words: Sequence[str]) -> str:
+    """A command as it is typed; names of files that the locale cannot read are taken for UTF-8."""
+    return shlex.join(words).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _stepped_by(environments: str, part: Effect) -> Effect:

@@ -25,6 +25,7 @@ PACKAGE = "rlnorm"
 SIMULATORS = ("box2d", "mujoco")
 
 
+@cache
 def package_folder() -> Path:
     """The folder that `rlnorm` is imported from."""
     return Path(str(files(PACKAGE)))
@@ -80,9 +81,12 @@ def reached(roots: Sequence[str | Path]) -> dict[str, Path]:
 
 def module_file(name: str) -> Path | None:
     """The file of a module of the package, by its dotted name; None where there is none."""
-    if not name.startswith(f"{PACKAGE}."):
-        return None
-    path = package_folder().joinpath(*name.split(".")[1:])
+    return _module_in(package_folder(), name) if name.startswith(f"{PACKAGE}.") else None
+
+
+@cache
+def _module_in(folder: Path, name: str) -> Path | None:
+    path = folder.joinpath(*name.split(".")[1:])
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 

@@ -1,11 +1,13 @@
 """What a study's folder remembers of what was asked in it: DIR/study.json, and the same beside the units.
 
-Where one of the two is missing or damaged, the other stands in for it and it is written anew.
+Where one of the two is missing or damaged, the other stands in for it and it is written anew. Where both are, the units
+that are there tell what must have been asked.
 """
 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,8 +15,10 @@ from rlnorm.errors import ConfigError, raise_if_any
 from rlnorm.files import locked, set_aside, write_atomically
 from rlnorm.study.claim import PRESETS, DQNEngine
 from rlnorm.study.claim.load import ClaimFile, by_path
-from rlnorm.study.plan.request import Request, compared
+from rlnorm.study.plan import Request, plan
+from rlnorm.study.plan.request import compared
 from rlnorm.study.run.rows import pretty
+from rlnorm.study.run.store import Store
 from rlnorm.study.run.trust import code_of, trust, trusted
 
 FORMAT = 1
@@ -89,6 +93,9 @@ def asked_before(
     or with `trust_all`.
     """
     entries, said = _read(out)
+    if not entries and (told := _told_by_units(Store(out, any_version=True), available)):
+        ids = ", ".join(one.id for one in told)
+        return told, [*said, f"What was asked in {str(out)!r} is told from its units: {ids}. Others' units are kept."]
     kept, known = list[Request](), trusted()
     for name, entry in entries.items():
         foreign = [file for file in code_of(entry) if file not in known]
@@ -103,6 +110,22 @@ def asked_before(
         except ConfigError as error:
             said.append(f"claim {name!r}, asked here before, is left out: {' '.join(error.sentences)}")
     return kept, said
+
+
+def _told_by_units(store: Store, available: Mapping[str, ClaimFile]) -> list[Request]:
+    """The claims of which whole parts are there: each at the preset at which most are, the longest of equals."""
+    found = list[Request]()
+    for file in available.values() if store.files() else ():
+        best = Request(file, "full"), list[str]()
+        for preset in reversed(PRESETS):
+            one = Request(file, preset)
+            parts = plan(one, store.records).parts
+            whole = [part.name for part in parts if all(map(store.finished, part.units))]
+            if len(whole) > len(best[1]):
+                best = replace(one, parts=() if len(whole) == len(parts) else tuple(whole)), whole
+        if best[1]:
+            found.append(best[0])
+    return found
 
 
 def _again(name: str, entry: Entry, available: Mapping[str, ClaimFile]) -> Request:

@@ -36,7 +36,8 @@ BIRTHS = 5
 TICK = 0.5
 # Importing torch's compiler takes each process longer than many a unit; imported once, it is there in all.
 COMPILER = ("torch._dynamo", "torch._inductor.compile_fx")
-DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+# What is wrong with the folder then is wrong for every unit.
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO}
 
 
 class UnitsFailed(Exception):

@@ -118,7 +118,7 @@ class Store:
 
     def holder(self, unit: Unit) -> str | None:
         """Which process is at work on the unit, since when; None where none is."""
-        return holder(self._own(unit, "lock"))
+        return _holder(self._own(unit, "lock"))
 
     def keep_error(self, unit: Unit, text: str) -> Path | None:
         """Keep the traceback of a failed unit -> its file; None where it cannot be written."""
@@ -156,7 +156,15 @@ class Store:
     def clear_partial(self) -> None:
         """Remove the partial files of processes that are gone; those units are done again whole."""
         for part in self.units.glob("*.jsonl.*.partial"):
-            if holder(part.with_name(f"{part.name.partition('.')[0]}.lock")) is None:
-                part.unlink(missing_ok=True)
+            if _holder(part.with_name(f"{part.name.partition('.')[0]}.lock")) is None:
+                with suppress(OSError):
+                    part.unlink()
         for lock in self.units.glob("*.lock"):
-            holder(lock)
+            _holder(lock)
+
+
+def _holder(lock: Path) -> str | None:
+    """As `holder`; None where locks cannot be removed: writing the unit will tell why."""
+    with suppress(OSError):
+        return holder(lock)
+    return None

@@ -13,7 +13,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from rlnorm.files import locked, write_atomically
+from rlnorm.files import locked, replacing
 
 
 def code_of(entry: Mapping[str, Any]) -> Iterator[str]:
@@ -30,8 +30,8 @@ def code_of(entry: Mapping[str, Any]) -> Iterator[str]:
 
 def trusted() -> frozenset[str]:
     """What was named here before; nothing where that cannot be read."""
-    with suppress(OSError, RuntimeError, UnicodeDecodeError):
-        return frozenset(_list().read_text(encoding="utf-8").splitlines())
+    with suppress(OSError, RuntimeError):
+        return frozenset(os.fsdecode(_list().read_bytes()).splitlines())
     return frozenset()
 
 
@@ -40,7 +40,9 @@ def trust(files: Iterable[str]) -> None:
     new = set(files) - trusted()
     if new:
         with suppress(OSError, RuntimeError), locked(_list().parent):
-            write_atomically(_list(), "".join(f"{path}\n" for path in sorted(trusted() | new)))
+            listed = "".join(f"{path}\n" for path in sorted(trusted() | new))
+            with replacing(_list()) as partial:
+                partial.write_bytes(os.fsencode(listed))
 
 
 def _list() -> Path:

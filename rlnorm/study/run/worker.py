@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import tempfile
+import textwrap
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -32,17 +33,21 @@ from rlnorm.study.claim.engines import TRAINING
 from rlnorm.study.claim.load import load
 from rlnorm.study.plan import Unit
 from rlnorm.study.run import exact, timing
+from rlnorm.study.run.blame import looked_into
 from rlnorm.study.run.store import Store
 
 PR_SET_PDEATHSIG = 1
 LONGEST_FOLDER = 60  # of a socket's path of at most 107 bytes
+ELSEWHERE = ("/tmp", "/var/tmp", "/dev/shm")
 LONGEST_TRACEBACK = 10_000
+LONGEST_MESSAGE = 1_000
 
 
 def records(unit: Unit) -> Iterator[Record]:
     """The unit's records, as its engine yields them."""
     if unit.engine in TRAINING:
-        return TRAINING[unit.engine].train(**unit.settings, seeds=unit.seeds, rates=unit.rates, steps=unit.steps)
+        train = TRAINING[unit.engine].train
+        return looked_into(unit, train(**unit.settings, seeds=unit.seeds, rates=unit.rates, steps=unit.steps))
     found = load(unit.files[0])
     part = found.claim.parts[unit.settings["part"]]
     assert isinstance(part, Exact | Cost)
@@ -81,10 +86,18 @@ def execute(unit: Unit, directory: Path) -> Outcome:
     except BaseException as error:
         if isinstance(error, OSError) and error not in own:
             return Outcome("unwritable", error.strerror or str(error), errno=error.errno)
-        message = " ".join(str(error).split())
+        message = _message(error)
         lines = traceback.format_exc()[-LONGEST_TRACEBACK:]
         return Outcome("failed", f"{type(error).__name__}: {message}" if message else type(error).__name__, lines)
     return Outcome("finished")
+
+
+def _message(error: BaseException) -> str:
+    """What an error says, in one line; errors of a unit's own code may be unable to."""
+    try:
+        return textwrap.shorten(str(error), LONGEST_MESSAGE, placeholder=" …")
+    except BaseException as other:
+        return f"its message raises {type(other).__name__}"
 
 
 def serve(pipe: Connection, directory: Path) -> None:
@@ -216,14 +229,22 @@ def _stops_blocked() -> Iterator[None]:
 
 @contextmanager
 def _short_temporary_folder() -> Iterator[None]:
-    """The folder of the server's socket, whose path may have 107 bytes, lies elsewhere where TMPDIR is too long."""
-    usual = tempfile.gettempdir()
-    if len(os.fsencode(usual)) > LONGEST_FOLDER:
-        tempfile.tempdir = next(
-            (folder for folder in ("/tmp", "/var/tmp", "/dev/shm") if os.access(folder, os.W_OK | os.X_OK)), usual
-        )
+    """The folder of the server's socket lies elsewhere where that for temporary files has too long a path, or is none.
+
+    The path of a socket may have 107 bytes. Raises FileNotFoundError where no folder takes files.
+    """
+    usual, others = tempfile.tempdir, [each for each in ELSEWHERE if os.access(each, os.W_OK | os.X_OK)]
+    if others and not _takes_sockets():
+        tempfile.tempdir = others[0]
     try:
         util.get_temp_dir()  # made once, and kept by this process
         yield
     finally:
         tempfile.tempdir = usual
+
+
+def _takes_sockets() -> bool:
+    try:
+        return len(os.fsencode(tempfile.gettempdir())) <= LONGEST_FOLDER
+    except FileNotFoundError:
+        return False

@@ -68,6 +68,7 @@ def test_a_path_without_a_file_is_named(tmp_path: Path):
         ("report.html", "a claim cannot have the id 'report.html': a dot makes it a file of results"),
         ("..", "a claim cannot have the id '..': a dot"),
         ("한" * 60, "a claim's id has at most 150 bytes, which "),
+        ("\udced\udc95", "which is no text here; rename the file, or set PYTHONUTF8=1."),
     ],
 )
 def test_an_id_that_results_cannot_have_is_refused(tmp_path: Path, name: str, said: str):

@@ -369,8 +369,11 @@ def test_runs_without_a_score_decide_nothing(tmp_path: Path):
     for unit in tiny.units([one], store):
         lost = unit.settings["norm"] == "layer"
         rows = [{"step": 1, "return": [None if lost else -9.0] * 8, "diverged": [lost] * 8, "final_return": [-9.0] * 8}]
-        store.write(unit, rows, lambda: 0.0)
+        store.write(unit, [{**row, "non_finite_rewards": 7 * lost} for row in rows], lambda: 0.0)
     (found,) = tiny.assess(one, store).parts
     assert found.verdict.outcome == "insufficient"
-    said = "Runs without a score: 8 of layer; nothing that is scored came about in them."
+    said = (
+        "Runs without a score: 8 of layer; nothing that is scored came about in them. The environment itself gave "
+        "rewards that are no numbers in 7 of 1000 random steps: runs diverged by that."
+    )
     assert found.verdict.judgement.reason == said

@@ -11,7 +11,7 @@ import tiny
 from rlnorm.study.claim import load
 from rlnorm.study.plan import Request
 from rlnorm.study.plan.request import compared
-from rlnorm.study.run import trust
+from rlnorm.study.run import Store, trust
 from rlnorm.study.run.history import asked_before, clashes, remember
 
 GOOD: dict[str, Any] = {
@@ -73,6 +73,29 @@ def test_where_both_are_damaged_that_is_said_and_they_are_set_aside(tmp_path: Pa
     assert [each.id for each in asked_before(out, {})[0]] == ["tiny"]
     if what != "a circle of links":  # which no name is worth keeping of
         assert (out / "study.0.damaged").exists()
+
+
+@pytest.mark.parametrize("what", ["missing", "garbage"])
+def test_where_both_are_lost_the_units_tell_what_was_asked(tmp_path: Path, what: str):
+    """Of claims of ours, and of those the parts that are whole."""
+    available = {name: load.shipped()[name] for name in ("bn-forward", "bn-identity", "dqn-ln")}
+    store, exact = Store(tmp_path), Request(available["bn-forward"], "quick")
+    trained = Request(available["dqn-ln"], "full", ("CartPole-v1, common rate",))
+    tiny.fill(store, tiny.units([trained], store), lambda unit: tiny.spread(100, 10, len(unit.seeds)))
+    for unit in tiny.units([exact], store):
+        store.write(unit, [{"step": 1, "size": 1, "error": 0.0}], lambda: 0.0)
+    remember([exact, trained, asked(tmp_path)], tmp_path)
+    for file in (tmp_path / "study.json", tmp_path / "units" / "study.json"):
+        DAMAGE[what](file)
+    kept, said = asked_before(tmp_path, available)
+    assert [(one.id, one.preset, one.parts) for one in kept] == [
+        ("bn-forward", "full", ()),  # exact parts are the same at every preset
+        ("dqn-ln", "full", ("CartPole-v1, common rate",)),
+    ]
+    ids = "bn-forward, dqn-ln"
+    assert said[-1] == f"What was asked in {str(tmp_path)!r} is told from its units: {ids}. Others' units are kept."
+    remember([*kept, asked(tmp_path)], tmp_path)
+    assert [one.id for one in asked_before(tmp_path, available)[0]] == ["bn-forward", "dqn-ln", "tiny"]
 
 
 @pytest.mark.parametrize(

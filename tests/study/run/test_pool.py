@@ -71,25 +71,55 @@ class Unlike(Exception):
 def unlike(case):
     raise Unlike
 
+class Silent(Exception):
+    def __str__(self):
+        raise OSError("broken")
+
+def silent(case):
+    raise Silent
+
+def talks(case):
+    raise RuntimeError("x" * 10**7)
+
+def interrupts(case):
+    raise KeyboardInterrupt
+
+def stops_iteration(case):
+    raise StopIteration
+
+def hungry(case):
+    return [0.0] * 2**60
+
+def deep(case):
+    return deep(case)
+
 def fine(case):
-    print("x" * 100_000)
+    print("x" * 10**6)
+    os.write(1, b"\\xff" * 10**6)
     return 0.0
 """
+SAID = {
+    "wrong": "ValueError: no such thing",
+    "full": "OSError: [Errno 28] No space left on device",
+    "stops": "SystemExit: 0",
+    "unlike": "Unlike: cannot be pickled",
+    "silent": "Silent: its message raises OSError",
+    "talks": "RuntimeError: …",
+    "interrupts": "KeyboardInterrupt",
+    "stops_iteration": "RuntimeError: generator raised StopIteration",
+    "hungry": "MemoryError",
+    "deep": "RecursionError: maximum recursion depth exceeded",
+}
 
 
 def test_what_goes_wrong_in_a_unit_is_its_reason(tmp_path: Path):
-    failed, _, store, work = done(tiny.own(tmp_path, ERRORS, ["wrong", "full", "leaves", "stops", "unlike", "fine"]))
+    failed, _, store, work = done(tiny.own(tmp_path, ERRORS, [*SAID, "leaves", "fine"]))
     kept = {name: store.units / f"{unit.id}.error" for name, unit in work.items()}
-    for name, said in {
-        "wrong": "ValueError: no such thing",
-        "full": "OSError: [Errno 28] No space left on device",
-        "stops": "SystemExit: 0",
-        "unlike": "Unlike: cannot be pickled",
-    }.items():
+    for name, said in SAID.items():
         assert failed.pop(name) == f"{said}; the traceback is in {str(kept[name])!r}."
         text = kept.pop(name).read_text()
-        assert text.startswith(f"work, {name}: 2 cases\n\nTraceback")
-        assert f"in {name}\n" in text
+        assert text.startswith(f"work, {name}: 2 cases\n\n")
+        assert name == "talks" or f"in {name}\n" in text
     assert failed == {"leaves": "its process ended without a result (exit code 0), 2 times."}
     assert [name for name, unit in work.items() if store.finished(unit)] == ["fine"]
     assert store.read(work["fine"]).records[-1]["error"] == 0.0
@@ -102,6 +132,37 @@ def test_a_folder_that_takes_no_files_fails_the_unit_with_the_reason(tmp_path: P
     (tmp_path / "units").write_text("a file where the folder should be")
     failed, _, _, _ = done(path)
     assert failed["fine"].startswith(f"its rows cannot be written to {str(tmp_path)!r}")
+
+
+NORMS = """
+import ctypes, os
+from torch import nn
+from rlnorm.nn.norm import Norm
+
+class {kind}(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+
+    def forward(self, x):
+        {does}
+        return x
+
+NORM = Norm("{name}", {{0: {kind}}})
+"""
+
+
+def test_a_norm_that_ends_its_process_fails_its_own_unit(tmp_path: Path):
+    """By leaving, and by a fault in native code."""
+    for name, does in {"exits": "exit(0)", "crashes": "ctypes.string_at(0)"}.items():
+        (tmp_path / f"{name}.py").write_text(NORMS.format(name=name, kind=name.title(), does=does))
+    settings = {"none": "none", "exits": str(tmp_path / "exits.py"), "crashes": str(tmp_path / "crashes.py")}
+    work, store = {name: tiny.unit(label=name, norm=norm) for name, norm in settings.items()}, Store(tmp_path)
+    failed = run(list(work.values()), store, 2, tiny.Told())
+    assert failed.pop(work["exits"]).startswith("SystemExit: 0; the traceback is in ")
+    assert failed == {
+        work["crashes"]: "its process was killed by SIGSEGV, 2 times; a fault in native code is the usual cause."
+    }
+    assert store.finished(work["none"])
 
 
 WHERE = """

@@ -2,10 +2,12 @@
 
 import os
 import random
+import resource
 import signal
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from fault_trial import leftovers, made, without_figures
 from forked import Forked, forked
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from mounted import without_privileges
 
 from rlnorm.study.run import Store
 
@@ -33,20 +36,21 @@ def c(case):
 WORDS = ("run", "work.py", "--jobs", 2, "--out", "out")
 
 
-def study(folder: Path) -> Forked:
+def study(folder: Path, prepare: Callable[[], object] = without_figures) -> Forked:
     tiny.own(folder, WORK, ["a", "b", "c"], cases=8)
-    return Forked(folder, *WORDS, prepare=without_figures)
+    return Forked(folder, *WORDS, prepare=prepare)
 
 
-def killed(whom: Callable[[Forked], int]) -> Callable[[Path, random.Random], None]:
-    """Begin the study, and kill one of its processes (a negative number: its whole group) after a while."""
+def told(whom: Callable[[Forked], int], *signals: signal.Signals) -> Callable[[Path, random.Random], None]:
+    """Begin the study, and send one of its processes (a negative number: its whole group) signals after a while."""
 
     def fault(folder: Path, rng: random.Random) -> None:
         running = study(folder)
         time.sleep(rng.uniform(0, 1))
         try:
             if running.poll() is None:
-                os.kill(whom(running), signal.SIGKILL)
+                for each in signals:
+                    os.kill(whom(running), each)
                 running.ends()
         except (IndexError, ProcessLookupError):  # there is no such process at that moment
             pass
@@ -54,6 +58,67 @@ def killed(whom: Callable[[Forked], int]) -> Callable[[Path, random.Random], Non
             running.end()
 
     return fault
+
+
+def killed(whom: Callable[[Forked], int]) -> Callable[[Path, random.Random], None]:
+    return told(whom, signal.SIGKILL)
+
+
+def stopped_with_a_worker(folder: Path, rng: random.Random) -> None:
+    """Kill the main process while one of its workers is stopped."""
+    running = study(folder)
+    time.sleep(rng.uniform(0, 1))
+    for worker in running.workers()[:1]:
+        with suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGSTOP)
+    with suppress(ProcessLookupError):
+        os.kill(running.pid, signal.SIGKILL)
+    running.ends()
+    tiny.wait_until(lambda: not tiny.members(running.pid), 30)
+
+
+def without_room(folder: Path, rng: random.Random) -> None:
+    """Begin the study where no file may be longer than so many bytes, as on a disk that fills up."""
+    most = rng.randrange(1, 2000)
+
+    def prepare() -> None:
+        without_figures()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+    study(folder, prepare).ends()
+
+
+def without_permission(folder: Path, rng: random.Random) -> None:
+    """Begin the study where its folder takes no files."""
+    units = folder / "out" / "units"
+    units.mkdir(parents=True, exist_ok=True)
+    units.chmod(0o555)
+
+    def prepare() -> None:
+        without_figures()
+        without_privileges()
+
+    study(folder, prepare).ends()
+    units.chmod(0o755)
+
+
+def two_at_once(folder: Path, rng: random.Random) -> None:
+    """Begin the study twice at a time; one of the two is killed."""
+    first, second = study(folder), study(folder)
+    time.sleep(rng.uniform(0, 1))
+    with suppress(ProcessLookupError):
+        os.kill(rng.choice((first, second)).pid, signal.SIGKILL)
+    for each in (first, second):
+        each.ends()
+
+
+def lose_the_folder(folder: Path, rng: random.Random) -> None:
+    """Remove the folder of results while the study is at work."""
+    running = study(folder)
+    time.sleep(rng.uniform(0, 1))
+    with suppress(FileNotFoundError):
+        (folder / "out").rename(folder / f"away {rng.random()}")
+    running.ends()
 
 
 def on_a_unit(damage: Callable[[Path, random.Random], object]) -> Callable[[Path, random.Random], None]:
@@ -74,7 +139,8 @@ def flip(path: Path, rng: random.Random) -> None:
 
 
 def replace_by_another(path: Path, rng: random.Random) -> None:
-    path.write_bytes(rng.choice(sorted(path.parent.glob("*.jsonl"))).read_bytes())
+    others = [other for other in sorted(path.parent.glob("*.jsonl")) if other.is_file()]
+    path.write_bytes(rng.choice(others).read_bytes())
 
 
 def forget(folder: Path, rng: random.Random) -> None:
@@ -98,8 +164,20 @@ FAULTS: dict[str, Callable[[Path, random.Random], None]] = {
     "the server is killed": killed(lambda running: running.server()),
     "the main process is killed": killed(lambda running: running.pid),
     "the group is killed": killed(lambda running: -running.pid),
+    "Ctrl-C": told(lambda running: -running.pid, signal.SIGINT),
+    "SIGTERM": told(lambda running: running.pid, signal.SIGTERM),
+    "a closed terminal, and SIGTERM": told(lambda running: running.pid, signal.SIGHUP, signal.SIGTERM),
+    "the main process is killed, a worker stopped": stopped_with_a_worker,
+    "there is no room": without_room,
+    "there is no permission": without_permission,
+    "there are two commands": two_at_once,
+    "the folder is removed": lose_the_folder,
     "a bit flips": on_a_unit(flip),
     "a file is cut off": on_a_unit(lambda path, rng: os.truncate(path, rng.randrange(path.stat().st_size))),
+    "a file is empty": on_a_unit(lambda path, rng: path.write_bytes(b"")),
+    "a file has CRLF": on_a_unit(lambda path, rng: path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))),
+    "a file is a folder": on_a_unit(lambda path, rng: (path.unlink(), path.mkdir())),
+    "a file is a circle of links": on_a_unit(lambda path, rng: (path.unlink(), path.symlink_to(path))),
     "a unit is lost": on_a_unit(lambda path, rng: path.unlink()),
     "a unit is another's": on_a_unit(replace_by_another),
     "what was asked is garbage": forget,
@@ -118,7 +196,7 @@ def holds(expected: tuple[dict[str, list[bytes]], Any], schedule: list[str], see
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for fault in schedule:
+        for fault in ("the main process is killed", *schedule):
             FAULTS[fault](folder, rng)
         with forked(folder, *WORDS, prepare=without_figures) as last:
             code, out, err = last.ends()
@@ -142,11 +220,11 @@ QUIET = {
 @settings(max_examples=4, derandomize=True, **QUIET)
 @given(schedule=SCHEDULES, seed=st.integers(0, 2**32))
 def test_any_schedule_ends_in_the_same_verdicts(undisturbed, schedule: list[str], seed: int):
-    holds(undisturbed, ["the main process is killed", *schedule], seed)
+    holds(undisturbed, schedule, seed)
 
 
 @pytest.mark.nightly
-@settings(max_examples=100, **QUIET)
+@settings(max_examples=int(os.environ.get("SCHEDULES", "100")), **QUIET)
 @given(schedule=SCHEDULES, seed=st.integers(0, 2**32))
 def test_many_schedules_do(undisturbed, schedule: list[str], seed: int):
     holds(undisturbed, schedule, seed)
