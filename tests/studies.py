@@ -20,6 +20,15 @@ KNOWN = {
 EXACT = Exact(
     statement="a = b", formula=lambda case: 0, truth=lambda case: 0, draw=lambda rng: {}, scale=lambda case: 1
 )
+SNAPSHOT = {
+    "norm1": {
+        **{what: {"min": -2.0, "max": 3.0, "counts": [1, 40, 80, 30, 9]} for what in ("before", "after")},
+        "gamma": {"min": 1.0, "max": 1.0, "counts": [64]},
+        "beta": {"min": -0.5, "max": 0.5, "counts": [32, 32]},
+        **{f"{what}_offset": {"min": -0.1, "max": 0.2, "counts": [3, 60, 1]} for what in ("mean", "spread")},
+    },
+    "output": {"gradient": {"min": -1e-3, "max": 1e-3, "counts": [5, 118, 5]}},
+}
 EVIL = "<script>alert('&\"x\"')</script>"
 
 
@@ -68,6 +77,7 @@ def arm(
         final=500 * runs[:, 0] if engine == "dqn" else None,
         curves={key: Curve(steps, value) for key, value in values.items()},
         probes={"norm/norm1/mean_gap": Curve(steps[::5], values["loss"][:, ::5])} if engine == "dqn" else {},
+        snapshots=[(int(step), SNAPSHOT) for step in steps[::12]] if engine == "dqn" else (),
     )
 
 

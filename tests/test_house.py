@@ -206,6 +206,7 @@ TESTED_IN = {
     "study/judge/results.py": "study/report/test_terminal.py",
     "study/judge/verdict.py": "study/judge/test_rules.py",
     "study/report/confidence_bands.py": "study/report/test_tensorboard.py",
+    "study/report/distributions.py": "study/report/test_tensorboard.py",
     "study/report/export.py": "study/report/test_export_of_records.py",
     "study/report/events.py": "study/report/test_tensorboard.py",
     "study/report/korean.py": "study/report/test_language.py",

@@ -26,8 +26,9 @@ from rlnorm.study.plan import ClaimPlan, Request, plan, units
 from rlnorm.study.plan.request import typed
 from rlnorm.study.plan.unit import commit, library_version, versions
 from rlnorm.study.report import write
+from rlnorm.study.report.live import Live, runs_of
 from rlnorm.study.report.verdicts import rows
-from rlnorm.study.run import PATIENCE, Bars, Store, UnitsFailed, run, unfinished
+from rlnorm.study.run import PATIENCE, Bars, Store, UnitsFailed, Watchers, run, unfinished
 from rlnorm.study.run.history import clashes, remember, replaced
 from rlnorm.study.run.rows import has_sum, pretty
 
@@ -102,15 +103,16 @@ def _run_all(requests: Sequence[Request], store: Store, jobs: int, console: Cons
     failed = dict[str, str]()
     store.clear_partial()
     while True:
-        planned = units(plan(one, store.records) for one in requests)
+        plans = [plan(one, store.records) for one in requests]
+        planned = units(plans)
         missing = [unit for unit in unfinished(planned, store) if unit.id not in failed]
         _say(console, store.set_aside())
         if not missing:
             return list(failed.values())
         console.print(f"{len(planned)} units of work, {len(planned) - len(missing)} already settled.")
         try:
-            with Bars(console, missing, store) as bars:
-                for unit, reason in run(missing, store, jobs, bars, patience).items():
+            with Bars(console, missing, store) as bars, Live(store, runs_of(plans), bars.note) as live:
+                for unit, reason in run(missing, store, jobs, Watchers(bars, live), patience).items():
                     failed[unit.id] = f"{unit.label}: {reason}"
         except KeyboardInterrupt as stop:
             left = len(unfinished(planned, store))

@@ -62,8 +62,8 @@ def test_the_first_margin_chart_is_the_return_and_is_drawn(seen: Seen, board: st
         ("hparams", "text=dqn-ln/CartPole-common/layer >> nth=0"),
         ("text", "text=In DQN layer normalization is useless >> nth=0"),
         ("images", "img >> nth=0"),
-        ("distributions", "vz-distribution-chart path >> nth=0"),
-        ("histograms", "vz-histogram-timeseries path >> nth=0"),
+        ("distributions", "tf-distribution-loader:has-text('activations/1 before norm') path >> nth=0"),
+        ("histograms", "tf-histogram-loader:has-text('activations/1 before norm') path >> nth=0"),
     ],
 )
 def test_every_tab_has_data(seen: Seen, board: str, tab: str, data: str):

@@ -126,6 +126,7 @@ def _arm(part: Effect, arm: str, plan: ArmPlan, rows_of: RowsOf) -> ArmResult:
 
     # From the rows: older ones are shown with the settings they were made with.
     first = rows(runs[0].places[0].unit).header["settings"] if runs else {}
+    shown = [(run.places[len(run.places) // 2], rows) for run in runs]
     return ArmResult(
         arm,
         first or {**part.experiment.settings, **part.arms[arm]},
@@ -134,8 +135,14 @@ def _arm(part: Effect, arm: str, plan: ArmPlan, rows_of: RowsOf) -> ArmResult:
         scores(part.metric),
         np.array([any(map(diverged, run.places)) for run in runs], dtype=bool),
         scores("final_return") if part.experiment.engine in DQN_ENGINES else None,
-        *_curves([(run.places[len(run.places) // 2], rows) for run in runs]),
+        *_curves(shown),
         second=scores(part.second_metric) if part.second_metric else None,
+        snapshots=[
+            (record["step"], record["snapshot"])
+            for place, rows in shown[:1]
+            for record in rows(place.unit).records
+            if "snapshot" in record
+        ],
     )
 
 

@@ -4,8 +4,9 @@ Nothing here computes. Arrays carry one row or entry per seed; NaN says "not ava
 or had nothing to say at that step).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,7 @@ class ArmResult:
     diverged  (n,) bool                                        final     (n,) final greedy return, or None
     second    (n,) the score by the part's second metric, or None
     curves    "return", "loss", "q", "epsilon" from DQN; "loss", "test_accuracy" from supervised
+    snapshots  step, and the `rlnorm.probes.snapshot` of the first member of the first population
     """
 
     name: str
@@ -42,6 +44,7 @@ class ArmResult:
     curves: Mapping[str, Curve]
     probes: Mapping[str, Curve] = field(default_factory=dict)
     second: np.ndarray | None = None
+    snapshots: Sequence[tuple[int, Mapping[str, Any]]] = ()
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def _made_from(study: StudyResult, per_seed: bool) -> str:
             shown += [part.verdict.row(), part.units, part.commits]
             for arm in part.arms.values():
                 curves = [*arm.curves.values(), *arm.probes.values()]
-                shown += [arm.name, dict(arm.settings), *(_hash_of(curve.values) for curve in curves)]
+                shown += [arm.name, dict(arm.settings), arm.snapshots, *(_hash_of(curve.values) for curve in curves)]
     told = re.sub(" at 0x[0-9a-f]+", "", repr(shown))  # where a function lies in memory
     code = code_hash((f"{__name__}.html.view", f"{__name__}.html", f"{__name__}.tensorboard"))
     return digest([told, spoken(), study.preset, study.commit, repr(study.versions), per_seed, code])

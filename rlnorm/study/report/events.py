@@ -7,7 +7,7 @@ import os
 import re
 import struct
 import time
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -77,20 +77,16 @@ def histograms(columns: Mapping[str, tuple[np.ndarray, np.ndarray]], most: int =
         for at in np.unique(np.linspace(0, len(steps) - 1, min(len(steps), most)).round().astype(int)):
             known = values[:, at][np.isfinite(values[:, at])]
             if len(known):
-                yield event(int(steps[at]), [_summary.Summary.Value(tag=tag, histo=_histogram(known))])
+                counts, limits = np.histogram(known, bins=min(len(known), 10))
+                yield event(int(steps[at]), [histogram(tag, counts.tolist(), limits)])
 
 
-def _histogram(values: np.ndarray) -> Any:
-    counts, edges = np.histogram(values, bins=min(len(values), 10))
-    return _summary.HistogramProto(
-        min=values.min(),
-        max=values.max(),
-        num=len(values),
-        sum=values.sum(),
-        sum_squares=np.square(values).sum(),
-        bucket_limit=[edges[0], *edges[1:]],
-        bucket=[0, *counts],
+def histogram(tag: str, counts: Sequence[int], limits: np.ndarray) -> Value:
+    """How many values lie between each two of `limits`, which are one more; TensorBoard shows nothing else of them."""
+    own = _summary.HistogramProto(
+        min=limits[0], max=limits[-1], num=sum(counts), bucket_limit=limits, bucket=[0, *counts]
     )
+    return _summary.Summary.Value(tag=tag, histo=own)
 
 
 def bands_layout(categories: Mapping[str, Mapping[str, str]]) -> Value:

@@ -1,11 +1,12 @@
 """TensorBoard as a view of a study: event files made from the results, and made anew whenever they are asked for.
 
 DIR/tensorboard                       the answers as text and pictures; the Custom Scalars layout
-DIR/tensorboard/<claim>/<part>/<arm>  curves, mean and 95 % band over runs, how runs are distributed; HParams
+DIR/tensorboard/<claim>/<part>/<arm>  curves, mean and 95 % band over runs, how runs are distributed, and how values are
+                                      in one agent; HParams
 .../<arm>/seed-8                      single runs, with `per_seed`
 
 TensorBoard unticks every run where there are more than forty: the first `MOST` arms are written, and it is said which
-were left out. What engines do not record is not here: of activations and gradients they keep probes, which are numbers.
+were left out. While a study runs, `live.py` shows what there is so far.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -30,7 +31,7 @@ import numpy as np
 from rlnorm.errors import ConfigError
 from rlnorm.study.claim import Effect
 from rlnorm.study.judge.results import ArmResult, ClaimResult, Curve, PartResult, StudyResult
-from rlnorm.study.report import answers, confidence_bands, events, markdown, pictures, wording
+from rlnorm.study.report import answers, confidence_bands, distributions, events, markdown, pictures, wording
 from rlnorm.study.report.language import t
 
 HOST = "localhost"
@@ -106,7 +107,8 @@ def write(
     metrics = sorted({_score_tag(run) for run in shown})
     for run, own in zip(shown, settings):
         folder = directory / FOLDER / run.name
-        events.write(folder, [*events.hparams(own, set(LEADING), metrics), *_means(run, named), _scores(run)])
+        told = [*events.hparams(own, set(LEADING), metrics), *_means(run, named), *distributions.of(run.arm)]
+        events.write(folder, [*told, _scores(run)])
         for row, seed in enumerate(run.arm.seeds if per_seed else ()):
             single = {_tag(key, named): (curve.steps, curve.values[row]) for key, curve in _lines(run.arm)}
             events.write(folder / f"seed-{seed}", events.scalars(single))
@@ -116,7 +118,7 @@ def runs(study: StudyResult) -> list[Run]:
     """Every arm that was run, those of decisive parts and no controls first: the order in which they are kept."""
     found = list[Run]()
     for claim in study.claims:
-        names = _part_names(claim)
+        names = part_names(part.name for part in claim.parts)
         for part in claim.parts:
             for arm in part.arms.values():
                 run = Run(claim, part, arm, f"{safe(claim.id)}/{names[part.name]}/{safe(arm.name)}")
@@ -127,12 +129,12 @@ def runs(study: StudyResult) -> list[Run]:
     return sorted(found, key=lambda run: (run.control, run.part.name not in run.claim.claim.decisive))
 
 
-def _part_names(claim: ClaimResult) -> dict[str, str]:
+def part_names(parts: Iterable[str]) -> dict[str, str]:
     """part -> a short name as one path component: without the version of an environment and the word rate."""
     found = dict[str, str]()
-    for part in claim.parts:
-        short = safe(re.sub(r"-v\d+\b|\brate\b|\bown\b", "", part.name))
-        found[part.name] = short if short not in found.values() else f"{short}-{len(found)}"
+    for part in parts:
+        short = safe(re.sub(r"-v\d+\b|\brate\b|\bown\b", "", part))
+        found[part] = short if short not in found.values() else f"{short}-{len(found)}"
     return found
 
 

@@ -33,6 +33,28 @@ class Watcher(Protocol):
         ...
 
 
+class Watchers:
+    """Tells several watchers, in order."""
+
+    def __init__(self, *watchers: Watcher):
+        self._watchers = watchers
+
+    def running(self, records: Mapping[Unit, int]) -> None:
+        """See `Watcher`."""
+        for each in self._watchers:
+            each.running(records)
+
+    def ended(self, unit: Unit, how: Ending) -> None:
+        """See `Watcher`."""
+        for each in self._watchers:
+            each.ended(unit, how)
+
+    def note(self, sentence: str) -> None:
+        """See `Watcher`."""
+        for each in self._watchers:
+            each.note(sentence)
+
+
 def weight(unit: Unit) -> float:
     """Roughly how long a unit takes, in updates of one small network: a step of DQN counts for ten."""
     return unit.steps * max(len(unit.seeds), 1) * (10 if unit.engine in DQN_ENGINES else 1)

@@ -101,10 +101,19 @@ class Store:
     def records_so_far(self, unit: Unit) -> int:
         """Records already written by a process that is at work on the unit."""
         counts = [0]
-        for part in self.units.glob(f"{unit.id}.*.partial"):
+        for part in self._partials(unit):
             with suppress(FileNotFoundError):  # it has just been finished
                 counts.append(part.read_bytes().count(b"\n") - 1)
         return max(counts)
+
+    def partial(self, unit: Unit) -> Path | None:
+        """The file that a process at work on the unit writes to; None where there is none."""
+        with suppress(FileNotFoundError):  # it has just been finished
+            return max(self._partials(unit), key=lambda path: path.stat().st_mtime, default=None)
+        return None
+
+    def _partials(self, unit: Unit) -> Iterator[Path]:
+        return self.units.glob(f"{unit.id}.*.partial")
 
     def write(self, unit: Unit, records: Iterable[Record], clock: Callable[[], float]) -> None:
         """Write the unit's records as they come, one write per line; complete or not there.

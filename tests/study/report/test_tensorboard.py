@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from studies import EVIL, all_diverged_claim, arm, dqn_claim, exact_claim, relu_claim, study, unfinished_claim
+from studies import EVIL, SNAPSHOT, all_diverged_claim, arm, dqn_claim, exact_claim, relu_claim, study, unfinished_claim
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from rlnorm.errors import ConfigError
+from rlnorm.probes.snapshots import DISTRIBUTED
 from rlnorm.study.judge import StudyResult
 from rlnorm.study.report import answers, confidence_bands, pictures, tensorboard
 
@@ -287,6 +288,22 @@ def test_the_server_has_how_runs_are_distributed(server: Server):
     assert "runs/rollout/ep_rew_mean" in server.get("plugin/distributions/tags")[RUN]
     last = server.get("plugin/histograms/histograms", run=RUN, tag="runs/train/q_mean")[-1]
     assert sum(bucket[2] for bucket in last[2]) == 15  # one of sixteen diverged
+
+
+def test_the_server_has_how_values_are_distributed_in_one_agent(server: Server):
+    tags = server.get("plugin/histograms/tags")[RUN]
+    names = {tag: f"{tag}/1" for tag in ("gamma", "beta")} | {"gradient": "gradients/output"}
+    names |= {what: f"activations/1 {what} norm" for what in ("before", "after")}
+    names |= {f"{what}_offset": f"batch against running/1 {what}" for what in ("mean", "spread")}
+    assert names.keys() == DISTRIBUTED.keys()
+    kept = {what: own for layer in SNAPSHOT.values() for what, own in layer.items()}
+    for what, tag in names.items():
+        assert tag in tags
+        found = server.get("plugin/histograms/histograms", run=RUN, tag=tag)
+        assert len(found) == 5
+        buckets = [bucket for bucket in found[0][2] if bucket[2]]
+        assert [count for _, _, count in buckets] == kept[what]["counts"]
+        assert (buckets[0][0], buckets[-1][1]) == (kept[what]["min"], kept[what]["max"])
 
 
 def test_the_server_lists_every_arm_with_settings_and_score(server: Server):
