@@ -12,7 +12,7 @@ from rlnorm.study.judge.results import ClaimResult, PartResult
 from rlnorm.study.judge.verdict import ExactDetails, Outcome, Verdict
 from rlnorm.study.report import margins, notes, wording
 from rlnorm.study.report.language import spoken, t
-from rlnorm.study.report.margins import Direction
+from rlnorm.study.report.margins import Direction, Uselessness
 
 PREVIEWS: Mapping[Outcome, str] = {
     "supported": "points to supported",
@@ -20,12 +20,15 @@ PREVIEWS: Mapping[Outcome, str] = {
     "inconclusive": "open so far",
     "insufficient": "insufficient",
 }
-DIRECTIONS: Mapping[Direction, str] = {
+DIRECTIONS: Mapping[Direction | Uselessness, str] = {
     "better": "better",
     "worse": "worse",
+    "harmful": "harmful",
+    "no benefit": "no benefit of the margin",
     "same": "the same to within the margin",
     "open": "open",
 }
+SHORT: Mapping[Uselessness, str] = {"harmful": "harmful", "no benefit": "no benefit", "same": "the same"}
 
 
 def is_preview(verdict: Verdict) -> bool:
@@ -42,6 +45,14 @@ def is_preview_of(result: ClaimResult) -> bool:
 def word(outcome: Outcome, preview: bool) -> str:
     """The verdict as people read it: a preview in other words."""
     return t(PREVIEWS[outcome] if preview else outcome)
+
+
+def in_short(verdict: Verdict, preview: bool) -> str:
+    """A verdict as people read it, and which answer it is that a treatment is not better: supported, harmful."""
+    useless = margins.uselessness(verdict)
+    said = word(verdict.outcome, preview)
+    # A preview fills its column by itself.
+    return said if preview or not useless else f"{said}, {t(SHORT[useless])}"
 
 
 def title(result: ClaimResult) -> str:
@@ -131,11 +142,14 @@ def _exact(parts: Sequence[PartResult]) -> Iterator[str]:
 
 
 def _compared(result: ClaimResult, parts: Sequence[PartResult]) -> Iterator[str]:
-    """Where treatment and reference stood, by direction, with the farthest estimate of each."""
-    found: dict[Direction, list[PartResult]] = {}
+    """Where treatment and reference stood, by direction, with the farthest estimate of each.
+
+    Of a treatment that is not better it is told which of three answers that is: harmful, the same, or no benefit.
+    """
+    found: dict[Direction | Uselessness, list[PartResult]] = {}
     compared = [part for part in parts if isinstance(result.claim.parts.get(part.name), Effect | Cost)]
     for part in compared:
-        where = margins.direction(part.verdict, scale_of(result, part))
+        where = margins.uselessness(part.verdict) or margins.direction(part.verdict, scale_of(result, part))
         if where and part.verdict.outcome != "insufficient":
             found.setdefault(where, []).append(part)
     pieces = []

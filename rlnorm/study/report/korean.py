@@ -28,6 +28,10 @@ SAID: Mapping[str, str] = {
     "the reference": "기준군",
     "better": "더 나음",
     "worse": "더 나쁨",
+    "harmful": "해로움",
+    "no benefit of the margin": "허용차만큼의 이득이 없음",
+    "no benefit": "이득 없음",
+    "the same": "같음",
     "the same to within the margin": "허용차 안에서 같음",
     "open": "미정",
     # questions and rules

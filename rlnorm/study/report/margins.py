@@ -7,6 +7,7 @@ from rlnorm.study.judge.verdict import EffectDetails, Verdict
 from rlnorm.study.report.wording import Scale, finite
 
 Direction = Literal["better", "worse", "same", "open"]
+Uselessness = Literal["harmful", "same", "no benefit"]
 Figures = tuple[float | None, float | None, float | None]
 
 
@@ -42,6 +43,19 @@ def direction(verdict: Verdict, scale: Scale) -> Direction | None:
     if high < -size:
         return "worse"
     return "same" if -size <= low and high <= size else "open"
+
+
+def uselessness(verdict: Verdict) -> Uselessness | None:
+    """Which of three answers it is that a treatment is not better (rule 4); None where that was not asked or not found.
+
+    Where the arms are the same to within the margin, harm that is seen besides is too small to matter.
+    """
+    details = verdict.judgement.details
+    if not isinstance(details, EffectDetails) or (details.asks, verdict.outcome) != ("not better", "supported"):
+        return None
+    if details.answers["equivalence"].holds:
+        return "same"
+    return "harmful" if details.answers["harm"].holds else "no benefit"
 
 
 def _turned(verdict: Verdict, estimate: float | None, low: float | None, high: float | None) -> Figures:

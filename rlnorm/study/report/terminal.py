@@ -21,7 +21,7 @@ STYLES: dict[Outcome, str] = {
 }
 PREVIEW = "magenta"
 # Wide enough for "[-0.123, -0.456]" and the longest verdict; the part's name takes what is left of the line.
-COLUMNS = (("estimate", 8), ("interval", 16), ("margin", 6), ("seeds", 5), ("verdict", 19))
+COLUMNS = (("estimate", 8), ("interval", 16), ("margin", 6), ("seeds", 5), ("verdict", 21))
 DOCS = "docs/evidence.md"
 
 
@@ -116,6 +116,7 @@ def _grid() -> Table:
 
 def _part(result: ClaimResult, part: PartResult) -> Iterator[RenderableType]:
     verdict, scale = part.verdict, answers.scale_of(result, part)
+    preview = answers.is_preview(verdict)
     row = _grid()
     row.add_row(
         Padding(Text(part.name + wording.beside(result.claim, part.name)), (0, 0, 0, 2)),
@@ -123,7 +124,7 @@ def _part(result: ClaimResult, part: PartResult) -> Iterator[RenderableType]:
         wording.interval(verdict, scale).replace("[", r"\["),
         wording.margin(verdict, scale),
         wording.seeds(verdict, scale),
-        _outcome(verdict.outcome, answers.is_preview(verdict)),
+        Text(answers.in_short(verdict, preview), _style(verdict.outcome, preview)),
     )
     yield row
     if verdict.judgement.diverged:
@@ -138,8 +139,11 @@ def _part(result: ClaimResult, part: PartResult) -> Iterator[RenderableType]:
 
 
 def _outcome(outcome: Outcome, preview: bool) -> Text:
-    style = PREVIEW if preview and outcome != "insufficient" else STYLES[outcome]
-    return Text(answers.word(outcome, preview), style=style)
+    return Text(answers.word(outcome, preview), _style(outcome, preview))
+
+
+def _style(outcome: Outcome, preview: bool) -> str:
+    return PREVIEW if preview and outcome != "insufficient" else STYLES[outcome]
 
 
 def _reason(sentence: str, indent: int) -> RenderableType:

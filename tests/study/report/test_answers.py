@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from studies import all_diverged_claim, dqn_claim, exact_claim, relu_claim, unfinished_claim
+from studies import KNOWN, all_diverged_claim, dqn_claim, exact_claim, relu_claim, unfinished_claim
 
-from rlnorm.study.judge import ClaimResult
-from rlnorm.study.judge.verdict import EffectDetails, Judgement, Outcome, Verdict
+from rlnorm.study.claim import Effect
+from rlnorm.study.judge import ClaimResult, judge
+from rlnorm.study.judge.verdict import EffectDetails, Judgement, Outcome, Sample, Verdict
 from rlnorm.study.report import answers, margins
 
 
@@ -15,7 +17,7 @@ from rlnorm.study.report import answers, margins
     [
         (dqn_claim(), "Layer against none: better in 1 of 2 parts (CartPole-v1, common rate: +0.243), open in 1 of 2"),
         (relu_claim(), "Batch against none: the same to within the margin (-0.010)."),
-        (all_diverged_claim(), "Layer against none: worse (-0.307)."),
+        (all_diverged_claim(), "Layer against none: harmful (-0.307)."),
         (exact_claim(), "It fails (against finite differences: 200 of 200 miss)."),
         (exact_claim("supported"), "It holds in all 200 random cases."),
         (unfinished_claim(), "Nothing of it has been run yet."),
@@ -41,6 +43,29 @@ def test_arms_are_called_by_their_roles_where_parts_have_others():
     assert answers.sentence(replace(whole, claim=replace(whole.claim, parts=parts))).startswith(
         "The treatment against none: "
     )
+
+
+@pytest.mark.parametrize(
+    ("shift", "spread", "sentence", "short"),
+    [
+        (-0.2, 0.01, "harmful (-0.200)", "supported, harmful"),
+        (-0.02, 0.01, "the same to within the margin (-0.020)", "supported, the same"),
+        (-0.03, 0.05, "no benefit of the margin (-0.030)", "supported, no benefit"),
+        (0.2, 0.01, "better (+0.200)", "refuted"),
+    ],
+)
+def test_that_a_norm_is_useless_has_three_answers(shift: float, spread: float, sentence: str, short: str):
+    """Harm; a tie to within the margin; and no benefit of it, where harm and a tie are both left open."""
+    none = 0.5 + spread * np.tile([-1.0, 1.0], 8)
+    samples = {name: Sample(none + by, np.zeros(16, dtype=bool)) for name, by in (("none", 0.0), ("layer", shift))}
+    whole = dqn_claim()
+    (part, *_) = whole.claim.parts.values()
+    assert isinstance(part, Effect)
+    found = replace(whole.parts[0].verdict, judgement=judge(part.question, samples, KNOWN["return_auc"]))
+    told = answers.sentence(replace(whole, parts=(replace(whole.parts[0], verdict=found),)))
+    assert told == f"Layer against none: {sentence}."
+    assert answers.in_short(found, preview=False) == short
+    assert answers.in_short(found, preview=True) == answers.word(found.outcome, preview=True)
 
 
 def verdict(low: float, high: float, better: str = "higher", margin: float = 0.05) -> Verdict:

@@ -23,8 +23,8 @@ ROOM = Path(language.__file__).parent
 HANGUL = re.compile("[가-힣]")
 # Said through a variable: the tables of texts.
 TABLES = (
-    answers.PREVIEWS, answers.DIRECTIONS, wording.MEANINGS, wording.CURVES, wording.QUESTIONS, wording.SPREAD_QUESTIONS,
-    wording.EFFECT_QUESTIONS, SAY, view.CHANGES, notes.NOTES,
+    answers.PREVIEWS, answers.DIRECTIONS, answers.SHORT, wording.MEANINGS, wording.CURVES, wording.QUESTIONS,
+    wording.SPREAD_QUESTIONS, wording.EFFECT_QUESTIONS, SAY, view.CHANGES, notes.NOTES,
 )  # fmt: skip
 LISTS = (
     wording.OUTCOMES, get_args(Kind), [line for _, line in EXAMPLES], describe.ITEMS, wording.HOW_TO_READ,

@@ -225,7 +225,7 @@ def _row(
         beside=beside,
         outcome=verdict.outcome,
         preview=preview and verdict.outcome != "insufficient",
-        word=answers.word(verdict.outcome, preview),
+        word=answers.in_short(verdict, preview),
         estimate=wording.estimate(verdict, scale),
         interval=wording.interval(verdict, scale),
         margin=wording.margin(verdict, scale),
