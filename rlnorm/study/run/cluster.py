@@ -13,6 +13,7 @@ import pickle
 import resource
 import signal
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ from rlnorm.study.run.shipping import Shipment, lay_out
 from rlnorm.study.run.store import Store
 from rlnorm.study.run.worker import EndedElsewhere, Outcome, Place, Source, execute
 
+LOOK_EVERY = 5.0
+"""Seconds between two looks at which machines are there."""
 REACHED_IN = 5.0
 """Seconds in which a machine has to answer at an address."""
 TICK = 0.5
@@ -66,11 +69,12 @@ def connected(address: str | None, requests: Sequence[Request], out: Path) -> It
     That is the cluster this machine is part of, else one that is started on it for as long as it is used. Raises
     ConfigError where there is none.
     """
+    # Read when Ray is imported: it reports to nobody, and calls after the end start no cluster.
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_AUTO_CONNECT": "0"}
     ray: Any = importlib.import_module("ray")
     with TemporaryDirectory() as folder:
         shipment = lay_out(requests, Path(folder))
         before = signal.getsignal(signal.SIGTERM)
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
             ray.init(
                 address,
@@ -115,6 +119,7 @@ class Cluster:
     shipment: Shipment
     memory: dict[tuple[object, ...], int]
     refused: dict[str, str] = field(default_factory=dict)
+    _gone: tuple[float, frozenset[str]] = (0.0, frozenset())
 
     def __post_init__(self) -> None:
         task = _task()
@@ -135,12 +140,19 @@ class Cluster:
         """Hand a unit to Ray -> the stream of what is sent back."""
         needs: dict[str, Any] = {"num_cpus": 1}
         if known := self.memory.get(like(unit.engine, unit.settings)):
-            largest = max(int(node["Resources"].get("memory", 0)) for node in self._machines())
+            largest = max((int(node["Resources"].get("memory", 0)) for node in self._machines()), default=known)
             needs["memory"] = min(known, largest)
         if self.refused:
             needs["label_selector"] = {"ray.io/node-id": f"!in({','.join(self.refused)})"}
         task = self._fresh if unit.settings.get("compile") else self._reused
         return task.options(**needs).remote(pickle.dumps(self.shipment.relative(unit)), unit.header())
+
+    def has_lost(self, machine: str) -> bool:
+        """Whether Ray has given up that machine: its tasks look alive until their connections are found dead."""
+        now = time.monotonic()
+        if now - self._gone[0] > LOOK_EVERY:
+            self._gone = now, frozenset(node["NodeID"] for node in self.ray.nodes() if not node["Alive"])
+        return machine in self._gone[1]
 
     def refuse(self, machine: str, name: str, why: str) -> Outcome:
         """Give that machine no more units -> how the unit ended that it was given."""
@@ -159,14 +171,13 @@ def _task() -> Any:
 
     def task(packed: bytes, expected: Any) -> Iterator[Any]:
         ray: Any = importlib.import_module("ray")
-        here = ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address()
+        yield ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address()
         try:
             from rlnorm.study.run.remote import sent
         except ImportError as error:
-            yield *here, f"rlnorm cannot be imported there ({error})"
-            return
-        for each in sent(packed, expected):
-            yield (*here, each) if isinstance(each, str) else each
+            yield f"rlnorm cannot be imported there ({error})"
+        else:
+            yield from sent(packed, expected)
 
     return task
 
@@ -217,12 +228,13 @@ class Task(Place):
         """The unit's records, as they come from wherever it is done."""
         stream = self._cluster.submit(unit)
         try:
+            machine, name = self._next(stream)
             while not self._last.last:
-                told = self._next(stream)
+                told = self._next(stream, machine)
                 if isinstance(told, Outcome):
                     raise EndedElsewhere(told)
-                if not isinstance(told, Chunk):
-                    raise EndedElsewhere(self._cluster.refuse(*told))
+                if isinstance(told, str):
+                    raise EndedElsewhere(self._cluster.refuse(machine, name, told))
                 self._chunk = told
                 yield from told.records
         except BaseException:
@@ -230,13 +242,15 @@ class Task(Place):
                 self._cluster.ray.cancel(stream, force=True)
             raise
 
-    def _next(self, stream: Any) -> Any:
-        """What is sent next."""
+    def _next(self, stream: Any, machine: str | None = None) -> Any:
+        """What is sent next, by that machine once it is known."""
         ray = self._cluster.ray
         try:
             while not ray.wait([stream], timeout=TICK, fetch_local=False)[0]:
                 if self._over.is_set():
                     break
+                if machine and self._cluster.has_lost(machine):
+                    raise EndedElsewhere(Outcome("died", f"{LOST['NodeDiedError']}, {{times}}."))
             if not self._over.is_set() and (reference := next(stream, None)) is not None:
                 return ray.get(reference)
         except ray.exceptions.RayTaskError as error:

@@ -23,7 +23,8 @@ from rlnorm.study.run.remote import Chunk
 from rlnorm.study.run.worker import Outcome
 
 ROWS = [{"step": step, "loss": [0.1 + step]} for step in (1, 2, 3)]
-BEGUN = Chunk((), 0.0, 0)
+MACHINE = "a", "10.0.0.7"
+BEGUN = MACHINE, Chunk((), 0.0, 0)
 DONE = Chunk(ROWS, 2.5, 7_000, last=True)
 NODES = [{"NodeID": name, "Alive": True, "Resources": {"CPU": 1.0, "memory": 6_000.0}} for name in ("a", "b")]
 NODES += [{"NodeID": "head", "Alive": True, "Resources": {}}, {"NodeID": "c", "Alive": False, "Resources": {"CPU": 1}}]
@@ -120,7 +121,7 @@ class Study:
 
 
 def test_what_is_streamed_is_written_as_it_would_be_here(tmp_path: Path):
-    study = Study(tmp_path, [BEGUN, Chunk(ROWS[:1], 1.0, 5_000), 0.2, Chunk(ROWS[1:], 2.5, 7_000, last=True)])
+    study = Study(tmp_path, [*BEGUN, Chunk(ROWS[:1], 1.0, 5_000), 0.2, Chunk(ROWS[1:], 2.5, 7_000, last=True)])
     assert study.run() == {}
     assert study.endings == ["finished"]
     found = Store(tmp_path).read(study.unit)
@@ -135,26 +136,35 @@ def test_what_is_streamed_is_written_as_it_would_be_here(tmp_path: Path):
 
 class TestLost:
     def test_once_is_begun_anew(self, tmp_path: Path):
-        study = Study(tmp_path, [BEGUN, Chunk(ROWS[:2], 1.0, 1), Lost()], [BEGUN, DONE])
+        study = Study(tmp_path, [*BEGUN, Chunk(ROWS[:2], 1.0, 1), Lost()], [*BEGUN, DONE])
         assert study.run() == {}
         assert study.endings == ["died, to be begun anew", "finished"]
         assert len(study.store.read(study.unit).records) == 3
 
     def test_twice_fails(self, tmp_path: Path):
         lost = type("NodeDiedError", (Lost,), {})()
-        study = Study(tmp_path, [lost], [BEGUN, lost], [BEGUN, DONE])
+        study = Study(tmp_path, [lost], [*BEGUN, lost], [*BEGUN, DONE])
         assert study.run() == {study.unit: "its machine was lost, 2 times."}
         assert not study.store.finished(study.unit)
         assert {path.suffix for path in study.store.units.iterdir()} == set()
 
+    def test_with_its_machine_is_noticed_where_the_task_still_looks_alive(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(cluster, "LOOK_EVERY", 0.05)
+        study = Study(tmp_path, [("c", "10.0.0.9"), BEGUN[1], 60.0, DONE], [*BEGUN, DONE])
+        assert study.run() == {}
+        assert study.endings == ["died, to be begun anew", "finished"]
+        assert study.ray.streams[0].cancelled
+
     def test_a_stream_that_ends_before_its_last_record_is_not_stored(self, tmp_path: Path):
-        study = Study(tmp_path, [BEGUN, Chunk(ROWS, 1.0, 1)], [BEGUN, DONE])
+        study = Study(tmp_path, [*BEGUN, Chunk(ROWS, 1.0, 1)], [*BEGUN, DONE])
         assert study.run() == {}
         assert study.endings == ["died, to be begun anew", "finished"]
 
     def test_a_late_result_is_not_written(self, tmp_path: Path):
         """The machine is silent past the patience, its unit is begun anew elsewhere, and then it answers."""
-        late, first = [BEGUN, 1.0, DONE], [BEGUN, Chunk([ROWS[0]], 9.0, 1, last=True)]
+        late, first = [*BEGUN, 1.0, DONE], [*BEGUN, Chunk([ROWS[0]], 9.0, 1, last=True)]
         study = Study(tmp_path, late, first)
         assert study.run(patience=0.3) == {}
         assert study.endings == ["died, to be begun anew", "finished"]
@@ -165,21 +175,21 @@ class TestLost:
 
 
 def test_a_unit_that_waits_for_a_machine_is_not_silent(tmp_path: Path):
-    study = Study(tmp_path, [0.6, BEGUN, DONE])
+    study = Study(tmp_path, [0.6, *BEGUN, DONE])
     assert study.run(patience=0.2) == {}
     assert study.endings == ["finished"]
 
 
 def test_that_no_unit_could_begin_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("rlnorm.study.run.pool.QUIET", 0.2)
-    study = Study(tmp_path, [0.8, BEGUN, DONE])
+    study = Study(tmp_path, [0.8, *BEGUN, DONE])
     assert study.run() == {}
     assert study.told.notes == ["no unit could begin for 0 s: there is no free place for one."]
 
 
 class TestFailing:
     def test_a_units_own_failure_is_its_reason_and_is_not_tried_again(self, tmp_path: Path):
-        study = Study(tmp_path, [BEGUN, Outcome("failed", "ValueError: no such thing", "Traceback of there")])
+        study = Study(tmp_path, [*BEGUN, Outcome("failed", "ValueError: no such thing", "Traceback of there")])
         kept = study.store.units / f"{study.unit.id}.error"
         assert study.run() == {study.unit: f"ValueError: no such thing; the traceback is in {str(kept)!r}."}
         assert kept.read_text() == "tiny\n\nTraceback of there"
@@ -194,14 +204,14 @@ class TestRefusing:
     WHY = "it has torch 2.0, and 2.13.0 is expected"
 
     def test_machine_is_said_and_gets_no_more_units(self, tmp_path: Path):
-        study = Study(tmp_path, [("a", "10.0.0.7", self.WHY)], [BEGUN, DONE])
+        study = Study(tmp_path, [MACHINE, self.WHY], [*BEGUN, DONE])
         assert study.run() == {}
         assert study.endings == ["finished"]
         assert study.told.notes == [f"machine 10.0.0.7 does no unit of this study: {self.WHY}."]
         assert study.ray.options == [{"num_cpus": 1}, {"num_cpus": 1, "label_selector": {"ray.io/node-id": "!in(a)"}}]
 
     def test_machines_that_are_all_there_are_end_the_study(self, tmp_path: Path):
-        study = Study(tmp_path, [("a", "10.0.0.7", self.WHY)], [("b", "10.0.0.8", self.WHY)], [BEGUN, DONE])
+        study = Study(tmp_path, [MACHINE, self.WHY], [("b", "10.0.0.8"), self.WHY], [*BEGUN, DONE])
         with pytest.raises(ConfigError) as found:
             study.run()
         one, other = (f"machine {name} does no unit of this study: {self.WHY}." for name in ("10.0.0.7", "10.0.0.8"))
@@ -211,7 +221,7 @@ class TestRefusing:
 class TestMemory:
     def test_is_asked_for_as_units_of_the_kind_had_it(self, tmp_path: Path):
         other = tiny.unit(seed=1)
-        study = Study(tmp_path, [BEGUN, DONE], [BEGUN, DONE], memory=5_000)
+        study = Study(tmp_path, [*BEGUN, DONE], [*BEGUN, DONE], memory=5_000)
         assert study.run(study.unit) == study.run(other) == {}
         assert study.ray.options == [{"num_cpus": 1, "memory": 5_000}, {"num_cpus": 1, "memory": 6_000}], (
             "no more than the largest machine has"
@@ -228,7 +238,7 @@ class TestMemory:
 
 
 def test_ctrl_c_ends_the_tasks_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    study = Study(tmp_path, [BEGUN, 60.0, DONE])
+    study = Study(tmp_path, [*BEGUN, 60.0, DONE])
     monkeypatch.setattr(study.told, "running", lambda at_work: at_work and os.kill(os.getpid(), signal.SIGINT))
     begin = time.monotonic()
     with pytest.raises(KeyboardInterrupt):

@@ -130,7 +130,7 @@ class AtWork:
     def __init__(self, units: Sequence[Unit], out: Path, backend: Backend):
         self.told, self.store, self.failed = tiny.Told(), Store(out), dict[Unit, str]()
         self.backend, self.units = backend, units
-        self.thread = threading.Thread(target=self._run)
+        self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
     def _run(self) -> None:
@@ -150,6 +150,12 @@ def came(folder: Path, name: str, count: int = 1) -> list[tuple[str, int]]:
 
 def node_of(machines: Any, node_id: str) -> Any:
     return next(node for node in machines.worker_nodes if node.node_id == node_id)
+
+
+def at_work(pid: int) -> bool:
+    """Whether a process of Ray's is doing a task, which its title says."""
+    file = Path(f"/proc/{pid}/cmdline")
+    return file.exists() and b"ray::task" in file.read_bytes()
 
 
 def result(out: Path, start: Any, folder: Path) -> tuple[Any, str]:
@@ -268,7 +274,7 @@ def test_a_late_result_of_a_lost_machine_is_not_written(backend: Backend, machin
     finally:
         for each in (pid, raylet):
             os.kill(each, signal.SIGCONT)
-    tiny.wait_until(lambda: not Path(f"/proc/{pid}").exists(), 60)
+    tiny.wait_until(lambda: not at_work(pid), 60)  # it has answered, or its node has seen that it is given up
     assert work.failed == {}
     assert [how for _, how in work.told.endings] == ["died, to be begun anew", "finished"]
     after = work.store.path(unit).stat()
