@@ -3,10 +3,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 COMPATIBILITY := .venv/.compatibility
 ENVPOOL := .venv/.envpool
+RAY := .venv/.ray
 BROWSER := .venv/.browser
 CHROMIUM ?= /usr/bin/chromium
 
-.PHONY: study catalogue board test test-wheel test-envpool test-browser nightly compatibility lint wheel clean
+.PHONY: study catalogue board test test-wheel test-envpool test-ray test-browser nightly compatibility lint wheel clean
 .DELETE_ON_ERROR:
 
 # Installed once, and again whenever what is to be installed changes.
@@ -24,6 +25,11 @@ $(COMPATIBILITY): $(READY)
 # 740 MB, for one extra.
 $(ENVPOOL): $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[envpool]'
+	touch $@
+
+# 250 MB, for one extra.
+$(RAY): $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
 	touch $@
 
 # What drives a browser, and what looks for faults of accessibility; the browser itself is Debian's.
@@ -51,6 +57,10 @@ test-wheel: $(READY)
 
 test-envpool: $(ENVPOOL)
 	$(BIN)/python -m pytest -m envpool -n 0
+
+# Starts a cluster of three nodes on this machine.
+test-ray: $(RAY)
+	$(BIN)/python -m pytest -m ray -n 0
 
 # The report and TensorBoard in a real browser; screenshots of what fails go to runs/screenshots.
 ifneq ($(wildcard $(CHROMIUM)),)

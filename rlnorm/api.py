@@ -1,6 +1,5 @@
 """What can be called from Python as well as from the command line."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from rlnorm.study.claim.load import shipped
 from rlnorm.study.judge import StudyResult
 from rlnorm.study.plan import Request
 from rlnorm.study.plan.request import compared
-from rlnorm.study.run import PATIENCE
+from rlnorm.study.run import PATIENCE, opened
 from rlnorm.study.run.history import asked_before
 from rlnorm.study.study import out_errors, study
 
@@ -88,12 +87,23 @@ def ask(
     console: Console,
     per_seed: bool = False,
     patience: float = PATIENCE,
+    backend: str = "local",
+    address: str | None = None,
 ) -> StudyResult:
-    """Run a study in `out`, and show what was asked there before beside it."""
+    """Run a study in `out`, and show what was asked there before beside it. `opened` says what a backend is."""
     kept, lost = asked_before(out, shipped())
     for sentence in lost:
         console.print(sentence, style="yellow", markup=False, highlight=False)
     new = {one.id for one in requests}
     before = [one for one in kept if one.id not in new]
-    jobs = jobs or os.cpu_count() or 1
-    return study(requests, out, jobs=jobs, console=console, before=before, per_seed=per_seed, patience=patience)
+    with opened(backend, address, requests, out) as found:
+        return study(
+            requests,
+            out,
+            jobs=jobs or found.cores,
+            console=console,
+            before=before,
+            per_seed=per_seed,
+            patience=patience,
+            start=found.start,
+        )

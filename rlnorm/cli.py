@@ -108,6 +108,8 @@ def run(
     per_seed: bool = False,
     patience: Seconds = 600.0,
     dry_run: Flag = False,
+    backend: Annotated[str, tyro.conf.arg(metavar="local|ray")] = "local",
+    address: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None,
     shown: Output = SHOWN,
 ) -> None:
     """Test claims: train what is missing, judge, write report and verdicts.
@@ -121,19 +123,23 @@ def run(
         seeds: Judged seeds per arm; the preset's number where not given.
         engine: Run DQN arms through this engine instead of our own: sb3 (stable-baselines3 with our layers).
         environments: Let envpool step the environments of DQN arms instead of gymnasium.
-        jobs: Units that run at the same time; one per core where not given.
+        jobs: Units that run at the same time; one per core, of the cluster's with ray, where not given.
         out: Folder of the results; finished work found there is used.
         per_seed: Write single runs to TensorBoard too.
         patience: Seconds without a record after which a unit of work is ended.
         dry_run: Run nothing: list the units, how many are reused, and the time by past runs.
+        backend: Who does the units: local (processes on this machine) or ray (the machines of a Ray cluster).
+        address: Head of the Ray cluster; where not given, that of this machine, or one started on it for the study.
     """
     from rlnorm.api import patience_errors
     from rlnorm.asking import Asked
+    from rlnorm.study.run import backend_errors
 
     through = {"engine": engine, "environments": environments}
     asked = Asked(claims, part, kind, preset, seeds, through, shipped(), every)
-    raise_if_any([*asked.errors(out, {"--seeds": seeds, "--jobs": jobs}), *patience_errors(patience)])
-    carry_out(asked.requests(kind=kind), out, jobs, per_seed, patience, shown, dry_run)
+    wrong = [*asked.errors(out, {"--seeds": seeds, "--jobs": jobs}), *patience_errors(patience)]
+    raise_if_any([*wrong, *backend_errors(backend, address)])
+    carry_out(asked.requests(kind=kind), out, jobs, per_seed, patience, shown, dry_run, backend, address)
 
 
 @app.command

@@ -55,6 +55,8 @@ def carry_out(
     patience: float,
     shown: Shown,
     dry_run: bool,
+    backend: str = "local",
+    address: str | None = None,
 ) -> None:
     """Run a study, or with `dry_run` say what it would do; show what came out."""
     from rlnorm import api
@@ -69,7 +71,7 @@ def carry_out(
         return
     with speaking(shown.lang):
         try:
-            result = api.ask(requests, out, jobs, shown.progress, per_seed, patience)
+            result = api.ask(requests, out, jobs, shown.progress, per_seed, patience, backend, address)
         except Failed as error:
             conclude(error.result, out, shown)
             raise

@@ -57,6 +57,8 @@ BAD_INPUT = {
         ["run", "dqn-ln", "--part", "CartPole-v1, own best rate", "--preset", "quick"],
         ["part 'CartPole-v1, own best rate' of dqn-ln is not run at preset 'quick'; it is at: full."],
     ),
+    "backend": (["run", "dqn-ln", "--backend", "rya"], ["unknown backend 'rya'. Did you mean 'ray'? Expected one of:"]),
+    "address of no cluster": (["run", "dqn-ln", "--address", "auto"], ["--address 'auto' is that of a Ray cluster;"]),
     "language": (["train", "--lang", "fr"], ["unknown language 'fr'. Expected one of: en, ko."]),
     "steps in words": (
         ["train", "--steps", "many"],

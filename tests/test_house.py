@@ -216,6 +216,7 @@ TESTED_IN = {
     "study/report/verdicts.py": "study/test_study.py",
     "study/report/wording.py": "study/report/test_terminal.py",
     "study/run/progress.py": "study/run/test_pool.py",
+    "study/run/remote.py": "study/run/test_shipping.py",
     "study/run/rows.py": "study/run/test_store.py",
     "study/run/trust.py": "study/run/test_history.py",
     "study/run/worker.py": "study/run/test_pool.py",

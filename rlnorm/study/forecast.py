@@ -1,19 +1,16 @@
 """What a study will do, before it does it: its units, those that are there already, and the time the others take."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
-from rlnorm.study.claim.engines import TRAINING
 from rlnorm.study.plan import Request, Unit, plan, units
+from rlnorm.study.plan.unit import like
 from rlnorm.study.report.wording import duration
 from rlnorm.study.run import Store, unfinished
 from rlnorm.study.run.rows import Damaged, read
-
-Like = tuple[object, ...]
 
 
 @dataclass(frozen=True)
@@ -54,33 +51,25 @@ def forecast(requests: Sequence[Request], out: Path) -> Forecast:
     planned = units(plans)
     missing = unfinished(planned, store)
     later = sum(arm.judge is None for each in plans for part in each.parts for arm in part.arms.values())
-    paces = _paces(store)
-    known = [paces[_like(unit.engine, unit.settings)] * _size(unit) for unit in missing if _known(unit, paces)]
+    seconds_of = expected(store)
+    known = [seconds for unit in missing if (seconds := seconds_of(unit)) is not None]
     unknown = len(missing) - len(known)
     return Forecast(tuple(planned), tuple(missing), later, sum(known) if known or not missing else None, unknown)
 
 
-def _known(unit: Unit, paces: Mapping[Like, float]) -> bool:
-    return _like(unit.engine, unit.settings) in paces
-
-
-def _size(unit: Unit) -> int:
-    return unit.steps * max(len(unit.seeds), 1)
-
-
-def _like(engine: str, settings: Mapping[str, Any]) -> Like:
-    """What a unit's pace hangs on, as far as it can be told: its engine and task; of other parts the part itself."""
-    names = ("env", "dataset", "norm", "compile") if engine in TRAINING else ("claim", "part")
-    return (engine, *(str(settings.get(name)) for name in names))
-
-
-def _paces(store: Store) -> dict[Like, float]:
-    """Seconds per step and agent of every kind of unit that is finished: the median."""
-    found: dict[Like, list[float]] = {}
+def expected(store: Store) -> Callable[[Unit], float | None]:
+    """What says of a unit how many seconds it takes on one core, by finished units like it; None: there is none."""
+    found: dict[tuple[object, ...], list[float]] = {}
     for path in store.files():
         # A damaged file tells no pace; whether it is reused is for the store to say.
         with suppress(Damaged, FileNotFoundError):
             rows = read(path)
             size = rows.header["steps"] * max(len(rows.header["seeds"]), 1)
-            found.setdefault(_like(rows.header["engine"], rows.header["settings"]), []).append(rows.seconds / size)
-    return {like: median(values) for like, values in found.items()}
+            found.setdefault(like(rows.header["engine"], rows.header["settings"]), []).append(rows.seconds / size)
+    paces = {kind: median(values) for kind, values in found.items()}
+
+    def seconds(unit: Unit) -> float | None:
+        pace = paces.get(like(unit.engine, unit.settings))
+        return None if pace is None else pace * unit.steps * max(len(unit.seeds), 1)
+
+    return seconds

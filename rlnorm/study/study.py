@@ -30,7 +30,9 @@ from rlnorm.study.report.live import Live, runs_of
 from rlnorm.study.report.verdicts import rows
 from rlnorm.study.run import PATIENCE, Bars, Store, UnitsFailed, Watchers, run, unfinished
 from rlnorm.study.run.history import clashes, remember, replaced
+from rlnorm.study.run.pool import Start
 from rlnorm.study.run.rows import has_sum, pretty
+from rlnorm.study.run.worker import Worker
 
 LEAST_FREE = 10_000_000
 """Bytes without which no study begins: the report alone takes some."""
@@ -61,11 +63,13 @@ def study(
     before: Sequence[Request] = (),
     per_seed: bool = False,
     patience: float = PATIENCE,
+    start: Start = Worker,
 ) -> StudyResult:
     """Run what is missing, judge, and write everything under `out`.
 
     `before` is what was asked there earlier: it is shown again beside the new, from the rows that are there.
-    `patience` is the number of seconds without a record after which a unit is ended (`run` says more).
+    `patience` is the number of seconds without a record after which a unit is ended (`run` says more); `start` is that
+    of the backend that does the units.
 
     Raises ConfigError before anything is written; Interrupted and Failed after all that is finished was kept.
     """
@@ -76,7 +80,7 @@ def study(
         parts = remember([*before, *requests], out)
     except OSError as error:  # what `out_errors` cannot foresee: a folder that takes no files, a full disk
         raise ConfigError(f"cannot write results to --out {str(out)!r}: {error.strerror or error}.") from error
-    failed = _run_all(requests, store, jobs, console, patience)
+    failed = _run_all(requests, store, jobs, console, patience, start)
     if not (out / "study.json").exists():  # somebody removed the folder meanwhile
         remember([*before, *requests], out)
     older = Store(out, any_version=True)
@@ -95,7 +99,9 @@ def study(
     return result
 
 
-def _run_all(requests: Sequence[Request], store: Store, jobs: int, console: Console, patience: float) -> list[str]:
+def _run_all(
+    requests: Sequence[Request], store: Store, jobs: int, console: Console, patience: float, start: Start
+) -> list[str]:
     """Do every unit that is missing -> one sentence for each that failed.
 
     Rates are chosen on units of a first round; the units that they decide are planned in the next.
@@ -112,7 +118,7 @@ def _run_all(requests: Sequence[Request], store: Store, jobs: int, console: Cons
         console.print(f"{len(planned)} units of work, {len(planned) - len(missing)} already settled.")
         try:
             with Bars(console, missing, store) as bars, Live(store, runs_of(plans), bars.note) as live:
-                for unit, reason in run(missing, store, jobs, Watchers(bars, live), patience).items():
+                for unit, reason in run(missing, store, jobs, Watchers(bars, live), patience, start).items():
                     failed[unit.id] = f"{unit.label}: {reason}"
         except KeyboardInterrupt as stop:
             left = len(unfinished(planned, store))

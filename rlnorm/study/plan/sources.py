@@ -58,13 +58,19 @@ def environment_code(env_id: str) -> dict[str, str]:
         else:
             installed = metadata.packages_distributions().get(package, [])
         found |= {name: metadata.version(name) for name in installed}
-        spec = importlib.util.find_spec(package)
-        if package != "gymnasium" and spec is not None and spec.origin and not installed:
-            origin = Path(spec.origin)
+        if origin := own_code(package):
             sources = sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
             listed = [(path.relative_to(origin.parent).as_posix(), code_hash((path,))) for path in sources]
             found[package] = hashlib.sha256(repr(listed).encode()).hexdigest()[:20]
     return found
+
+
+def own_code(package: str) -> Path | None:
+    """Where the code of an environment's package begins that no distribution installed; None of one that is."""
+    spec = importlib.util.find_spec(package)
+    if package == "gymnasium" or spec is None or not spec.origin or metadata.packages_distributions().get(package):
+        return None
+    return Path(spec.origin)
 
 
 def reached(roots: Sequence[str | Path]) -> dict[str, Path]:

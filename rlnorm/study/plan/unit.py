@@ -93,6 +93,12 @@ class Unit:
         return {**made_by, "environment": environment} if environment else made_by
 
 
+def like(engine: str, settings: Mapping[str, Any]) -> tuple[object, ...]:
+    """What time and memory of a unit hang on, as far as it can be told: engine and task; of other parts the part."""
+    names = ("env", "dataset", "norm", "compile") if engine in TRAINING else ("claim", "part")
+    return (engine, *(str(settings.get(name)) for name in names))
+
+
 def question_of(header: Mapping[str, Any]) -> str:
     """The question that a stored header answers. Older headers of exact and cost parts hashed their file's text too."""
     if header["engine"] in TRAINING:

@@ -1,5 +1,6 @@
-"""From units to rows: doing units in processes of their own, showing progress, storing what they give."""
+"""From units to rows: doing units in processes here or on a cluster, showing progress, storing what they give."""
 
+from rlnorm.study.run.backend import Backend, backend_errors, opened
 from rlnorm.study.run.pool import PATIENCE, UnitsFailed, complete, run, unfinished
 from rlnorm.study.run.progress import Bars, Ending, Watcher, Watchers
 from rlnorm.study.run.rows import Rows
@@ -7,6 +8,7 @@ from rlnorm.study.run.store import Store
 
 __all__ = [
     "PATIENCE",
+    "Backend",
     "Bars",
     "Ending",
     "Rows",
@@ -14,7 +16,9 @@ __all__ = [
     "UnitsFailed",
     "Watcher",
     "Watchers",
+    "backend_errors",
     "complete",
+    "opened",
     "run",
     "unfinished",
 ]

@@ -1,4 +1,6 @@
-"""Running units: one supervised process each, as many at a time as `jobs`.
+"""Running units: each in a place of its own, as many at a time as `jobs`.
+
+A place is a supervised process on this machine, or a task of a cluster (`cluster.py`); the rules are the same for both.
 
 A process that dies, or records nothing for too long, fails its own unit only, and the unit is begun anew once. Ctrl-C
 ends all work within seconds; what was finished stays. Exact units are shorter than the start of a process, so each
@@ -11,18 +13,19 @@ import shutil
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
 
-from rlnorm.errors import existing
+from rlnorm.errors import ConfigError, existing
 from rlnorm.study.claim.engines import TRAINING
 from rlnorm.study.plan import Unit
 from rlnorm.study.run.progress import Bars, Watcher, weight
 from rlnorm.study.run.store import Store
-from rlnorm.study.run.worker import Outcome, Worker
+from rlnorm.study.run.worker import Outcome, Place, Worker
 
 ATTEMPTS = 2
 PATIENCE = 600.0
@@ -48,21 +51,32 @@ class UnitsFailed(Exception):
         self.sentences = sentences
 
 
-class _Kind(NamedTuple):
-    """How many processes, whether each does one unit or many, and what is imported before they start."""
+Start = Callable[[Path, Sequence[str]], Place]
+"""Starts a place for units of a store's folder, with modules imported there beforehand."""
 
-    processes: int
+
+class _Kind(NamedTuple):
+    """How many places, whether each does one unit or many, what is imported before they start, and what starts them."""
+
+    places: int
     many_each: bool
     modules: Sequence[str]
+    start: Start
 
 
 def run(
-    units: Sequence[Unit], store: Store, jobs: int, watcher: Watcher, patience: float = PATIENCE
+    units: Sequence[Unit],
+    store: Store,
+    jobs: int,
+    watcher: Watcher,
+    patience: float = PATIENCE,
+    start: Start = Worker,
 ) -> dict[Unit, str]:
     """Do every unit that is not finished. -> the units that failed, with the reason in a sentence.
 
     A unit is ended that records nothing for `patience` seconds, or for `PAST` times as long as it did before.
-    Raises KeyboardInterrupt on Ctrl-C, after the processes have ended.
+    Raises KeyboardInterrupt on Ctrl-C, after the processes have ended, and ConfigError where a cluster has no machine
+    that would give the same rows.
     """
     store.clear_partial()
     missing = sorted(unfinished(units, store), key=weight, reverse=True)
@@ -73,7 +87,7 @@ def run(
     failed: dict[Unit, str] = {}
     try:
         for kind, batch in kinds.items():
-            how = _Kind(1 if kind == "cost" else jobs, kind == "exact", modules)
+            how = _Kind(1 if kind == "cost" else jobs, kind == "exact", modules, start)
             failed |= _Batch(batch, store, how, watcher, patience).do()
     finally:
         store.clear_partial()
@@ -81,14 +95,15 @@ def run(
 
 
 class _Batch:
-    """Units of one kind, and the processes that do them."""
+    """Units of one kind, and the places where they are done."""
 
     def __init__(self, units: Sequence[Unit], store: Store, kind: _Kind, watcher: Watcher, patience: float):
         self.waiting, self.store, self.kind, self.watcher, self.patience = deque(units), store, kind, watcher, patience
-        self.workers: list[Worker] = []
+        self.workers: list[Place] = []
         self.failed: dict[Unit, str] = {}
         self.died, self.stillborn = Counter[Unit](), 0
         self.said = set[str]()
+        self.waited = 0.0
 
     def do(self) -> dict[Unit, str]:
         """Do them all -> those that failed, with the reason in a sentence."""
@@ -113,25 +128,25 @@ class _Batch:
         return self.failed
 
     def _hand_out(self) -> None:
-        """Give free processes the units that wait, and start as many processes as are missing."""
-        free = self._free()
+        """Give free places the units that wait, and start as many places as are missing."""
+        free = self._free(self.kind.places - sum(worker.unit is not None for worker in self.workers))
         for worker in [worker for worker in self.workers if worker.ready]:
             if free:
                 self._begin(worker, free.pop(0))
         idle = sum(worker.unit is None for worker in self.workers)
-        while free[idle:] and len(self.workers) < self.kind.processes:
+        while free[idle:] and len(self.workers) < self.kind.places:
             idle += 1
             try:
-                self.workers.append(Worker(self.store.directory, self.kind.modules))
+                self.workers.append(self.kind.start(self.store.directory, self.kind.modules))
             except (OSError, EOFError) as error:
                 self._not_born(str(error) or type(error).__name__)
                 return
 
-    def _free(self) -> list[Unit]:
-        """The next units that can be begun here: not finished or held by another process meanwhile."""
+    def _free(self, most: int) -> list[Unit]:
+        """The next units that can be begun here, at most so many: not finished or held by another process meanwhile."""
         free = list[Unit]()
         for unit in list(self.waiting):
-            if len(free) == self.kind.processes:
+            if len(free) == most:
                 break
             if self.store.finished(unit):
                 self._settle(unit)
@@ -141,11 +156,11 @@ class _Batch:
                 free.append(unit)
         return free
 
-    def _begin(self, worker: Worker, unit: Unit) -> None:
+    def _begin(self, worker: Place, unit: Unit) -> None:
         self.waiting.remove(unit)
         worker.begin(unit)
 
-    def _hear(self, worker: Worker) -> None:
+    def _hear(self, worker: Place) -> None:
         """What a process says, or that it is gone."""
         unit, told = worker.unit, worker.told()
         if told is not None:
@@ -160,25 +175,33 @@ class _Batch:
     def _look(self, passed: float) -> None:
         """How far every process has got, `passed` seconds after the last look; one that does not get on is ended."""
         for worker in list(self.workers):
-            worker.seen(self.store.records_so_far(worker.unit) if worker.unit else 0, passed)
-            if worker.silent > QUIET and worker.unit:
-                self._say(f"{worker.unit.label}: nothing recorded for {QUIET:.0f} s.")
+            worker.seen(self.store.records_so_far(worker.at_work) if worker.at_work else 0, passed)
+            if worker.silent > QUIET and worker.at_work:
+                self._say(f"{worker.at_work.label}: nothing recorded for {QUIET:.0f} s.")
             if worker.silent > max(self.patience, PAST * worker.longest):
                 why = f"it recorded nothing for {worker.silent:.0f} s and was ended"
                 self._gone(worker, why + ", {times}; --patience SECONDS allows more.")
-        self.watcher.running({worker.unit: worker.count for worker in self.workers if worker.unit})
+        at_work = {worker.at_work: worker.count for worker in self.workers if worker.at_work}
+        self.waited = 0.0 if at_work else self.waited + passed
+        if self.waited > QUIET:
+            self._say(f"no unit could begin for {QUIET:.0f} s: there is no free place for one.")
+        self.watcher.running(at_work)
 
-    def _remove(self, worker: Worker) -> None:
+    def _remove(self, worker: Place) -> None:
         self.workers.remove(worker)
         worker.end()
 
-    def _gone(self, worker: Worker, why: str) -> None:
+    def _gone(self, worker: Place, why: str) -> None:
         """A process is lost, with its unit if it had begun one."""
         unit = worker.unit
         self._remove(worker)
         if unit is None:
             self._not_born(why.format(times="before it had begun a unit"))
-            return
+        else:
+            self._died(unit, why)
+
+    def _died(self, unit: Unit, why: str) -> None:
+        """A unit ended without having been done; {times} in `why` stands for how often."""
         self.died[unit] += 1
         if self.store.finished(unit):
             self._settle(unit)
@@ -203,6 +226,13 @@ class _Batch:
         match told.how:
             case "held":
                 self.waiting.append(unit)
+            case "died":
+                self._died(unit, told.reason)
+            case "refused":
+                self.waiting.append(unit)
+                self._say(told.reason)
+            case "refused by all":
+                raise ConfigError(told.reason)
             case "unwritable":
                 self._fail(unit, self._unwritable(told.reason))
                 if told.errno in DISK:

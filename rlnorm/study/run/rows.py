@@ -4,6 +4,8 @@
     {"step": 1, ...}                                                        the records, in order
     {"end": true, "seconds": 2.5, "records": 1, "sha256": "..."}            the sum of all that stands before its field
 
+The end also holds "memory": the most bytes that the process had, where that is known.
+
 Files of rlnorm 0.1 before the sum end in {"end": true, "seconds": ...}, with these two fields alone. They are read, so
 that hours of training need not be done again; of them only what has to be there is checked.
 JSON has no NaN: non-finite numbers are written as null and read as NaN.
@@ -21,6 +23,7 @@ from typing import Any
 from rlnorm.study.claim import Record
 
 SUM = b',"sha256":"'
+LONGEST_END = 300
 
 
 class Damaged(ValueError):
@@ -57,7 +60,12 @@ def pretty(value: Any) -> str:
     return json.dumps(_plain(value), allow_nan=False, indent=1) + "\n"
 
 
-def lines(header: Mapping[str, Any], records: Iterable[Record], clock: Callable[[], float]) -> Iterator[str]:
+def lines(
+    header: Mapping[str, Any],
+    records: Iterable[Record],
+    clock: Callable[[], float],
+    memory: Callable[[], int] | None = None,
+) -> Iterator[str]:
     """The lines of a unit's file, as its records come."""
     summed, begin, count = hashlib.sha256(), clock(), 0
 
@@ -69,7 +77,8 @@ def lines(header: Mapping[str, Any], records: Iterable[Record], clock: Callable[
     for record in records:
         yield added(line(record))
         count += 1
-    end = added(line({"end": True, "seconds": round(clock() - begin, 3), "records": count}).removesuffix("}\n"))
+    last = {"end": True, "seconds": round(clock() - begin, 3), "records": count}
+    end = added(line(last | ({"memory": memory()} if memory else {})).removesuffix("}\n"))
     yield f'{end}{SUM.decode()}{summed.hexdigest()}"}}\n'
 
 
@@ -87,6 +96,13 @@ def header(path: Path) -> Mapping[str, Any]:
     """The first line of a sound file."""
     with path.open(encoding="utf-8") as file:
         return json.loads(file.readline())
+
+
+def memory(path: Path) -> int:
+    """The most bytes that the process of a sound file's unit had; 0 where it is not known."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LONGEST_END))
+        return json.loads(file.read().splitlines()[-1]).get("memory", 0)
 
 
 def checked(path: Path) -> bytes:

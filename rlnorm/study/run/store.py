@@ -115,14 +115,21 @@ class Store:
     def _partials(self, unit: Unit) -> Iterator[Path]:
         return self.units.glob(f"{unit.id}.*.partial")
 
-    def write(self, unit: Unit, records: Iterable[Record], clock: Callable[[], float]) -> None:
+    def write(
+        self,
+        unit: Unit,
+        records: Iterable[Record],
+        clock: Callable[[], float],
+        memory: Callable[[], int] | None = None,
+    ) -> None:
         """Write the unit's records as they come, one write per line; complete or not there.
 
-        Raises Held while another process writes the same unit.
+        `clock` tells seconds, `memory` the most bytes that the process has had. Raises Held while another process
+        writes the same unit.
         """
         with held(self._own(unit, "lock")):
             with replacing(self._own(unit)) as partial, partial.open("w", buffering=1, newline="\n") as file:
-                file.writelines(rows.lines(unit.header(), records, clock))
+                file.writelines(rows.lines(unit.header(), records, clock, memory))
             self._own(unit, "error").unlink(missing_ok=True)
 
     def holder(self, unit: Unit) -> str | None:

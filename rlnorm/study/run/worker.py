@@ -8,13 +8,14 @@ group: only the process that started the others acts on them, and ends those. No
 import ctypes
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import tempfile
 import textwrap
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.connection import Connection
@@ -57,39 +58,71 @@ def records(unit: Unit) -> Iterator[Record]:
 
 
 class Outcome(NamedTuple):
-    """What a process says: that it is ready, or how its unit ended, why, and the traceback.
+    """What a place says: that it is ready, or how its unit ended, why, and the traceback.
 
-    A unit is stored, failed by itself, cannot be stored, or is held by another process.
+    A unit is stored, failed by itself, cannot be stored, or is held by another process. On a cluster it may also have
+    died ({times} in the reason stands for how often), or be refused by the machine that was to do it, or by all.
     """
 
-    how: Literal["ready", "finished", "failed", "unwritable", "held"]
+    how: Literal["ready", "finished", "failed", "unwritable", "held", "died", "refused", "refused by all"]
     reason: str = ""
     traceback: str = ""
     errno: int | None = None
 
 
-def execute(unit: Unit, directory: Path) -> Outcome:
+class EndedElsewhere(Exception):
+    """The records of a unit end early, for what another process said."""
+
+    def __init__(self, outcome: Outcome):
+        super().__init__(outcome.reason)
+        self.outcome = outcome
+
+
+class Source(NamedTuple):
+    """Where the records of units come from, the seconds that they took, and the memory of the process, in bytes."""
+
+    records: Callable[[Unit], Iterator[Record]]
+    clock: Callable[[], float]
+    memory: Callable[[], int]
+
+
+def peak_memory() -> int:
+    """The most memory that this process has had, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+HERE = Source(records, time.monotonic, peak_memory)
+
+
+def execute(unit: Unit, directory: Path, source: Source = HERE) -> Outcome:
     """Do one unit and store it."""
     own = list[BaseException]()
 
     def watched() -> Iterator[Record]:
         try:
-            yield from records(unit)
+            yield from source.records(unit)
         except BaseException as error:
             own.append(error)
             raise
 
     try:
-        Store(directory).write(unit, watched(), time.monotonic)
+        Store(directory).write(unit, watched(), source.clock, source.memory)
     except Held as other:
         return Outcome("held", str(other))
+    except EndedElsewhere as end:
+        return end.outcome
     except BaseException as error:
         if isinstance(error, OSError) and error not in own:
             return Outcome("unwritable", error.strerror or str(error), errno=error.errno)
-        message = _message(error)
-        lines = traceback.format_exc()[-LONGEST_TRACEBACK:]
-        return Outcome("failed", f"{type(error).__name__}: {message}" if message else type(error).__name__, lines)
+        return failure(error)
     return Outcome("finished")
+
+
+def failure(error: BaseException) -> Outcome:
+    """What is said of a unit whose own code raised `error`; called while it is handled."""
+    message = _message(error)
+    lines = traceback.format_exc()[-LONGEST_TRACEBACK:]
+    return Outcome("failed", f"{type(error).__name__}: {message}" if message else type(error).__name__, lines)
 
 
 def _message(error: BaseException) -> str:
@@ -146,22 +179,16 @@ class _Context(ForkServerContext):
     Process = _Process
 
 
-class Worker:
-    """A process that does units, seen from the one that wants them.
+class Place:
+    """Where one unit at a time is done, seen from the process that wants them; a pipe leads there.
 
-    unit     what it is at work on; None: nothing
+    unit     what it was given to do; None: nothing
     ready    whether it waits for a unit
     silent   seconds since it was last seen to get on; `longest`: the longest that its unit recorded nothing before
     """
 
-    def __init__(self, directory: Path, modules: Sequence[str]):
-        """Start it. Raises OSError or EOFError where that cannot be."""
-        context = _Context()
-        context.set_forkserver_preload([__name__, *modules])
-        self._pipe, theirs = context.Pipe()
-        with _stops_blocked(), _short_temporary_folder(), theirs:
-            self._process = context.Process(target=serve, args=(theirs, directory))
-            self._process.start()
+    def __init__(self, pipe: Any):
+        self._pipe = pipe
         self.unit: Unit | None = None
         self.ready = False
         self._look_anew()
@@ -170,13 +197,13 @@ class Worker:
         self.count, self.silent, self.longest = 0, 0.0, 0.0
 
     @property
-    def pid(self) -> int | None:
-        """Of its process."""
-        return self._process.pid
+    def at_work(self) -> Unit | None:
+        """The unit that has begun."""
+        return self.unit
 
-    def events(self) -> tuple[Any, int]:
+    def events(self) -> Sequence[Any]:
         """What becomes ready when it says something or ends."""
-        return self._pipe, self._process.sentinel
+        return (self._pipe,)
 
     def begin(self, unit: Unit) -> None:
         """Let it do `unit`; it has to be ready."""
@@ -206,10 +233,38 @@ class Worker:
 
     def exitcode(self) -> int | None:
         """How its process ended: a status, or a signal as a negative number; None while it is there."""
+        return None
+
+    def end(self) -> None:
+        """End it now, with what it does; nothing is stored of that any more."""
+        raise NotImplementedError
+
+
+class Worker(Place):
+    """A process on this machine."""
+
+    def __init__(self, directory: Path, modules: Sequence[str]):
+        """Start it. Raises OSError or EOFError where that cannot be."""
+        context = _Context()
+        context.set_forkserver_preload([__name__, *modules])
+        ours, theirs = context.Pipe()
+        with _stops_blocked(), _short_temporary_folder(), theirs:
+            self._process = context.Process(target=serve, args=(theirs, directory))
+            self._process.start()
+        super().__init__(ours)
+
+    @property
+    def pid(self) -> int | None:
+        """Of its process."""
+        return self._process.pid
+
+    def events(self) -> Sequence[Any]:
+        return self._pipe, self._process.sentinel
+
+    def exitcode(self) -> int | None:
         return self._process.exitcode
 
     def end(self) -> None:
-        """End its process now."""
         with suppress(OSError):
             self._process.kill()
         self._process.join(10)
