@@ -9,6 +9,7 @@ from rlnorm.api import count_errors
 from rlnorm.errors import ConfigError, unknown
 from rlnorm.study.claim import PRESETS, Kind, Preset
 from rlnorm.study.claim.load import ClaimFile, named
+from rlnorm.study.judge.evidence import FEWEST
 from rlnorm.study.plan import Request
 from rlnorm.study.study import errors, out_errors
 
@@ -58,6 +59,11 @@ class Asked:
         if self.preset not in PRESETS:
             yield unknown("preset", self.preset, PRESETS)
         yield from count_errors(counts)
+        if self.seeds is not None and 0 < self.seeds < FEWEST:
+            yield (
+                f"--seeds must be at least {FEWEST}, got {self.seeds}: fewer runs of an arm are not judged, and no "
+                "control could be told apart."
+            )
         known = self.preset in PRESETS and self.kind in (None, *KINDS)
         if not known or not (good or ((self.kind or self.every) and not self.claims)):
             yield from out_errors(out)

@@ -489,3 +489,11 @@ def test_every_case_of_bad_input_that_was_asked_for_is_here():
     words = " ".join(BAD_INPUT)
     assert all(name in words for name in ("claim", "part", "preset", "kind", "norm", "environment", "continuous"))
     assert all(name in words for name in ("no claim", "seeds", "jobs", "steps"))
+
+
+def test_fewer_seeds_than_any_rule_needs_are_refused_before_anything_runs(capsys, tmp_path):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["run", "dqn-ln", "--seeds", "2", "--out", str(tmp_path / "out")])
+    assert ended.value.code == 2
+    assert "--seeds must be at least 8, got 2: fewer runs of an arm are not judged" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -39,13 +39,15 @@ def page(claims: Iterable[Kept]) -> str:
         "the shade no difference matters. Made by",
         "`python scripts/answers_page.py docs/answers.md docs/figures/answers.svg`.",
         "",
-        *table(("claim", "answer", "in short"), ([link(claim), _verdict(claim), short(claim)] for claim in listed)),
+        *table(
+            ("claim", "answer", "what happened"), ([link(claim), _verdict(claim), claim.answer] for claim in listed)
+        ),
     ]
     for claim in listed:
         note = notes.of(claim.id)
         lines += ["", f"## {claim.id}: {claim.title}", ""]
         lines += [f"> {note.en}", ""] if note and note.en else []
-        lines += [f"**{wording.sentence(_verdict(claim))}.** {short(claim)}. [Page](results/{claim.page}).", ""]
+        lines += [f"**{wording.sentence(_verdict(claim))}.** {claim.answer} [Page](results/{claim.page}).", ""]
         lines += [f"![{claim.title}: intervals of {len(rows_of(claim))} parts]({figure_of(claim)})", ""]
         heads = ("part", "answer", "estimate", "interval")
         lines += table(heads, ([part.name, part.outcome, _estimate(part), _interval(part)] for part in claim.parts))
@@ -91,21 +93,6 @@ def link(claim: Kept) -> str:
 def figure_of(claim: Kept) -> str:
     """Where the picture of a claim lies, from the page."""
     return f"figures/answer-{claim.id}.svg"
-
-
-def short(claim: Kept) -> str:
-    """In how many decisive parts the treatment was better, worse, or neither, and the farthest of them."""
-    parts = [(part, found) for part in claim.parts if part.decisive and None not in (found := figures(claim, part))]
-    better = [each for each in parts if (each[1][1] or 0) > 1]
-    worse = [each for each in parts if (each[1][2] or 0) < -1]
-    said = []
-    for word, those, pick in (("better", better, max), ("worse", worse, min)):
-        if those:
-            far, _ = pick(those, key=lambda each: each[1][0] or 0)
-            said.append(f"{word} in {len(those)} of {len(parts)} ({far.name}: {_estimate(far)})")
-    rest = len(parts) - len(better) - len(worse)
-    said += [f"open or no difference in {rest}"] if rest else []
-    return "; ".join(said)
 
 
 def rows_of(claim: Kept) -> list[Row]:

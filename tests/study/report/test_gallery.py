@@ -9,9 +9,11 @@ from rlnorm.study.report.pictures import COLOURS, Line
 
 DOCS = Path(__file__).parents[3] / "docs"
 FOUND = kept.answers()
-_page = kept.read((kept.FOLDER / kept.EARLIER / "dqn-ln.md").read_text("utf-8"))
-assert _page
-LN = _page
+LN, BN = (
+    page
+    for name in ("dqn-ln", "dqn-bn")
+    if (page := kept.read((kept.FOLDER / kept.EARLIER / f"{name}.md").read_text("utf-8")))
+)
 
 
 def test_the_page_is_the_one_that_its_command_makes():
@@ -28,11 +30,10 @@ def test_the_picture_on_top_names_the_headline_claims_with_their_answers():
         assert (row if isinstance(row, str) else row.told.replace("-", "−")) in picture
 
 
-def test_a_claim_in_short_tells_both_sides():
-    assert gallery.short(LN) == (
-        "better in 1 of 6 (LunarLander-v3, common rate: +0.159); worse in 2 of 6 (Acrobot-v1, common rate: -0.225); "
-        "open or no difference in 3"
-    )
+def test_the_page_tells_harm_from_no_benefit_where_a_norm_is_useless():
+    page = gallery.page([BN, LN])
+    assert page.count("harmful in 16 of 18 parts") == page.count("no benefit of the margin in 2 of 18 parts") == 2
+    assert page.count("harmful in 2 of 6 parts") == page.count("open in 3 of 6 parts") == 2
 
 
 def test_where_a_lower_score_is_better_intervals_are_turned():
