@@ -18,11 +18,12 @@ from typing import Annotated
 import tyro
 
 from rlnorm.arguments import App, Count, Whole
+from rlnorm.commands import own, reading
 from rlnorm.errors import ConfigError, raise_if_any, unknown, unwritable
-from rlnorm.showing import Flag, Language, Shown, carry_out, conclude, console, folder_errors, judged, warn
+from rlnorm.showing import Flag, Shown, carry_out, conclude, console, folder_errors, judged, warn
 from rlnorm.stops import exit_code
 from rlnorm.study.claim.dqn_setting import COMPARISON_STEPS
-from rlnorm.study.claim.load import by_path, headlines, named, shipped, shipped_folder
+from rlnorm.study.claim.load import shipped
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 some units failed, a law is broken, or the doctor found a fault; 2 bad input, nothing "
@@ -34,59 +35,11 @@ app = App(fill(EXIT_CODES, 80))
 Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 Library = Annotated[str | None, tyro.conf.arg(metavar="LIBRARY")]
 Seconds = Annotated[float, tyro.conf.arg(metavar="SECONDS")]
-
-
 Output = tyro.conf.OmitArgPrefixes[Shown]
 SHOWN = Shown()
 
-
-@app.command(name="list")
-def list_claims() -> None:
-    """List all claims: id, kind, the notes that make them, the title."""
-    for line in headlines(shipped_folder()):
-        _print(f"{line.id}  ({line.kind}; {', '.join(line.notes) or 'no note'})\n    {line.title}")
-
-
-@app.command
-def show(
-    claim: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="CLAIM")]],
-    /,
-    *,
-    results: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
-    lang: Language = "en",
-) -> None:
-    """Show one claim: what is tested, how, and against which margin; or what came out.
-
-    Args:
-        claim: Its id (see `rlnorm list`), or the path of a file with a claim of your own.
-        results: Folder of a study: show what it found, every part with its reason.
-        lang: Language: en or ko.
-    """
-    from rlnorm.study.report import describe, terminal
-    from rlnorm.study.report.language import errors, speaking
-
-    raise_if_any(errors(lang))
-    found = named([claim], shipped())[0]
-    with speaking(lang):
-        if results is None:
-            _print(describe.page(found, _width()))
-            return
-        claims = [each for each in judged(results).claims if each.id == found.id]
-        if not claims:
-            raise ConfigError(f"{str(results)!r} holds nothing of {found.id}; `rlnorm run {found.name}` runs it.")
-        for block in terminal.parts(claims[0]):
-            console.print(block)
-
-
-def _print(text: str) -> None:
-    """Text that is already wrapped, its first line in bold on a terminal."""
-    head, _, rest = text.partition("\n")
-    console.print(head, style="bold", markup=False, soft_wrap=True)
-    console.print(rest, markup=False, soft_wrap=True)
-
-
-def _width() -> int:
-    return min(console.width, 100)
+app.command(reading.list_claims, name="list")
+app.command(reading.show)
 
 
 @app.command
@@ -210,76 +163,6 @@ def report(
 
 
 @app.command
-def export(
-    directory: tyro.conf.Positional[Path] = Path("runs/study"),
-    /,
-    *,
-    csv: Flag = False,
-    parquet: Flag = False,
-    to: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
-) -> None:
-    """Write every record of a study in tidy form, a line a number, for other tools.
-
-    Args:
-        directory: Folder of a study.
-        csv: As CSV, which is what is written where nothing is said.
-        parquet: As Parquet; needs pyarrow.
-        to: File to write; DIR/records.csv or DIR/records.parquet where not given.
-    """
-    from rlnorm.errors import unwritable_file
-    from rlnorm.study.report import export
-
-    target = to or directory / f"records.{'parquet' if parquet else 'csv'}"
-    both = ["--csv and --parquet exclude each other."] if csv and parquet else []
-    raise_if_any([*folder_errors(directory), *both, *([] if to is None else unwritable_file("records", "--to", to))])
-    lines = (export.to_parquet if parquet else export.to_csv)(directory, target)
-    console.print(f"{lines} lines: {target}", markup=False, soft_wrap=True)
-
-
-@app.command
-def power(
-    claim: tyro.conf.Positional[str],
-    /,
-    *,
-    effect: float | None = None,
-    results: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
-) -> None:
-    """Say how many runs an arm each part of a claim needs to be decided.
-
-    It is then decided in four of five studies.
-
-    Args:
-        claim: Its id (see `rlnorm list`), or the path of a file with a claim of your own.
-        effect: True benefit of the treatment, in the unit of the score (a factor for ratios). Where not given, twice
-            the margin where a part asks for better, else none.
-        results: Folder of a study whose scores tell the spread; the kept scores of docs/results where not given.
-    """
-    from rlnorm.study.report import needed
-    from rlnorm.study.report.csv import samples
-    from rlnorm.study.report.kept import FOLDER
-
-    (found,) = named([claim], shipped())
-    file = FOLDER / f"{found.id}.csv" if results is None else results / found.id / "scores.csv"
-    if not file.is_file():
-        raise ConfigError(f"no scores of {found.id} are known: {str(file)!r} is not there; `rlnorm run` makes some.")
-    for line in needed.table(found.claim, samples(file), effect):
-        console.print(line, markup=False, soft_wrap=True)
-
-
-@app.command
-def compare(first: tyro.conf.Positional[Path], second: tyro.conf.Positional[Path], /) -> None:
-    """Show two studies side by side: the verdicts of all parts that both hold.
-
-    Args:
-        first: Folder of a study.
-        second: Folder of another.
-    """
-    from rlnorm.study.report import compare
-
-    console.print(compare.table(first, second))
-
-
-@app.command
 def verify(directory: tyro.conf.Positional[Path] = Path("runs/study"), /, *, trust: Flag = False) -> None:
     """Check that all of a folder is as it was written, and judge it again.
 
@@ -332,63 +215,11 @@ def board(
     tensorboard.board(directory, port)
 
 
-@app.command(name="check-norm")
-def check_norm(norm: tyro.conf.Positional[Path], /) -> None:
-    """Hold your own norm to the laws that rlnorm's norms obey.
-
-    Args:
-        norm: Its file, which ends in NORM = Norm(...).
-    """
-    from rlnorm.nn import check
-
-    report = check.check_norm(norm)
-    console.print(str(report), markup=False)
-    if not report.holds:
-        sys.exit(1)
-
-
-@app.command(name="check-claim")
-def check_claim(claim: tyro.conf.Positional[Path], /) -> None:
-    """Hold your own claim to the rules that rlnorm's claims obey; nothing is run.
-
-    Args:
-        claim: Its file, which ends in CLAIM = Claim(...).
-    """
-    from rlnorm.study.claim.validate import errors
-
-    found = by_path(claim)
-    raise_if_any(errors(found.claim))
-    parts = len(found.claim.parts)
-    console.print(
-        f"{found.id}: {found.claim.title}. {parts} {'part' if parts == 1 else 'parts'}, no errors.", markup=False
-    )
-
-
-@app.command
-def doctor(
-    model: tyro.conf.Positional[Path],
-    /,
-    *,
-    trust: bool = False,
-    algo: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None,
-    env: Annotated[str | None, tyro.conf.arg(metavar="ID")] = None,
-) -> None:
-    """Find what goes wrong with normalization in a saved model.
-
-    Exit code: 0 healthy, 1 a fault, 2 bad input, 3 it could not be examined.
-
-    Args:
-        model: A zip that a stable-baselines3 model's save() wrote, or a module that torch.save wrote.
-        trust: Load it: loading runs code that the file contains.
-        algo: Algorithm that saved it, such as dqn; told by its settings where not given.
-        env: A gymnasium environment to act in, by id, for data to hold the running statistics against.
-    """
-    from rlnorm.doctor.command import examine_file
-
-    text, code = examine_file(model, trust, algo, env, _width())
-    console.print(text, markup=False, soft_wrap=True)
-    if code:
-        sys.exit(code)
+for command in (reading.export, reading.power, reading.compare):
+    app.command(command)
+app.command(own.check_norm, name="check-norm")
+app.command(own.check_claim, name="check-claim")
+app.command(own.doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -47,6 +47,11 @@ class Shown:
         return Console(highlight=False, stderr=True, quiet=self.quiet) if self.json or self.quiet else console
 
 
+def text_width() -> int:
+    """Columns of the terminal, at most a hundred: longer lines are hard to read."""
+    return min(console.width, 100)
+
+
 def carry_out(
     requests: "Sequence[Request]",
     out: Path,

@@ -37,6 +37,7 @@ ROOMS = (
     ("claims", "validation"),
     ("api",),
     ("asking", "showing"),
+    ("commands",),
     ("cli",),
     ("__main__",),
 )
