@@ -1,5 +1,6 @@
 """How the words of a command line are read: numbers as people write them, and every error as one sentence."""
 
+import ast
 import contextlib
 import functools
 import io
@@ -22,6 +23,24 @@ def whole(text: str) -> int:
     except (ValueError, OverflowError):
         raise ValueError(f"expected a whole number such as 16 or 1e5, got {text!r}") from None
     return int(number)
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """`name=value` -> both: numbers, lists such as 64,64, true, false and none are read, anything else is a string.
+
+    Raises ConfigError for a text without a name or a value.
+    """
+    name, sign, value = (piece.strip() for piece in text.partition("="))
+    if not name or not sign or not value:
+        raise ConfigError(f"--option {text!r} cannot be read; expected name=value, such as discount=0.98.")
+    words = {"true": True, "false": False, "none": None}
+    if value.lower() in words:
+        return name, words[value.lower()]
+    with contextlib.suppress(ValueError):
+        return name, whole(value)
+    with contextlib.suppress(ValueError, SyntaxError):
+        return name, ast.literal_eval(value)
+    return name, value
 
 
 def _spec(none: bool) -> PrimitiveConstructorSpec[Any]:

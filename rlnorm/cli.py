@@ -17,8 +17,8 @@ from typing import Annotated
 
 import tyro
 
-from rlnorm.arguments import App, Count, Whole
-from rlnorm.commands import own, reading
+from rlnorm.arguments import App, Count, Whole, setting
+from rlnorm.commands import info, own, reading
 from rlnorm.errors import ConfigError, raise_if_any, unknown, unwritable
 from rlnorm.showing import Flag, Shown, carry_out, conclude, console, folder_errors, judged, warn
 from rlnorm.stops import exit_code
@@ -54,10 +54,11 @@ def run(
     kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None,
     preset: str = "quick",
     seeds: Count = None,
+    after: Whole = 0,
     engine: Annotated[str | None, tyro.conf.arg(metavar="ENGINE")] = None,
     environments: Library = None,
     jobs: Count = None,
-    out: Folder = Path("runs/study"),
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
     per_seed: bool = False,
     patience: Seconds = 600.0,
     dry_run: Flag = False,
@@ -72,18 +73,22 @@ def run(
         kind: Only parts of this kind: exact, cost or effect (see `rlnorm show`).
         preset: Size of the runs: smoke, quick or full.
         seeds: Judged seeds per arm; the preset's number where not given.
+        after: Judge fresh seeds, those after the first so many, of a claim that these left undecided. Only the added
+            ones are judged.
         engine: Run DQN arms through this engine instead of our own: sb3 (stable-baselines3 with our layers).
         environments: Let envpool step the environments of DQN arms instead of gymnasium.
         jobs: Units that run at the same time; one per core where not given.
-        out: Folder of the results; finished work found there is used.
+        out: Folder of the results; finished work found there is used. Where not given, runs/study, or runs/mine where
+            a claim of your own is named.
         per_seed: Write single runs to TensorBoard too.
         patience: Seconds without a record after which a unit of work is ended.
         dry_run: Run nothing: list the units, how many are reused, and the time by past runs.
     """
     from rlnorm.api import patience_errors
-    from rlnorm.asking import Asked
+    from rlnorm.asking import Asked, folder
 
-    through = {"engine": engine, "environments": environments}
+    through = {"engine": engine, "environments": environments, "after": after}
+    out = folder(claims) if out is None else out
     asked = Asked(claims, part, kind, preset, seeds, through, shipped(), every)
     raise_if_any([*asked.errors(out, {"--seeds": seeds, "--jobs": jobs}), *patience_errors(patience)])
     carry_out(asked.requests(kind=kind), out, jobs, per_seed, patience, shown, dry_run)
@@ -97,6 +102,9 @@ def train(
     seeds: Whole = 16,
     steps: Whole = COMPARISON_STEPS,
     lr: float | None = None,
+    option: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(aliases=["-o"], metavar="NAME=VALUE")
+    ] = (),
     environments: Library = None,
     jobs: Count = None,
     out: Folder = Path("runs/train"),
@@ -111,8 +119,10 @@ def train(
         env: A gymnasium environment with discrete actions, by id.
         norms: Comma-separated; every one is compared with the first.
         seeds: Agents per norm.
-        steps: Environment steps per agent; 1e5 is read too.
+        steps: Environment steps per agent; 1e5 is read too. Fewer than a full study's give a preview.
         lr: Learning rate of all arms; the study setting's where not given.
+        option: Any other setting of the engine, for all arms, such as discount=0.98 or hidden=128,128 (may be given
+            several times; `rlnorm.dqn.Settings` lists them).
         environments: Let envpool step the environments instead of gymnasium.
         jobs: Units at work at the same time; one per core where not given.
         out: Folder of the results; finished work found there is used.
@@ -123,10 +133,10 @@ def train(
     from rlnorm import api
     from rlnorm.study.plan.request import compared
 
-    names = [name.strip() for name in norms.split(",")]
-    wrong = api.train_errors(env, names, seeds, steps, lr, jobs, out, environments)
+    names, options = [name.strip() for name in norms.split(",")], dict(map(setting, option))
+    wrong = api.train_errors(env, names, seeds, steps, lr, jobs, out, environments, options)
     raise_if_any([*wrong, *api.patience_errors(patience)])
-    asked = compared(env, names, seeds, steps, lr, environments)
+    asked = compared(env, names, seeds, steps, lr, environments, options)
     carry_out([asked], out, jobs, per_seed, patience, shown, dry_run)
 
 
@@ -217,9 +227,11 @@ def board(
 
 for command in (reading.export, reading.power, reading.compare):
     app.command(command)
+app.command(own.new)
 app.command(own.check_norm, name="check-norm")
 app.command(own.check_claim, name="check-claim")
 app.command(own.doctor)
+app.command(info.info)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -255,12 +267,13 @@ def _ended_early(error: Exception, command: str) -> int:
     """The exit code of a study that could not be finished; other exceptions go on."""
     # A command that got this far has imported these; one that did not cannot have raised them.
     from rlnorm.study.run import UnitsFailed
-    from rlnorm.study.study import Interrupted
+    from rlnorm.study.study import Failed, Interrupted
 
     if isinstance(error, UnitsFailed):
         failed = [f"failed: {sentence}" for sentence in error.sentences]
         count = f"{len(failed)} {'unit' if len(failed) == 1 else 'units'} failed"
-        return _fail(1, *failed, f"{count}; the others are kept. To try again:\n  {command}")
+        kept = "none is finished" if isinstance(error, Failed) and not error.any_finished else "the others are kept"
+        return _fail(1, *failed, f"{count}; {kept}. To try again:\n  {command}")
     if isinstance(error, Interrupted):
         done = f"{error.done} of {error.done + error.left} units finished and kept"
         return _fail(error.exit_code, f"interrupted, {done}. To continue:\n  {command}")

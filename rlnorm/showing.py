@@ -69,6 +69,7 @@ def carry_out(
 
     raise_if_any(errors(shown.lang))
     if dry_run:
+        warn(console, api.remarks(requests))
         for line in forecast(requests, out).lines(jobs or os.cpu_count() or 1):
             console.print(line, markup=False, soft_wrap=True)
         return

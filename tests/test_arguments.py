@@ -2,7 +2,7 @@
 
 import pytest
 
-from rlnorm.arguments import App, Whole, sentence, whole
+from rlnorm.arguments import App, Whole, sentence, setting, whole
 from rlnorm.errors import ConfigError
 
 
@@ -17,6 +17,29 @@ def test_whole_numbers_are_read_as_people_write_them(text: str, number: int):
 def test_what_is_no_whole_number_is_said(text: str):
     with pytest.raises(ValueError, match="expected a whole number such as 16 or 1e5, got"):
         whole(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("x=0.98", 0.98),
+        ("x=1e4", 10_000),
+        ("x=64,64", (64, 64)),
+        ("x = [32, 32]", [32, 32]),
+        ("x=True", True),
+        ("x=none", None),
+        ("x=huber", "huber"),
+        ("x={'eps': 1e-3}", {"eps": 1e-3}),
+    ],
+)
+def test_settings_are_read_by_name(text: str, value: object):
+    assert setting(text) == ("x", value)
+
+
+@pytest.mark.parametrize("text", ["x", "x=", "=3"])
+def test_what_is_no_setting_is_said(text: str):
+    with pytest.raises(ConfigError, match=r"expected name=value, such as discount=0\.98"):
+        setting(text)
 
 
 def app() -> tuple[App, list[int]]:

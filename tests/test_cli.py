@@ -5,15 +5,19 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import studies
 import tiny
 from tiny import Run
 
 from rlnorm import cli
+from rlnorm.study.judge import StudyResult
 from rlnorm.study.run import history
+from rlnorm.study.study import Failed
 
 OUT = "elsewhere/results"
 COMMANDS = tuple(cli.app.names)
@@ -67,6 +71,8 @@ BAD_INPUT = {
     ),
     "seeds to train": (["train", "--seeds", "-1"], ["--seeds must be at least 1, got -1."]),
     "jobs to train": (["train", "--jobs", "-1"], ["--jobs must be at least 1, got -1."]),
+    "setting": (["train", "-o", "discont=1"], ["unknown setting 'discont'. Did you mean 'discount'?"]),
+    "setting with a word of its own": (["train", "-o", "env=x"], ["--option env is given as --env."]),
     "learning rate": (["train", "--lr", "-0.1"], ["learning rates must be positive and finite, got -0.1."]),
 }
 
@@ -189,6 +195,27 @@ def test_the_version_and_what_exit_codes_mean_are_told(rlnorm: Run):
     assert (code, out) == (0, f"rlnorm {version('rlnorm')}\n")
     said = " ".join(rlnorm("--help")[1].split())
     assert "130 interrupted, 143 or 129 told to end by SIGTERM or SIGHUP, everything finished is kept" in said
+
+
+def test_what_cannot_decide_is_said_before(rlnorm: Run):
+    code, out, _ = rlnorm("run", "dqn-ln", "--seeds", 2, "--dry-run")
+    assert (code, out.startswith("--seeds 2 can decide nothing: fewer than 8 runs an arm are too few")) == (0, True)
+    assert "can decide nothing" not in rlnorm("run", "dqn-ln", "--seeds", 8, "--dry-run")[1]
+    assert "can decide nothing" not in rlnorm("run", "bn-identity", "--seeds", 2, "--dry-run")[1]
+
+
+def test_a_failure_of_all_is_not_said_to_keep_others(capsys: pytest.CaptureFixture[str]):
+    def fails(result: StudyResult) -> str:
+        def action() -> None:
+            raise Failed(["a unit: why"], result)
+
+        assert cli.guarded(action, "rlnorm again") == 1
+        return capsys.readouterr().err
+
+    assert "1 unit failed; none is finished. To try again:" in fails(studies.study(studies.dqn_claim()))
+    one = studies.dqn_claim()
+    some = replace(one, parts=(replace(one.parts[0], seconds=3.0), one.parts[1]))
+    assert "1 unit failed; the others are kept. To try again:" in fails(studies.study(some))
 
 
 SLOW = """

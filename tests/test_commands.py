@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+import torch
 from tiny import Run
 
 from rlnorm import nn
@@ -37,6 +38,49 @@ def test_show_fits_eighty_columns_and_names_every_part(rlnorm: Run, claim: str):
     assert all(" ".join(f"* {name} (".split()) in text for name in shipped()[claim].claim.parts)
     assert "<lambda>" not in text
     assert "Question(" not in text
+
+
+def test_info_says_what_a_report_of_a_fault_needs(rlnorm: Run, tmp_path: Path):
+    (tmp_path / "runs/mine").mkdir(parents=True)
+    (tmp_path / "runs/mine/study.json").touch()
+    code, out, err = rlnorm("info")
+    told = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert (code, err) == (0, [])
+    assert set(told) >= {"rlnorm", "versions", "cores", "devices", "compiler", "ray", "free", "results", "trusted"}
+    assert f"torch {torch.__version__}" in told["versions"]
+    assert told["contrib"].startswith("there: ")
+    assert told["results"] == "runs/mine"
+
+
+class TestNew:
+    def test_writes_a_claim_and_a_norm_that_work_as_they_are(self, rlnorm: Run, tmp_path: Path):
+        code, out, _ = rlnorm("new", "claim", "my-first")
+        assert (code, out.splitlines()[1:]) == (
+            0,
+            ["  rlnorm check-claim my_first.py", "  rlnorm run my_first.py --preset smoke"],
+        )
+        assert rlnorm("check-claim", "my_first.py")[:2] == (
+            0,
+            "my-first: LayerNorm helps DQN on CartPole. 1 part, no errors.\n",
+        )
+        assert rlnorm("run", "my_first.py", "--dry-run")[0] == 0
+        assert rlnorm("new", "norm", "half_norm")[0] == 0
+        code, out, _ = rlnorm("check-norm", "half_norm.py")
+        assert (code, "laws hold" in out, "broken" in out) == (0, True, False)
+
+    def test_overwrites_nothing_and_takes_no_name_that_cannot_be(self, rlnorm: Run, tmp_path: Path):
+        (tmp_path / "there.py").write_text("mine")
+        said = {
+            ("norm", "there"): "'there.py' is there already, and is left as it is.",
+            ("claim", "3x"): "'3x' cannot be the name of a module",
+            ("claim", "dqn-ln"): "'dqn-ln' is a claim that comes with rlnorm; expected another name.",
+            ("clam", "x"): "unknown kind of file 'clam'. Did you mean 'claim'?",
+        }
+        for words, expected in said.items():
+            code, out, err = rlnorm("new", *words)
+            assert (code, out, len(err)) == (2, "", 1)
+            assert expected in err[0]
+        assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
 
 
 class TestCheckNorm:

@@ -224,7 +224,18 @@ SAID: Mapping[str, str] = {
     "mean score": "평균 점수",
     "95 % interval": "95 % 구간",
     "interquartile mean": "사분위 평균",
+    "common rate": "공통 학습률",
+    "own best rate": "각자의 최적 학습률",
+    "normalized return": "정규화한 반환값",
+    "Fraction of runs above it": "그보다 높은 실행의 비율",
+    "Across environments": "환경 전체",
+    "shown, never judged": "보일 뿐 판정하지 않음",
+    "Chance that a run of “{a}” beats one of “{b}”: {chance}.": "“{a}”의 실행이 “{b}”의 실행보다 나을 확률: {chance}.",
+    "Whole runs are resampled within their environment; 95 % intervals. Agarwal et al. 2021, arXiv:2108.13264.": (
+        "실행을 통째로 환경 안에서 다시 뽑은 95 % 구간. Agarwal et al. 2021, arXiv:2108.13264."
+    ),
     "final return": "최종 반환값",
+    "second score": "둘째 점수",
     "diverged": "발산",
     "{count} missing": "{count}개 없음",
     "The same evidence, asked in other ways": "같은 증거를 달리 묻기",
@@ -250,8 +261,8 @@ SAID: Mapping[str, str] = {
         "90 % 구간이 나쁜 쪽 허용차 위면 지지, 95 % 구간이 그 아래면 반박."
     ),
     "One case that misses the tolerance refutes it.": "허용 오차를 벗어나는 사례 하나면 반박된다.",
-    "Should the estimate stay, about {count} runs an arm would decide it.": (
-        "추정값이 그대로라면 실험군당 약 {count}회 실행으로 정해진다."
+    "Should the estimate stay, about {count} fresh runs an arm decide it: {fresh}.": (
+        "추정값이 그대로라면 실험군당 새 실행 약 {count}회로 정해진다: {fresh}."
     ),
     "Clear of the margin: a difference that matters.": "허용차를 벗어남: 의미 있는 차이.",
     "Inside the margin: no difference that matters.": "허용차 안: 의미 있는 차이 없음.",

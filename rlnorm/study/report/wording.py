@@ -208,7 +208,7 @@ def counterexample(verdict: Verdict) -> list[tuple[str, str]]:
 
 
 def seeds(verdict: Verdict, scale: Scale) -> str:
-    """Runs per arm; a dash for exact parts, whose cases are no runs."""
+    """Runs per arm, or repetitions of a cost part; a dash for exact parts, whose cases are no runs."""
     n = verdict.judgement.n
     return NOTHING if n is None or scale == "error" else str(n)
 

@@ -256,7 +256,7 @@ def test_a_part_tells_what_would_change_its_verdict():
     part = replace(whole.parts[0], verdict=replace(whole.parts[0].verdict, judgement=judged))
     text = Page(html.render(study(replace(whole, parts=(part,))))).text
     # half the interval is 0.04, the nearest margin 0.03 away: 16 (4/3)^2
-    assert "about 29 runs an arm would decide it" in text
+    assert "about 29 fresh runs an arm decide it: --seeds 29 --after 16." in text
     assert "would decide it" not in Page(html.render(study(relu_claim()))).text
 
 
