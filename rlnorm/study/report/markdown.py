@@ -61,7 +61,7 @@ def page(claim: ClaimResult, study: StudyResult) -> str:
     if arms:
         more = {name: of for name, of in MORE.items() if any(getattr(arm, of) is not None for _, arm in arms)}
         told = "".join(f"; {name}: {TOLD[name]}" for name in more)
-        lines += ["", f"Arms: mean score over runs with its 95 % interval{told}.", ""]
+        lines += ["", fill(f"Arms: mean score over runs with its 95 % interval{told}.", WIDTH), ""]
         heads = ("part", "arm", "rate", "runs", "score", "95 % interval", *more, "diverged")
         lines += table(heads, ((part.name, *_arm(arm, more.values())) for part, arm in arms))
         lines += ["", f"Every run's score: [{claim.id}.csv]({claim.id}.csv)."]
