@@ -16,6 +16,7 @@ from rlnorm.study.plan.request import compared
 from rlnorm.study.report.notebook import Results
 from rlnorm.study.run import PATIENCE, Store
 from rlnorm.study.run.history import asked_before
+from rlnorm.study.run.worker import AGENTS
 from rlnorm.study.study import out_errors, study
 from rlnorm.study.study import results as judged
 
@@ -34,6 +35,7 @@ def train(
     per_seed: bool = False,
     console: Console | None = None,
     patience: float = PATIENCE,
+    save: bool = False,
 ) -> Results:
     """Compare norms in DQN on one environment, each with the first: `rlnorm train` as a call.
 
@@ -47,6 +49,7 @@ def train(
     per_seed  write single runs to TensorBoard too
     console   where progress is shown; None: on standard output
     patience  seconds without a record after which a unit of work is ended
+    save      save the trained agents in OUT/agents; `rlnorm.dqn.load` reads them
 
     Returns everything the folder holds, what was asked there earlier included: it prints a line a claim, and
     `to_frame()` makes pandas' data frames of it. Raises ConfigError with every error at
@@ -55,7 +58,7 @@ def train(
     wrong = train_errors(env, norms, seeds, steps, lr, jobs, Path(out), environments, options)
     raise_if_any([*wrong, *patience_errors(patience)])
     asked = compared(env, norms, seeds, steps, lr, environments, options)
-    return ask([asked], Path(out), jobs, console or Console(), per_seed, patience)
+    return ask([asked], Path(out), jobs, console or Console(), per_seed, patience, save)
 
 
 def results(directory: str | Path, trust: bool = False) -> Results:
@@ -124,8 +127,11 @@ def ask(
     console: Console,
     per_seed: bool = False,
     patience: float = PATIENCE,
+    save: bool = False,
 ) -> Results:
-    """Run a study in `out`, and show what was asked there before beside it."""
+    """Run a study in `out`, and show what was asked there before beside it; `save` the agents that it trains."""
+    if save:
+        (out / AGENTS).mkdir(parents=True, exist_ok=True)
     kept, lost = asked_before(out, shipped())
     for sentence in (*remarks(requests), *lost):
         console.print(sentence, style="yellow", markup=False, highlight=False)

@@ -17,7 +17,7 @@ from typing import Annotated
 
 import tyro
 
-from rlnorm.arguments import App, Count, Whole, setting
+from rlnorm.arguments import App, Count, Whole, setting, with_question
 from rlnorm.commands import info, own, reading
 from rlnorm.errors import ConfigError, raise_if_any, unknown, unwritable
 from rlnorm.showing import Flag, Shown, carry_out, conclude, console, folder_errors, judged, warn
@@ -110,10 +110,14 @@ def train(
     out: Folder = Path("runs/train"),
     per_seed: bool = False,
     patience: Seconds = 600.0,
+    save: Flag = False,
+    video: Flag = False,
     dry_run: Flag = False,
     shown: Output = SHOWN,
 ) -> None:
     """Compare norms in DQN on one environment: your own question, without a claim.
+
+    `rlnorm train FILE.toml` reads these options; those typed after it count.
 
     Args:
         env: A gymnasium environment with discrete actions, by id.
@@ -128,16 +132,23 @@ def train(
         out: Folder of the results; finished work found there is used.
         per_seed: Write single runs to TensorBoard too.
         patience: Seconds without a record after which a unit of work is ended.
+        save: Save the trained agents in DIR/agents; `rlnorm.dqn.load` reads them.
+        video: Record an episode of an agent of each arm beside it; needs moviepy.
         dry_run: Run nothing: list the units, how many are reused, and the time by past runs.
     """
-    from rlnorm import api
+    from rlnorm import api, filming
     from rlnorm.study.plan.request import compared
 
     names, options = [name.strip() for name in norms.split(",")], dict(map(setting, option))
     wrong = api.train_errors(env, names, seeds, steps, lr, jobs, out, environments, options)
-    raise_if_any([*wrong, *api.patience_errors(patience)])
+    raise_if_any([*wrong, *api.patience_errors(patience), *filming.errors(env, video, save)])
     asked = compared(env, names, seeds, steps, lr, environments, options)
-    carry_out([asked], out, jobs, per_seed, patience, shown, dry_run)
+    carry_out([asked], out, jobs, per_seed, patience, shown, dry_run, save)
+    if save and not dry_run:
+        folders = filming.saved(asked, out)
+        told = [filming.film(folder, env) for folder in folders] if video else folders
+        none = ["none: all units were finished before; another --out trains them anew"]
+        shown.progress.print(f"Agents:      {', '.join(map(str, told or none))}", markup=False, soft_wrap=True)
 
 
 @app.command
@@ -241,7 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"rlnorm {version('rlnorm')}")  # noqa: T201
         return
     description = "What does normalization really do in deep reinforcement learning?"
-    code = guarded(lambda: app.read(words, "rlnorm", description)(), shlex.join(["rlnorm", *words]))
+    code = guarded(lambda: app.read(with_question(words), "rlnorm", description)(), shlex.join(["rlnorm", *words]))
     if code:
         sys.exit(code)
 

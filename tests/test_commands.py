@@ -164,6 +164,13 @@ class TestCheckClaim:
         assert len(said) == len(expected) + 1, err
         assert {path for path in tmp_path.iterdir() if path.name != "__pycache__"} == {file}
 
+    @pytest.mark.parametrize("command", ["show", "power"])
+    def test_what_reads_a_claim_says_its_errors(self, rlnorm: Run, tmp_path: Path, command: str):
+        (tmp_path / "wrong.py").write_text(CLAIM_OF_ERRORS)
+        code, out, err = rlnorm(command, "wrong.py")
+        assert (code, out) == (2, "")
+        assert "rlnorm: wrong: unknown kind 'effcet'. Did you mean 'effect'?" in " ".join(err)
+
     @pytest.mark.parametrize(
         ("text", "told"),
         [

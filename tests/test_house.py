@@ -36,7 +36,7 @@ ROOMS = (
     ("study.study", "study.forecast"),
     ("claims", "validation"),
     ("api",),
-    ("asking", "showing"),
+    ("asking", "showing", "filming"),
     ("commands",),
     ("cli",),
     ("__main__",),

@@ -25,7 +25,7 @@ FOLDERS = ("runs/study", "runs/mine", "runs/train")
 
 
 def info() -> None:
-    """Show versions, devices, the compiler, optional packages, free disk, and where results lie."""
+    """Show versions, devices, compiler, extras, free disk, and where results lie."""
     for name, told in lines():
         console.print(f"{name:<12} {told}", markup=False, soft_wrap=True)
 

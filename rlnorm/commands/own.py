@@ -19,7 +19,7 @@ TEMPLATES = ("claim", "norm")
 def new(
     what: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="claim|norm")]], name: tyro.conf.Positional[str], /
 ) -> None:
-    """Write a claim or a norm of your own, which works as it is, as a file to begin with.
+    """Write a claim or a norm of your own, which works as it is, to begin with.
 
     Args:
         what: claim or norm.

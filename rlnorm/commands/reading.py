@@ -10,7 +10,7 @@ import tyro
 
 from rlnorm.errors import ConfigError, raise_if_any
 from rlnorm.showing import Flag, Language, console, folder_errors, judged, text_width
-from rlnorm.study.claim.load import headlines, named, shipped, shipped_folder
+from rlnorm.study.claim.load import ClaimFile, headlines, named, shipped, shipped_folder
 
 
 def list_claims() -> None:
@@ -37,7 +37,7 @@ def show(
     from rlnorm.study.report.language import errors, speaking
 
     raise_if_any(errors(lang))
-    found = named([claim], shipped())[0]
+    found = _sound(claim)
     with speaking(lang):
         if results is None:
             _print(describe.page(found, text_width()))
@@ -47,6 +47,15 @@ def show(
             raise ConfigError(f"{str(results)!r} holds nothing of {found.id}; `rlnorm run {found.name}` runs it.")
         for block in terminal.parts(claims[0]):
             console.print(block)
+
+
+def _sound(claim: str) -> ClaimFile:
+    """The claim of that id or path. Raises ConfigError with all that is wrong with one of a person's own."""
+    from rlnorm.study.claim.validate import claim_errors
+
+    (found,) = named([claim], shipped())
+    raise_if_any(f"{found.id}: {sentence}" for sentence in claim_errors(found.claim) if found.own)
+    return found
 
 
 def _print(text: str) -> None:
@@ -103,7 +112,7 @@ def power(
     from rlnorm.study.report.csv import samples
     from rlnorm.study.report.kept import FOLDER
 
-    (found,) = named([claim], shipped())
+    found = _sound(claim)
     file = FOLDER / f"{found.id}.csv" if results is None else results / found.id / "scores.csv"
     if not file.is_file():
         raise ConfigError(f"no scores of {found.id} are known: {str(file)!r} is not there; `rlnorm run` makes some.")

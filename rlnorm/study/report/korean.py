@@ -92,6 +92,9 @@ SAID: Mapping[str, str] = {
     "Margin: the smallest difference that matters, fixed before the first run; the interval must clear it.": (
         "허용차: 의미가 있는 가장 작은 차이로 첫 실행 전에 정했으며, 구간이 이를 벗어나야 한다."
     ),
+    "The margin of a ratio holds both ways: ×1.25 stands for ×0.8 (1/1.25) too.": (
+        "비율의 허용차는 양쪽으로 같다. ×1.25는 ×0.8(1/1.25)도 뜻한다."
+    ),
     "Parts marked (beside) are judged and shown, and do not count for the overall verdict.": (
         "(곁들임) 표시가 있는 부분은 판정하여 보이되 전체 판정에는 세지 않는다."
     ),

@@ -32,8 +32,8 @@ def remember(requests: Sequence[Request], out: Path) -> dict[str, tuple[str, ...
         kept, _ = _read(out)
         for one in requests:
             old = kept.get(one.id, {})
-            size = {what: getattr(one, what) for what in ("preset", "seeds", "engine", "environments", "after")}
-            same = size == {what: old.get(what) for what in size} | {"after": old.get("after", 0)}
+            size = _size(vars(one))
+            same = size == _size(old)
             # What was run of a claim before stays part of it, unless it is asked anew in another size.
             parts = _joined(old["parts"], one.parts) if same else one.parts
             kept[one.id] = {
@@ -66,17 +66,22 @@ def replaced(requests: Sequence[Request], out: Path) -> Iterator[str]:
     """One sentence for each claim that was asked in `out` before in another size, and is now shown in this one."""
     kept, _ = _read(out)
     for one in requests:
-        old, new = kept.get(one.id), (one.preset, one.seeds, one.engine, one.environments, one.after)
-        asked = ("engine", None), ("environments", None), ("after", 0)
-        before = (old["preset"], old["seeds"], *(old.get(*each) for each in asked)) if old else new
+        old, new = kept.get(one.id), _size(vars(one))
+        before = _size(old) if old else new
         if before != new:
             yield (
-                f"{one.id} was asked here {_size(*before)} before, and {_size(*new)} now: that is what is shown. The "
+                f"{one.id} was asked here {_told(**before)} before, and {_told(**new)} now: that is what is shown. The "
                 "earlier units are kept, and shown again when they are asked for."
             )
 
 
-def _size(preset: str, seeds: int | None, engine: str | None, environments: str | None, after: int) -> str:
+def _size(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """In what size a request, or an entry of the file, asks for a claim."""
+    size = {name: entry.get(name) for name in ("preset", "seeds", "engine", "environments")}
+    return {**size, "after": entry.get("after", 0)}
+
+
+def _told(preset: str, seeds: int | None, engine: str | None, environments: str | None, after: int) -> str:
     named = (f" with {seeds} seeds" if seeds else "", *(f" through {each}" for each in (engine, environments) if each))
     return f"at preset {preset}{''.join(named)}{f' after the first {after}' if after else ''}"
 

@@ -8,6 +8,7 @@ group: only the process that started the others acts on them, and ends those. No
 import ctypes
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -34,15 +35,25 @@ from rlnorm.study.plan import Unit
 from rlnorm.study.run import exact, timing
 from rlnorm.study.run.store import Store
 
+AGENTS = "agents"
+"""The folder of a study that holds trained agents; they are saved where it is there."""
 PR_SET_PDEATHSIG = 1
 LONGEST_FOLDER = 60  # of a socket's path of at most 107 bytes
 LONGEST_TRACEBACK = 10_000
 
 
-def records(unit: Unit) -> Iterator[Record]:
-    """The unit's records, as its engine yields them."""
+def agents_of(unit: Unit, directory: Path) -> Path:
+    """Where the agents of a unit are saved, if anywhere: in a folder of DIR/agents, which is named by arm and seeds."""
+    arm = re.sub(r"\W+", "-", unit.label.rpartition(": ")[2])
+    return directory / AGENTS / f"{arm}-{unit.id[:6]}"
+
+
+def records(unit: Unit, agents: Path | None = None) -> Iterator[Record]:
+    """The unit's records, as its engine yields them; DQN's agents are saved to `agents` where it is given."""
     if unit.engine in TRAINING:
-        return TRAINING[unit.engine].train(**unit.settings, seeds=unit.seeds, rates=unit.rates, steps=unit.steps)
+        more: dict[str, Any] = {"save": agents} if agents and unit.engine == "dqn" else {}
+        train = TRAINING[unit.engine].train
+        return train(**unit.settings, seeds=unit.seeds, rates=unit.rates, steps=unit.steps, **more)
     found = load(unit.files[0])
     part = found.claim.parts[unit.settings["part"]]
     assert isinstance(part, Exact | Cost)
@@ -69,7 +80,7 @@ def execute(unit: Unit, directory: Path) -> Outcome:
 
     def watched() -> Iterator[Record]:
         try:
-            yield from records(unit)
+            yield from records(unit, agents_of(unit, directory) if (directory / AGENTS).is_dir() else None)
         except BaseException as error:
             own.append(error)
             raise

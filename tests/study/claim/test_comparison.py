@@ -146,7 +146,7 @@ class Broken(gym.Env):
     ids=str,
 )
 def test_an_environment_of_no_numbers_is_told(given: dict[str, float], said: list[str]):
-    gym.register("Broken-v0", entry_point=Broken, kwargs=given)
+    gym.register("Broken-v0", entry_point=lambda **more: Broken(**more), kwargs=given)
     try:
         found = list(comparison.rehearsal_errors("Broken-v0"))
     finally:

@@ -1,28 +1,12 @@
 """The same arms over several environments: what is grouped, and the figures against ones worked out by hand."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from studies import arm, dqn_claim, judged, relu_claim, study, unfinished_claim
+from studies import arm, dqn_claim, relu_claim, study, two_environments, unfinished_claim
 
-from rlnorm.study.claim import Effect
 from rlnorm.study.judge import ClaimResult
 from rlnorm.study.report import html
 from rlnorm.study.report.across import across, improvement, iqm, profile
-
-
-def two_environments() -> ClaimResult:
-    """A claim that asks the same on CartPole and on Acrobot, and once more at own best rates on one of them."""
-    whole = dqn_claim()
-    part = whole.claim.parts[whole.parts[0].name]
-    assert isinstance(part, Effect)
-    acrobot = replace(part, experiment=replace(part.experiment, settings={"env": "Acrobot-v1"}))
-    own = replace(part, rates=(1e-3, 2e-3))
-    parts = {"CartPole-v1": part, "Acrobot-v1": acrobot, "CartPole-v1, own best rate": own}
-    arms = {"none": arm("none", 0.45), "layer": arm("layer", 0.85)}
-    found = tuple(judged(whole.id, name, each, arms) for name, each in parts.items())
-    return replace(whole, claim=replace(whole.claim, parts=parts), parts=found)
 
 
 def test_parts_that_ask_the_same_elsewhere_are_shown_together():

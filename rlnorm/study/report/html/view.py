@@ -161,10 +161,13 @@ def asked(study: StudyResult) -> str:
 
 
 def settings_of(arms: Mapping[str, ArmResult]) -> Settings | None:
-    """Which settings differ between arms and which they share; None without arms."""
+    """Which settings differ between arms and which they share; None without arms.
+
+    Whether a unit was compiled is left out: it follows from its length and the machine.
+    """
     if not arms:
         return None
-    names = dict.fromkeys(key for arm in arms.values() for key in arm.settings)
+    names = dict.fromkeys(key for arm in arms.values() for key in arm.settings if key != "compile")
     table = {key: tuple(wording.setting(arm.settings.get(key)) for arm in arms.values()) for key in names}
     return Settings(
         arms=tuple(arms),
