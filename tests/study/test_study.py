@@ -211,8 +211,12 @@ class TestMemory:
         ]
         assert list(replaced([replace(own, after=0)], tmp_path / "out")) == [
             "tiny was asked here at preset smoke with 3 seeds after the first 8 before, and at preset smoke with 3 "
-            "seeds now: that is what is shown. The earlier units are kept, and shown again when they are asked for."
+            "seeds now: what is asked now is shown. The earlier units are kept, and shown again when they are asked "
+            "for."
         ]
+        other = compared("CartPole-v1", ["none", "layer"], 2, 2_000, 0.02)
+        assert "was asked here with lr 0.01 before: what is asked now" in next(replaced([other], tmp_path / "out"))
+        assert list(replaced([own, train], tmp_path / "out")) == []
         assert kept[1].arguments == train.arguments
         assert kept[0].file.own
 
@@ -306,8 +310,8 @@ def test_a_rerun_in_another_size_says_what_it_replaces(tmp_path: Path):
     assert list(replaced([one], out)) == []
     other = replace(one, seeds=9)
     assert list(replaced([other], out)) == [
-        "tiny was asked here at preset smoke before, and at preset smoke with 9 seeds now: that is what is shown. The "
-        "earlier units are kept, and shown again when they are asked for."
+        "tiny was asked here at preset smoke before, and at preset smoke with 9 seeds now: what is asked now is shown. "
+        "The earlier units are kept, and shown again when they are asked for."
     ]
 
 

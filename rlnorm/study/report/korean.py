@@ -112,6 +112,7 @@ SAID: Mapping[str, str] = {
     "seeds": "시드",
     "verdict": "판정",
     "kept": "보관",
+    "in short": "요약",
     "its parts": "부분",
     # what a claim tests
     "Source": "출처",

@@ -9,6 +9,7 @@ from typing import Any
 from rlnorm.errors import ConfigError, unknown
 from rlnorm.study.judge.results import StudyResult
 from rlnorm.study.report import answers, terminal, verdicts, wording
+from rlnorm.study.report.language import t
 
 FRAMES = ("verdicts", "runs", "curves")
 RUNS = ("claim", "part", "arm", "seed", "rate", "metric", "score", "diverged", "final_return", "second_score")
@@ -28,7 +29,7 @@ class Results(StudyResult):
 
     def _repr_html_(self) -> str:
         """What a notebook shows: a line a claim."""
-        heads = ("claim", "answer", "in short", "runs")
+        heads = t("claim"), t("answer"), t("in short"), t("runs")
         lines = [[escape(cell) for cell in row] for row in self._lines()]
         body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in lines)
         head = "".join(f"<th>{name}</th>" for name in heads)

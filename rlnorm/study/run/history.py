@@ -68,10 +68,14 @@ def replaced(requests: Sequence[Request], out: Path) -> Iterator[str]:
     for one in requests:
         old, new = kept.get(one.id), _size(vars(one))
         before = _size(old) if old else new
-        if before != new:
+        recipe = (old or {}).get("recipe") or {}
+        others = [f"{name} {value}" for name, value in recipe.items() if (one.arguments or {}).get(name) != value]
+        said = f"{_told(**before)} before, and {_told(**new)} now" if before != new else ""
+        said = said or (f"with {', '.join(others)} before" if others else "")
+        if said:
             yield (
-                f"{one.id} was asked here {_told(**before)} before, and {_told(**new)} now: that is what is shown. The "
-                "earlier units are kept, and shown again when they are asked for."
+                f"{one.id} was asked here {said}: what is asked now is shown. The earlier units are kept, and shown "
+                "again when they are asked for."
             )
 
 
