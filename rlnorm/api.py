@@ -10,6 +10,7 @@ from rich.console import Console
 from rlnorm.errors import ConfigError, raise_if_any
 from rlnorm.study.claim import comparison
 from rlnorm.study.claim.load import shipped
+from rlnorm.study.judge import StudyResult
 from rlnorm.study.judge.evidence import FEWEST
 from rlnorm.study.plan import Request
 from rlnorm.study.plan.request import compared
@@ -58,7 +59,9 @@ def train(
     wrong = train_errors(env, norms, seeds, steps, lr, jobs, Path(out), environments, options)
     raise_if_any([*wrong, *patience_errors(patience)])
     asked = compared(env, norms, seeds, steps, lr, environments, options)
-    return ask([asked], Path(out), jobs, console or Console(), per_seed, patience, save)
+    if save:
+        save_agents(Path(out))
+    return Results.of(ask([asked], Path(out), jobs, console or Console(), per_seed, patience))
 
 
 def results(directory: str | Path, trust: bool = False) -> Results:
@@ -108,6 +111,11 @@ def patience_errors(patience: float) -> Iterator[str]:
         yield f"--patience must be positive, got {patience:g}."
 
 
+def save_agents(out: Path) -> None:
+    """Let agents that are trained in `out` from now on be saved in OUT/agents, a folder an arm."""
+    (out / AGENTS).mkdir(parents=True, exist_ok=True)
+
+
 def remarks(requests: Sequence[Request]) -> Iterator[str]:
     """What a person should know before a study begins, a sentence each."""
     asked = [
@@ -127,16 +135,12 @@ def ask(
     console: Console,
     per_seed: bool = False,
     patience: float = PATIENCE,
-    save: bool = False,
-) -> Results:
-    """Run a study in `out`, and show what was asked there before beside it; `save` the agents that it trains."""
-    if save:
-        (out / AGENTS).mkdir(parents=True, exist_ok=True)
+) -> StudyResult:
+    """Run a study in `out`, and show what was asked there before beside it."""
     kept, lost = asked_before(out, shipped())
     for sentence in (*remarks(requests), *lost):
         console.print(sentence, style="yellow", markup=False, highlight=False)
     new = {one.id for one in requests}
     before = [one for one in kept if one.id not in new]
     jobs = jobs or os.cpu_count() or 1
-    found = study(requests, out, jobs=jobs, console=console, before=before, per_seed=per_seed, patience=patience)
-    return Results.of(found)
+    return study(requests, out, jobs=jobs, console=console, before=before, per_seed=per_seed, patience=patience)

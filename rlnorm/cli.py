@@ -138,12 +138,15 @@ def train(
     """
     from rlnorm import api, filming
     from rlnorm.study.plan.request import compared
+    from rlnorm.study.report.language import errors
 
     names, options = [name.strip() for name in norms.split(",")], dict(map(setting, option))
     wrong = api.train_errors(env, names, seeds, steps, lr, jobs, out, environments, options)
-    raise_if_any([*wrong, *api.patience_errors(patience), *filming.errors(env, video, save)])
+    raise_if_any([*wrong, *api.patience_errors(patience), *filming.errors(env, video, save), *errors(shown.lang)])
     asked = compared(env, names, seeds, steps, lr, environments, options)
-    carry_out([asked], out, jobs, per_seed, patience, shown, dry_run, save)
+    if save and not dry_run:
+        api.save_agents(out)
+    carry_out([asked], out, jobs, per_seed, patience, shown, dry_run)
     if save and not dry_run:
         folders = filming.saved(asked, out)
         told = [filming.film(folder, env) for folder in folders] if video else folders

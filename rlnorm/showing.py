@@ -60,9 +60,8 @@ def carry_out(
     patience: float,
     shown: Shown,
     dry_run: bool,
-    save: bool = False,
 ) -> None:
-    """Run a study, or with `dry_run` say what it would do; show what came out. `save` the agents that it trains."""
+    """Run a study, or with `dry_run` say what it would do; show what came out."""
     from rlnorm import api
     from rlnorm.study.forecast import forecast
     from rlnorm.study.report.language import errors, speaking
@@ -76,7 +75,7 @@ def carry_out(
         return
     with speaking(shown.lang):
         try:
-            result = api.ask(requests, out, jobs, shown.progress, per_seed, patience, save)
+            result = api.ask(requests, out, jobs, shown.progress, per_seed, patience)
         except Failed as error:
             conclude(error.result, out, shown)
             raise

@@ -46,7 +46,7 @@ def test_info_says_what_a_report_of_a_fault_needs(rlnorm: Run, tmp_path: Path):
     code, out, err = rlnorm("info")
     told = dict(line.split(maxsplit=1) for line in out.splitlines())
     assert (code, err) == (0, [])
-    assert set(told) >= {"rlnorm", "versions", "cores", "devices", "compiler", "ray", "free", "results", "trusted"}
+    assert set(told) >= {"rlnorm", "versions", "cores", "devices", "compiler", "ray", "free", "results"}
     assert f"torch {torch.__version__}" in told["versions"]
     assert told["contrib"].startswith("there: ")
     assert told["results"] == "runs/mine"

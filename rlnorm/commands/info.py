@@ -37,7 +37,6 @@ def lines() -> Iterator[tuple[str, str]]:
 
     from rlnorm import compiling
     from rlnorm.study.plan.unit import commit, library_version, versions
-    from rlnorm.study.run.trust import list_file
 
     yield "rlnorm", f"{library_version('rlnorm')}, commit {commit() or 'unknown'}, {Path(__file__).parents[1]}"
     known = {**versions(), **{name: library_version(name) for name in ("stable-baselines3", "tensorboard")}}
@@ -52,7 +51,6 @@ def lines() -> Iterator[tuple[str, str]]:
     yield "free disk", f"{free / 1e9:.1f} GB in {Path.cwd()}"
     held = [folder for folder in FOLDERS if (Path(folder) / "study.json").exists()]
     yield "results", ", ".join(held) or f"none here yet; they go to {', '.join(FOLDERS)} or --out"
-    yield "trusted", f"{list_file()}: files of claims and norms that may be run again"
 
 
 def _devices() -> str:

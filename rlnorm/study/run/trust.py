@@ -31,7 +31,7 @@ def code_of(entry: Mapping[str, Any]) -> Iterator[str]:
 def trusted() -> frozenset[str]:
     """What was named here before; nothing where that cannot be read."""
     with suppress(OSError, RuntimeError, UnicodeDecodeError):
-        return frozenset(list_file().read_text(encoding="utf-8").splitlines())
+        return frozenset(_list().read_text(encoding="utf-8").splitlines())
     return frozenset()
 
 
@@ -39,11 +39,11 @@ def trust(files: Iterable[str]) -> None:
     """Remember that these files were named. Without a folder for it, each has to be named anew."""
     new = set(files) - trusted()
     if new:
-        with suppress(OSError, RuntimeError), locked(list_file().parent):
-            write_atomically(list_file(), "".join(f"{path}\n" for path in sorted(trusted() | new)))
+        with suppress(OSError, RuntimeError), locked(_list().parent):
+            write_atomically(_list(), "".join(f"{path}\n" for path in sorted(trusted() | new)))
 
 
-def list_file() -> Path:
-    """The list of what was named. Raises RuntimeError where this user has no home."""
+def _list() -> Path:
+    """Raises RuntimeError where this user has no home."""
     state = os.environ.get("XDG_STATE_HOME")
     return Path(state or Path.home() / ".local" / "state") / "rlnorm" / "trusted"

@@ -8,7 +8,6 @@ group: only the process that started the others acts on them, and ends those. No
 import ctypes
 import multiprocessing
 import os
-import re
 import signal
 import sys
 import tempfile
@@ -16,6 +15,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -35,25 +35,15 @@ from rlnorm.study.plan import Unit
 from rlnorm.study.run import exact, timing
 from rlnorm.study.run.store import Store
 
-AGENTS = "agents"
-"""The folder of a study that holds trained agents; they are saved where it is there."""
 PR_SET_PDEATHSIG = 1
 LONGEST_FOLDER = 60  # of a socket's path of at most 107 bytes
 LONGEST_TRACEBACK = 10_000
 
 
-def agents_of(unit: Unit, directory: Path) -> Path:
-    """Where the agents of a unit are saved, if anywhere: in a folder of DIR/agents, which is named by arm and seeds."""
-    arm = re.sub(r"\W+", "-", unit.label.rpartition(": ")[2])
-    return directory / AGENTS / f"{arm}-{unit.id[:6]}"
-
-
-def records(unit: Unit, agents: Path | None = None) -> Iterator[Record]:
-    """The unit's records, as its engine yields them; DQN's agents are saved to `agents` where it is given."""
+def records(unit: Unit) -> Iterator[Record]:
+    """The unit's records, as its engine yields them."""
     if unit.engine in TRAINING:
-        more: dict[str, Any] = {"save": agents} if agents and unit.engine == "dqn" else {}
-        train = TRAINING[unit.engine].train
-        return train(**unit.settings, seeds=unit.seeds, rates=unit.rates, steps=unit.steps, **more)
+        return TRAINING[unit.engine].train(**unit.settings, seeds=unit.seeds, rates=unit.rates, steps=unit.steps)
     found = load(unit.files[0])
     part = found.claim.parts[unit.settings["part"]]
     assert isinstance(part, Exact | Cost)
@@ -80,7 +70,7 @@ def execute(unit: Unit, directory: Path) -> Outcome:
 
     def watched() -> Iterator[Record]:
         try:
-            yield from records(unit, agents_of(unit, directory) if (directory / AGENTS).is_dir() else None)
+            yield from records(with_agents(unit, directory))
         except BaseException as error:
             own.append(error)
             raise
@@ -238,3 +228,20 @@ def _short_temporary_folder() -> Iterator[None]:
         yield
     finally:
         tempfile.tempdir = usual
+
+
+AGENTS = "agents"
+"""The folder of a study that holds trained agents; they are saved where it is there."""
+
+
+def agents_of(unit: Unit, directory: Path) -> Path:
+    """Where the agents of a unit are saved, if anywhere: in a folder of DIR/agents, which is named by arm and seeds."""
+    arm = unit.label.rpartition(": ")[2].replace(",", " ")
+    return directory / AGENTS / f"{'-'.join(arm.split())}-{unit.id[:6]}"
+
+
+def with_agents(unit: Unit, directory: Path) -> Unit:
+    """The unit as its engine is given it: told to save its agents where DIR/agents is there and it trains any."""
+    if unit.engine != "dqn" or not (directory / AGENTS).is_dir():
+        return unit
+    return replace(unit, settings={**unit.settings, "save": agents_of(unit, directory)})
