@@ -3,24 +3,26 @@
 import rlnorm
 
 result = rlnorm.train(env="CartPole-v1", norms=["none", "layer"], seeds=16)
+result.to_frame("runs")
+rlnorm.results("runs/study")
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rlnorm.api import train
+    from rlnorm.api import results, train
 
     __version__: str
 
-__all__ = ["train"]
+__all__ = ["results", "train"]
 
 
 def __getattr__(name: str) -> object:
     # Imported when first asked for, so that code that needs one layer does not load the tools of a study.
-    if name == "train":
+    if name in __all__:
         from rlnorm import api
 
-        return api.train
+        return getattr(api, name)
     if name == "__version__":
         from importlib.metadata import version
 

@@ -1,10 +1,13 @@
 """How the words of a command line are read: numbers as people write them, and every error as one sentence."""
 
+import ast
 import contextlib
 import functools
 import io
 import re
+import tomllib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, cast
 
 import tyro
@@ -22,6 +25,47 @@ def whole(text: str) -> int:
     except (ValueError, OverflowError):
         raise ValueError(f"expected a whole number such as 16 or 1e5, got {text!r}") from None
     return int(number)
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """`name=value` -> both: numbers, lists such as 64,64, true, false and none are read, anything else is a string.
+
+    Raises ConfigError for a text without a name or a value.
+    """
+    name, sign, value = (piece.strip() for piece in text.partition("="))
+    if not name or not sign or not value:
+        raise ConfigError(f"--option {text!r} cannot be read; expected name=value, such as discount=0.98.")
+    words = {"true": True, "false": False, "none": None}
+    if value.lower() in words:
+        return name, words[value.lower()]
+    with contextlib.suppress(ValueError):
+        return name, whole(value)
+    with contextlib.suppress(ValueError, SyntaxError):
+        return name, ast.literal_eval(value)
+    return name, value
+
+
+def with_question(words: Sequence[str]) -> list[str]:
+    """The words of `train FILE.toml ...` with the question in the file's place; any other words as they are.
+
+    Each key of the file is an option, lists are joined by commas, and a table `option` holds settings of the engine.
+    What is typed after the file counts more. Raises ConfigError for a file that cannot be read.
+    """
+    if len(words) < 2 or words[0] != "train" or not words[1].endswith(".toml"):
+        return list(words)
+    try:
+        asked = tomllib.loads(Path(words[1]).read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"the question {words[1]!r} cannot be read: {error.strerror or error}.") from None
+    except ValueError as error:
+        raise ConfigError(f"the question {words[1]!r} is no TOML: {error}.") from None
+    settings = asked.pop("option", {})
+    if not isinstance(settings, dict):
+        raise ConfigError(f"option in {words[1]!r} must be a table of settings, got {settings!r}.")
+    joined = {key: ",".join(map(str, value)) if isinstance(value, list) else value for key, value in asked.items()}
+    found = [word for key, value in joined.items() for word in (f"--{key}", str(value))]
+    more = [word for name, value in settings.items() for word in ("--option", f"{name}={value}")]
+    return ["train", *found, *more, *words[2:]]
 
 
 def _spec(none: bool) -> PrimitiveConstructorSpec[Any]:

@@ -16,11 +16,16 @@ from rlnorm.study.study import errors, out_errors
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
+def folder(claims: Sequence[str]) -> Path:
+    """Where results go that nobody gave a folder for: a claim of one's own does not enter the main study's."""
+    return Path("runs/mine" if any(claim.endswith(".py") for claim in claims) else "runs/study")
+
+
 @dataclass(frozen=True)
 class Asked:
     """The words of `rlnorm run` as they were typed.
 
-    through    what runs DQN arms, as `Request` names it: engine, environments
+    through    other fields of `Request`: what runs DQN arms, and the seeds to leave out
     available  the claims that come with the package
     every      whether all of these are meant; no claim is named then
     """

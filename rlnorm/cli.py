@@ -17,12 +17,13 @@ from typing import Annotated
 
 import tyro
 
-from rlnorm.arguments import App, Count, Whole
+from rlnorm.arguments import App, Count, Whole, setting, with_question
+from rlnorm.commands import info, own, reading
 from rlnorm.errors import ConfigError, raise_if_any, unknown, unwritable
-from rlnorm.showing import Flag, Language, Shown, carry_out, conclude, console, folder_errors, judged, warn
+from rlnorm.showing import Flag, Shown, carry_out, conclude, console, folder_errors, judged, warn
 from rlnorm.stops import exit_code
 from rlnorm.study.claim.dqn_setting import COMPARISON_STEPS
-from rlnorm.study.claim.load import by_path, headlines, named, shipped, shipped_folder
+from rlnorm.study.claim.load import shipped
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 some units failed, a law is broken, or the doctor found a fault; 2 bad input, nothing "
@@ -34,59 +35,11 @@ app = App(fill(EXIT_CODES, 80))
 Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 Library = Annotated[str | None, tyro.conf.arg(metavar="LIBRARY")]
 Seconds = Annotated[float, tyro.conf.arg(metavar="SECONDS")]
-
-
 Output = tyro.conf.OmitArgPrefixes[Shown]
 SHOWN = Shown()
 
-
-@app.command(name="list")
-def list_claims() -> None:
-    """List all claims: id, kind, the notes that make them, the title."""
-    for line in headlines(shipped_folder()):
-        _print(f"{line.id}  ({line.kind}; {', '.join(line.notes) or 'no note'})\n    {line.title}")
-
-
-@app.command
-def show(
-    claim: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="CLAIM")]],
-    /,
-    *,
-    results: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
-    lang: Language = "en",
-) -> None:
-    """Show one claim: what is tested, how, and against which margin; or what came out.
-
-    Args:
-        claim: Its id (see `rlnorm list`), or the path of a file with a claim of your own.
-        results: Folder of a study: show what it found, every part with its reason.
-        lang: Language: en or ko.
-    """
-    from rlnorm.study.report import describe, terminal
-    from rlnorm.study.report.language import errors, speaking
-
-    raise_if_any(errors(lang))
-    found = named([claim], shipped())[0]
-    with speaking(lang):
-        if results is None:
-            _print(describe.page(found, _width()))
-            return
-        claims = [each for each in judged(results).claims if each.id == found.id]
-        if not claims:
-            raise ConfigError(f"{str(results)!r} holds nothing of {found.id}; `rlnorm run {found.name}` runs it.")
-        for block in terminal.parts(claims[0]):
-            console.print(block)
-
-
-def _print(text: str) -> None:
-    """Text that is already wrapped, its first line in bold on a terminal."""
-    head, _, rest = text.partition("\n")
-    console.print(head, style="bold", markup=False, soft_wrap=True)
-    console.print(rest, markup=False, soft_wrap=True)
-
-
-def _width() -> int:
-    return min(console.width, 100)
+app.command(reading.list_claims, name="list")
+app.command(reading.show)
 
 
 @app.command
@@ -101,10 +54,11 @@ def run(
     kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None,
     preset: str = "quick",
     seeds: Count = None,
+    after: Whole = 0,
     engine: Annotated[str | None, tyro.conf.arg(metavar="ENGINE")] = None,
     environments: Library = None,
     jobs: Count = None,
-    out: Folder = Path("runs/study"),
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
     per_seed: bool = False,
     patience: Seconds = 600.0,
     dry_run: Flag = False,
@@ -121,10 +75,13 @@ def run(
         kind: Only parts of this kind: exact, cost or effect (see `rlnorm show`).
         preset: Size of the runs: smoke, quick or full.
         seeds: Judged seeds per arm; the preset's number where not given.
+        after: Judge fresh seeds, those after the first so many, of a claim that these left undecided. Only the added
+            ones are judged.
         engine: Run DQN arms through this engine instead of our own: sb3 (stable-baselines3 with our layers).
         environments: Let envpool step the environments of DQN arms instead of gymnasium.
         jobs: Units that run at the same time; one per core, of the cluster's with ray, where not given.
-        out: Folder of the results; finished work found there is used.
+        out: Folder of the results; finished work found there is used. Where not given, runs/study, or runs/mine where
+            a claim of your own is named.
         per_seed: Write single runs to TensorBoard too.
         patience: Seconds without a record after which a unit of work is ended.
         dry_run: Run nothing: list the units, how many are reused, and the time by past runs.
@@ -132,10 +89,11 @@ def run(
         address: Head of the Ray cluster; where not given, that of this machine, or one started on it for the study.
     """
     from rlnorm.api import patience_errors
-    from rlnorm.asking import Asked
+    from rlnorm.asking import Asked, folder
     from rlnorm.study.run import backend_errors
 
-    through = {"engine": engine, "environments": environments}
+    through = {"engine": engine, "environments": environments, "after": after}
+    out = folder(claims) if out is None else out
     asked = Asked(claims, part, kind, preset, seeds, through, shipped(), every)
     wrong = [*asked.errors(out, {"--seeds": seeds, "--jobs": jobs}), *patience_errors(patience)]
     raise_if_any([*wrong, *backend_errors(backend, address)])
@@ -150,37 +108,56 @@ def train(
     seeds: Whole = 16,
     steps: Whole = COMPARISON_STEPS,
     lr: float | None = None,
+    option: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(aliases=["-o"], metavar="NAME=VALUE")
+    ] = (),
     environments: Library = None,
     jobs: Count = None,
     out: Folder = Path("runs/train"),
     per_seed: bool = False,
     patience: Seconds = 600.0,
+    save: Flag = False,
+    video: Flag = False,
     dry_run: Flag = False,
     shown: Output = SHOWN,
 ) -> None:
     """Compare norms in DQN on one environment: your own question, without a claim.
 
+    `rlnorm train FILE.toml` reads these options; those typed after it count.
+
     Args:
         env: A gymnasium environment with discrete actions, by id.
         norms: Comma-separated; every one is compared with the first.
         seeds: Agents per norm.
-        steps: Environment steps per agent; 1e5 is read too.
+        steps: Environment steps per agent; 1e5 is read too. Fewer than a full study's give a preview.
         lr: Learning rate of all arms; the study setting's where not given.
+        option: Any other setting of the engine, for all arms, such as discount=0.98 or hidden=128,128 (may be given
+            several times; `rlnorm.dqn.Settings` lists them).
         environments: Let envpool step the environments instead of gymnasium.
         jobs: Units at work at the same time; one per core where not given.
         out: Folder of the results; finished work found there is used.
         per_seed: Write single runs to TensorBoard too.
         patience: Seconds without a record after which a unit of work is ended.
+        save: Save the trained agents in DIR/agents; `rlnorm.dqn.load` reads them.
+        video: Record an episode of an agent of each arm beside it; needs moviepy.
         dry_run: Run nothing: list the units, how many are reused, and the time by past runs.
     """
-    from rlnorm import api
+    from rlnorm import api, filming
     from rlnorm.study.plan.request import compared
+    from rlnorm.study.report.language import errors
 
-    names = [name.strip() for name in norms.split(",")]
-    wrong = api.train_errors(env, names, seeds, steps, lr, jobs, out, environments)
-    raise_if_any([*wrong, *api.patience_errors(patience)])
-    asked = compared(env, names, seeds, steps, lr, environments)
+    names, options = [name.strip() for name in norms.split(",")], dict(map(setting, option))
+    wrong = api.train_errors(env, names, seeds, steps, lr, jobs, out, environments, options)
+    raise_if_any([*wrong, *api.patience_errors(patience), *filming.errors(env, video, save), *errors(shown.lang)])
+    asked = compared(env, names, seeds, steps, lr, environments, options)
+    if save and not dry_run:
+        api.save_agents(out)
     carry_out([asked], out, jobs, per_seed, patience, shown, dry_run)
+    if save and not dry_run:
+        folders = filming.saved(asked, out)
+        told = [filming.film(folder, env) for folder in folders] if video else folders
+        none = ["none: all units were finished before; another --out trains them anew"]
+        shown.progress.print(f"Agents:      {', '.join(map(str, told or none))}", markup=False, soft_wrap=True)
 
 
 @app.command
@@ -213,76 +190,6 @@ def report(
     if keep is not None:
         written = ", ".join(map(str, markdown.keep(result, keep)))
         shown.progress.print(f"Kept:        {written}", markup=False, soft_wrap=True)
-
-
-@app.command
-def export(
-    directory: tyro.conf.Positional[Path] = Path("runs/study"),
-    /,
-    *,
-    csv: Flag = False,
-    parquet: Flag = False,
-    to: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
-) -> None:
-    """Write every record of a study in tidy form, a line a number, for other tools.
-
-    Args:
-        directory: Folder of a study.
-        csv: As CSV, which is what is written where nothing is said.
-        parquet: As Parquet; needs pyarrow.
-        to: File to write; DIR/records.csv or DIR/records.parquet where not given.
-    """
-    from rlnorm.errors import unwritable_file
-    from rlnorm.study.report import export
-
-    target = to or directory / f"records.{'parquet' if parquet else 'csv'}"
-    both = ["--csv and --parquet exclude each other."] if csv and parquet else []
-    raise_if_any([*folder_errors(directory), *both, *([] if to is None else unwritable_file("records", "--to", to))])
-    lines = (export.to_parquet if parquet else export.to_csv)(directory, target)
-    console.print(f"{lines} lines: {target}", markup=False, soft_wrap=True)
-
-
-@app.command
-def power(
-    claim: tyro.conf.Positional[str],
-    /,
-    *,
-    effect: float | None = None,
-    results: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
-) -> None:
-    """Say how many runs an arm each part of a claim needs to be decided.
-
-    It is then decided in four of five studies.
-
-    Args:
-        claim: Its id (see `rlnorm list`), or the path of a file with a claim of your own.
-        effect: True benefit of the treatment, in the unit of the score (a factor for ratios). Where not given, twice
-            the margin where a part asks for better, else none.
-        results: Folder of a study whose scores tell the spread; the kept scores of docs/results where not given.
-    """
-    from rlnorm.study.report import needed
-    from rlnorm.study.report.csv import samples
-    from rlnorm.study.report.kept import scores_of
-
-    (found,) = named([claim], shipped())
-    file = scores_of(found.id) if results is None else results / found.id / "scores.csv"
-    if not file.is_file():
-        raise ConfigError(f"no scores of {found.id} are known: {str(file)!r} is not there; `rlnorm run` makes some.")
-    for line in needed.table(found.claim, samples(file), effect):
-        console.print(line, markup=False, soft_wrap=True)
-
-
-@app.command
-def compare(first: tyro.conf.Positional[Path], second: tyro.conf.Positional[Path], /) -> None:
-    """Show two studies side by side: the verdicts of all parts that both hold.
-
-    Args:
-        first: Folder of a study.
-        second: Folder of another.
-    """
-    from rlnorm.study.report import compare
-
-    console.print(compare.table(first, second))
 
 
 @app.command
@@ -338,63 +245,13 @@ def board(
     tensorboard.board(directory, port)
 
 
-@app.command(name="check-norm")
-def check_norm(norm: tyro.conf.Positional[Path], /) -> None:
-    """Hold your own norm to the laws that rlnorm's norms obey.
-
-    Args:
-        norm: Its file, which ends in NORM = Norm(...).
-    """
-    from rlnorm.nn import check
-
-    report = check.check_norm(norm)
-    console.print(str(report), markup=False)
-    if not report.holds:
-        sys.exit(1)
-
-
-@app.command(name="check-claim")
-def check_claim(claim: tyro.conf.Positional[Path], /) -> None:
-    """Hold your own claim to the rules that rlnorm's claims obey; nothing is run.
-
-    Args:
-        claim: Its file, which ends in CLAIM = Claim(...).
-    """
-    from rlnorm.study.claim.validate import errors
-
-    found = by_path(claim)
-    raise_if_any(errors(found.claim))
-    parts = len(found.claim.parts)
-    console.print(
-        f"{found.id}: {found.claim.title}. {parts} {'part' if parts == 1 else 'parts'}, no errors.", markup=False
-    )
-
-
-@app.command
-def doctor(
-    model: tyro.conf.Positional[Path],
-    /,
-    *,
-    trust: bool = False,
-    algo: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None,
-    env: Annotated[str | None, tyro.conf.arg(metavar="ID")] = None,
-) -> None:
-    """Find what goes wrong with normalization in a saved model.
-
-    Exit code: 0 healthy, 1 a fault, 2 bad input, 3 it could not be examined.
-
-    Args:
-        model: A zip that a stable-baselines3 model's save() wrote, or a module that torch.save wrote.
-        trust: Load it: loading runs code that the file contains.
-        algo: Algorithm that saved it, such as dqn; told by its settings where not given.
-        env: A gymnasium environment to act in, by id, for data to hold the running statistics against.
-    """
-    from rlnorm.doctor.command import examine_file
-
-    text, code = examine_file(model, trust, algo, env, _width())
-    console.print(text, markup=False, soft_wrap=True)
-    if code:
-        sys.exit(code)
+for command in (reading.export, reading.power, reading.compare):
+    app.command(command)
+app.command(own.new)
+app.command(own.check_norm, name="check-norm")
+app.command(own.check_claim, name="check-claim")
+app.command(own.doctor)
+app.command(info.info)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -404,7 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"rlnorm {version('rlnorm')}")  # noqa: T201
         return
     description = "What does normalization really do in deep reinforcement learning?"
-    code = guarded(lambda: app.read(words, "rlnorm", description)(), shlex.join(["rlnorm", *words]))
+    code = guarded(lambda: app.read(with_question(words), "rlnorm", description)(), shlex.join(["rlnorm", *words]))
     if code:
         sys.exit(code)
 
@@ -430,12 +287,13 @@ def _ended_early(error: Exception, command: str) -> int:
     """The exit code of a study that could not be finished; other exceptions go on."""
     # A command that got this far has imported these; one that did not cannot have raised them.
     from rlnorm.study.run import UnitsFailed
-    from rlnorm.study.study import Interrupted
+    from rlnorm.study.study import Failed, Interrupted
 
     if isinstance(error, UnitsFailed):
         failed = [f"failed: {sentence}" for sentence in error.sentences]
         count = f"{len(failed)} {'unit' if len(failed) == 1 else 'units'} failed"
-        return _fail(1, *failed, f"{count}; the others are kept. To try again:\n  {command}")
+        kept = "none is finished" if isinstance(error, Failed) and not error.any_finished else "the others are kept"
+        return _fail(1, *failed, f"{count}; {kept}. To try again:\n  {command}")
     if isinstance(error, Interrupted):
         done = f"{error.done} of {error.done + error.left} units finished and kept"
         return _fail(error.exit_code, f"interrupted, {done}. To continue:\n  {command}")

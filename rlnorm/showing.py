@@ -47,6 +47,11 @@ class Shown:
         return Console(highlight=False, stderr=True, quiet=self.quiet) if self.json or self.quiet else console
 
 
+def text_width() -> int:
+    """Columns of the terminal, at most a hundred: longer lines are hard to read."""
+    return min(console.width, 100)
+
+
 def carry_out(
     requests: "Sequence[Request]",
     out: Path,
@@ -66,6 +71,7 @@ def carry_out(
 
     raise_if_any(errors(shown.lang))
     if dry_run:
+        warn(console, api.remarks(requests))
         for line in forecast(requests, out).lines(jobs or os.cpu_count() or 1):
             console.print(line, markup=False, soft_wrap=True)
         return

@@ -122,6 +122,19 @@ def dqn_claim(treatment: str = "layer", claim_id: str = "dqn-ln", **changes: Any
     return replace(ClaimResult(claim_id, claim, parts, overall), **changes)
 
 
+def two_environments() -> ClaimResult:
+    """A claim that asks the same on CartPole and on Acrobot, and once more at own best rates on one of them."""
+    whole = dqn_claim()
+    part = whole.claim.parts[whole.parts[0].name]
+    assert isinstance(part, Effect)
+    acrobot = replace(part, experiment=replace(part.experiment, settings={"env": "Acrobot-v1"}))
+    own = replace(part, rates=(1e-3, 2e-3))
+    parts = {"CartPole-v1": part, "Acrobot-v1": acrobot, "CartPole-v1, own best rate": own}
+    arms = {"none": arm("none", 0.45), "layer": arm("layer", 0.85)}
+    found = tuple(judged(whole.id, name, each, arms) for name, each in parts.items())
+    return replace(whole, claim=replace(whole.claim, parts=parts), parts=found)
+
+
 def relu_claim(metric: str = "accuracy") -> ClaimResult:
     """A supervised effect claim asking for equivalence, one part; "updates" makes it a ratio, lower is better."""
     ratio = metric == "updates"

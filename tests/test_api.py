@@ -12,6 +12,7 @@ from rlnorm import api
 from rlnorm.errors import ConfigError
 from rlnorm.study.claim import load
 from rlnorm.study.plan import Request
+from rlnorm.study.report.notebook import Results
 from rlnorm.study.run.history import asked_before
 
 NORM = """
@@ -77,7 +78,14 @@ def test_a_folder_keeps_what_was_asked_there(tmp_path: Path):
         asked = Request(load.by_path(tiny.effect(tmp_path, name)), "smoke")
         result = api.ask([asked], tmp_path / "out", 1, console)
     assert [claim.id for claim in result.claims] == ["first", "second"]
+    again = rlnorm.results(tmp_path / "out")
+    assert repr(again) == repr(Results.of(result))
+    assert len(repr(again).splitlines()) < 12
     (tmp_path / "first.py").unlink()
+    with pytest.raises(ConfigError, match="claim 'first', asked here before, is left out"):
+        rlnorm.results(tmp_path / "out")
+    with pytest.raises(ConfigError, match="holds no study; expected a folder"):
+        rlnorm.results(tmp_path)
     assert [one.id for one in asked_before(tmp_path / "out", {})[0]] == ["second"]
     api.ask([asked], tmp_path / "out", 1, console)
     console.file.close()

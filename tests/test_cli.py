@@ -5,38 +5,19 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import studies
 import tiny
+from tiny import Run
 
-from rlnorm import cli, nn
-from rlnorm.study.claim.load import shipped
+from rlnorm import cli
+from rlnorm.study.judge import StudyResult
 from rlnorm.study.run import history
-
-Run = Callable[..., tuple[int, str, list[str]]]
-
-
-@pytest.fixture
-def rlnorm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """`rlnorm ...` in this process and an empty folder -> exit code, standard output, lines of standard error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*words: object) -> tuple[int, str, list[str]]:
-        monkeypatch.setattr(sys, "argv", ["rlnorm", *map(str, words)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 1
-        told = capsys.readouterr()
-        return code, told.out, told.err.splitlines()
-
-    return run
-
+from rlnorm.study.study import Failed
 
 OUT = "elsewhere/results"
 COMMANDS = tuple(cli.app.names)
@@ -92,6 +73,8 @@ BAD_INPUT = {
     ),
     "seeds to train": (["train", "--seeds", "-1"], ["--seeds must be at least 1, got -1."]),
     "jobs to train": (["train", "--jobs", "-1"], ["--jobs must be at least 1, got -1."]),
+    "setting": (["train", "-o", "discont=1"], ["unknown setting 'discont'. Did you mean 'discount'?"]),
+    "setting with a word of its own": (["train", "-o", "env=x"], ["--option env is given as --env."]),
     "learning rate": (["train", "--lr", "-0.1"], ["learning rates must be positive and finite, got -0.1."]),
 }
 
@@ -191,28 +174,6 @@ class TestFolderThatIsNone:
         assert err == ["rlnorm: '.' holds no claim that can be reported."]
 
 
-def test_list_shows_every_claim_within_eighty_columns(rlnorm: Run):
-    code, out, _ = rlnorm("list")
-    assert code == 0
-    heads = [line.split("  (")[0] for line in out.splitlines() if line[:1].strip()]
-    assert heads == sorted(shipped())
-    assert f"dqn-ln  (effect; N0)\n    {shipped()['dqn-ln'].claim.title}\n" in out
-    assert all(each.claim.title in out for each in shipped().values())
-    assert max(map(len, out.splitlines())) <= 80
-
-
-@pytest.mark.parametrize("claim", shipped())
-def test_show_fits_eighty_columns_and_names_every_part(rlnorm: Run, claim: str):
-    code, out, _ = rlnorm("show", claim)
-    assert code == 0
-    assert out.splitlines()[0] == f"{claim}: {shipped()[claim].claim.title}"
-    assert max(map(len, out.splitlines())) <= 80
-    text = " ".join(out.split())
-    assert all(" ".join(f"* {name} (".split()) in text for name in shipped()[claim].claim.parts)
-    assert "<lambda>" not in text
-    assert "Question(" not in text
-
-
 @pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS)], ids=" ".join)
 def test_help_fits_eighty_columns(rlnorm: Run, words: list[str]):
     code, out, _ = rlnorm(*words, "--help")
@@ -236,6 +197,27 @@ def test_the_version_and_what_exit_codes_mean_are_told(rlnorm: Run):
     assert (code, out) == (0, f"rlnorm {version('rlnorm')}\n")
     said = " ".join(rlnorm("--help")[1].split())
     assert "130 interrupted, 143 or 129 told to end by SIGTERM or SIGHUP, everything finished is kept" in said
+
+
+def test_what_cannot_decide_is_said_before(rlnorm: Run):
+    code, out, _ = rlnorm("run", "dqn-ln", "--seeds", 2, "--dry-run")
+    assert (code, out.startswith("--seeds 2 can decide nothing: fewer than 8 runs an arm are too few")) == (0, True)
+    assert "can decide nothing" not in rlnorm("run", "dqn-ln", "--seeds", 8, "--dry-run")[1]
+    assert "can decide nothing" not in rlnorm("run", "bn-identity", "--seeds", 2, "--dry-run")[1]
+
+
+def test_a_failure_of_all_is_not_said_to_keep_others(capsys: pytest.CaptureFixture[str]):
+    def fails(result: StudyResult) -> str:
+        def action() -> None:
+            raise Failed(["a unit: why"], result)
+
+        assert cli.guarded(action, "rlnorm again") == 1
+        return capsys.readouterr().err
+
+    assert "1 unit failed; none is finished. To try again:" in fails(studies.study(studies.dqn_claim()))
+    one = studies.dqn_claim()
+    some = replace(one, parts=(replace(one.parts[0], seconds=3.0), one.parts[1]))
+    assert "1 unit failed; the others are kept. To try again:" in fails(studies.study(some))
 
 
 SLOW = """
@@ -370,103 +352,6 @@ class TestAClaimOfOnesOwn:
         code, out, _ = rlnorm("show", "my_claim.py")
         assert code == 0
         assert out.startswith("my-claim: LayerNorm is better\nOf my_claim: LayerNorm is better.\n")
-
-
-class TestCheckNorm:
-    def test_a_norm_that_obeys_every_law(self, rlnorm: Run):
-        code, out, _ = rlnorm("check-norm", Path(nn.__file__).parent / "layer_channels.py")
-        assert (code, "laws hold" in out, "broken" in out) == (0, True, False)
-
-    def test_a_broken_law_is_named_and_the_exit_code_is_1(self, rlnorm: Run, tmp_path: Path):
-        file = tmp_path / "blind.py"
-        file.write_text(
-            "import torch\nfrom rlnorm.nn.norm import Norm\n"
-            "class Blind(torch.nn.Module):\n"
-            "    def __init__(self, width):\n        super().__init__()\n"
-            "    def forward(self, x):\n        return x.detach() * 2\n"
-            'NORM = Norm("blind", {0: Blind})\n'
-        )
-        code, out, _ = rlnorm("check-norm", file)
-        assert code == 1
-        assert "broken by blind at 0 spatial dimensions" in out
-
-    def test_a_file_that_is_none(self, rlnorm: Run):
-        code, _, told = rlnorm("check-norm", "nowhere.py")
-        assert code == 2
-        assert "no norm file at 'nowhere.py'" in told[0]
-
-
-CLAIM_OF_ERRORS = """
-from rlnorm.study.claim import Claim, Effect, Exact, Question, supervised_experiment
-
-STEPS = {"smoke": 3, "quick": 3, "full": 3}
-CLAIM = Claim(
-    title="one two three four five six seven eight nine",
-    statement="",
-    source="nowhere",
-    kind="effcet",
-    parts={
-        "misnamed": Effect(
-            experiment=supervised_experiment(steps=STEPS, dataset="digits", lr=0.05, batch=0),
-            arms={"none": {}, "layer": {"norm": "lyer"}},
-            metric="acuracy",
-            question=Question(asks="superior", treatment="lare", reference="none", margin=-1.0),
-            decisive=False,
-        ),
-        "algebra": Exact(
-            statement="0 = 0", formula=abs, truth=abs, draw=dict, scale=abs, cases=0, tolerance=-1.0, decisive=False
-        ),
-    },
-)
-"""
-
-
-class TestCheckClaim:
-    def test_a_good_claim_is_said_to_be_one(self, rlnorm: Run, tmp_path: Path):
-        file = tiny.effect(tmp_path, "my_claim")
-        assert rlnorm("check-claim", file) == (0, "my-claim: LayerNorm is better. 1 part, no errors.\n", [])
-        work = tiny.own(tmp_path, FAILS, ["always", "fine"])
-        assert rlnorm("check-claim", work) == (0, "work: Work to do. 2 parts, no errors.\n", [])
-        assert {path for path in tmp_path.iterdir() if path.name != "__pycache__"} == {file, work}
-
-    def test_every_error_is_said_at_once_and_nothing_written(self, rlnorm: Run, tmp_path: Path):
-        file = tmp_path / "wrong.py"
-        file.write_text(CLAIM_OF_ERRORS)
-        code, out, err = rlnorm("check-claim", "wrong.py")
-        expected = (
-            "title must have 1 to 8 words, got 'one two three four five six seven eight nine'.",
-            "statement is empty; expected a sentence.",
-            "unknown kind 'effcet'. Did you mean 'effect'?",
-            "no part is decisive, so nothing could decide the claim",
-            "part 'misnamed': the treatment is no arm: unknown arm 'lare'. Did you mean 'layer'?",
-            "part 'misnamed': the question does not ask about every arm: 'layer' would be run for nothing.",
-            "part 'misnamed': the margin of a difference is at least 0, got -1.",
-            "part 'misnamed': unknown metric 'acuracy'. Did you mean 'accuracy'?",
-            "part 'algebra': cases must be at least 1, got 0.",
-            "part 'algebra': tolerance must be at least 0, got -1.0.",
-            "part 'misnamed': arm layer: unknown norm 'lyer'. Did you mean 'layer'?",
-        )
-        assert (code, out) == (2, "")
-        said = [line.removeprefix("rlnorm: ") for line in err]
-        assert all(any(line.startswith(piece) for line in said) for piece in expected), err
-        assert any(line.startswith("part 'misnamed': ") and "batch" in line for line in said), err
-        assert len(said) == len(expected) + 1, err
-        assert {path for path in tmp_path.iterdir() if path.name != "__pycache__"} == {file}
-
-    @pytest.mark.parametrize(
-        ("text", "told"),
-        [
-            (None, "no claim file at"),
-            ("CLAIM = 3", "declares no claim; expected it to end in CLAIM = Claim(...), got 3."),
-            ("import nonsense_that_is_nowhere", "does not import: ModuleNotFoundError"),
-        ],
-    )
-    def test_a_file_that_holds_none(self, rlnorm: Run, tmp_path: Path, text: str | None, told: str):
-        if text is not None:
-            (tmp_path / "empty.py").write_text(text)
-        code, out, err = rlnorm("check-claim", "empty.py")
-        assert (code, out, len(err)) == (2, "", 1)
-        assert told in err[0]
 
 
 @pytest.mark.parametrize("words", [["list"], ["--help"]], ids=" ".join)

@@ -36,7 +36,8 @@ ROOMS = (
     ("study.study", "study.forecast"),
     ("claims", "validation"),
     ("api",),
-    ("asking", "showing"),
+    ("asking", "showing", "filming"),
+    ("commands",),
     ("cli",),
     ("__main__",),
 )
@@ -213,7 +214,6 @@ TESTED_IN = {
     "study/report/margins.py": "study/report/test_answers.py",
     "study/report/pictures.py": "study/report/test_tensorboard.py",
     "study/report/notes.py": "study/report/test_language.py",
-    "study/report/verdicts.py": "study/test_study.py",
     "study/report/wording.py": "study/report/test_terminal.py",
     "study/run/progress.py": "study/run/test_pool.py",
     "study/run/remote.py": "study/run/test_shipping.py",

@@ -21,6 +21,9 @@ from rlnorm.study.plan import ArmPlan, Request, Unit, plan, training_unit
 from rlnorm.study.plan import units as planned_units
 from rlnorm.study.run import Store
 
+Run = Callable[..., tuple[int, str, list[str]]]
+"""`rlnorm ...` -> exit code, standard output, lines of standard error: the fixture `rlnorm`."""
+
 SETTINGS = {"dataset": "digits", "hidden": (8,), "batch": 16, "train_size": 32, "optimizer": "sgd"}
 
 EFFECT = """

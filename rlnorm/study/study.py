@@ -12,7 +12,7 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,9 +25,8 @@ from rlnorm.study.judge import StudyResult, assess
 from rlnorm.study.plan import ClaimPlan, Request, plan, units
 from rlnorm.study.plan.request import typed
 from rlnorm.study.plan.unit import commit, library_version, versions
-from rlnorm.study.report import write
+from rlnorm.study.report import verdicts, write
 from rlnorm.study.report.live import Live, runs_of
-from rlnorm.study.report.verdicts import rows
 from rlnorm.study.run import PATIENCE, Bars, Store, UnitsFailed, Watchers, run, unfinished
 from rlnorm.study.run.history import clashes, remember, replaced
 from rlnorm.study.run.pool import Start
@@ -36,6 +35,9 @@ from rlnorm.study.run.worker import Worker
 
 LEAST_FREE = 10_000_000
 """Bytes without which no study begins: the report alone takes some."""
+
+MANY = 500
+"""Units of work that are begun with a hint that their time can be told beforehand."""
 
 
 class Interrupted(Exception):
@@ -52,6 +54,11 @@ class Failed(UnitsFailed):
     def __init__(self, sentences: Sequence[str], result: StudyResult):
         super().__init__(sentences)
         self.result = result
+
+    @property
+    def any_finished(self) -> bool:
+        """Whether the folder holds any finished unit of what was asked."""
+        return any(part.seconds is not None for claim in self.result.claims for part in claim.parts)
 
 
 def study(
@@ -84,8 +91,9 @@ def study(
     if not (out / "study.json").exists():  # somebody removed the folder meanwhile
         remember([*before, *requests], out)
     older = Store(out, any_version=True)
+    # Parts of a claim that were not asked for now may be of another version; what failed now is not shown from one.
     shown = [(one, older) for one in before]
-    shown += [(replace(one, parts=parts[one.id]), store) for one in requests]
+    shown += [(replace(one, parts=parts[one.id]), store if failed else older) for one in requests]
     result = results([(plan(one, kept.records), kept) for one, kept in shown], time.monotonic() - begin)
     _say(console, older.left_out())
     try:
@@ -115,7 +123,8 @@ def _run_all(
         _say(console, store.set_aside())
         if not missing:
             return list(failed.values())
-        console.print(f"{len(planned)} units of work, {len(planned) - len(missing)} already settled.")
+        more = " --dry-run tells how long they may take." if len(missing) >= MANY else ""
+        console.print(f"{len(planned)} units of work, {len(planned) - len(missing)} already settled.{more}")
         try:
             with Bars(console, missing, store) as bars, Live(store, runs_of(plans), bars.note) as live:
                 for unit, reason in run(missing, store, jobs, Watchers(bars, live), patience, start).items():
@@ -160,17 +169,21 @@ def verify(out: Path, requests: Sequence[Request], store: Store) -> tuple[str, l
     sound = [path for path in store.files() if path not in store.damaged]
     unsummed = sum(not has_sum(path) for path in sound)
     plans = [plan(one, store.records) for one in requests]
-    judged = json.loads(pretty(rows(results([(each, store) for each in plans])))) if plans else []
+    judged = json.loads(pretty(verdicts.rows(results([(each, store) for each in plans])))) if plans else []
     again = {(row["claim"], row["part"]): row for row in judged}
     try:
-        said = {(row["claim"], row["part"]): row for row in json.loads((out / "verdicts.json").read_text("utf-8"))}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        return "", [*wrong, f"verdicts.json cannot be read: {error}."]
+        said = {(row["claim"], row["part"]): row for row in verdicts.read(out)}
+    except ConfigError as error:
+        return "", [*wrong, f"verdicts.json cannot be read: {error}"]
+
+    def decided(row: Mapping[str, object]) -> list[object]:
+        return [row.get(field) for field in verdicts.FIELDS]
+
     missing, planned = not_there(plans, store)
     if missing:
         wrong.append(f"{missing} of {planned} units are not there; `rlnorm run` does them.")
     for key in dict.fromkeys((*said, *again)):
-        if said.get(key) != again.get(key):
+        if decided(said.get(key, {})) != decided(again.get(key, {})):
             wrong.append(f"verdicts.json: the row of {', '.join(key)} is not what is judged again.")
     units = f"{len(sound)} {'unit' if len(sound) == 1 else 'units'}, every one as it was written"
     units += f" ({unsummed} of them from before the sum, of which only the form is known)" if unsummed else ""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from browser.conftest import Seen
-from studies import all_diverged_claim, dqn_claim, exact_claim, relu_claim, study
+from studies import all_diverged_claim, dqn_claim, exact_claim, relu_claim, study, two_environments
 
 from rlnorm.study.report import html
 from rlnorm.study.report.language import speaking
@@ -109,6 +109,21 @@ def test_data_are_saved_as_csv(opened: Seen):
     assert len(curve) == 1 + 32 * 40
     table = saved(opened, opened.page.locator("#forest .csv"))
     assert table[1][:2] == ["dqn-ln, CartPole-v1, common rate", "+0.243 [+0.077, +0.325]"]
+
+
+def test_profiles_over_environments_are_drawn_and_saved(seen: Seen, tmp_path: Path):
+    html.write(study(two_environments()), tmp_path / "report.html")
+    seen.page.goto((tmp_path / "report.html").as_uri())
+    seen.page.wait_for_selector("html[data-ready]")
+    seen.page.evaluate("location.hash = 'dqn-ln.across-1'")
+    figure = seen.page.locator("[id='dqn-ln.across-1'] figure")
+    figure.locator("path.band").first.wait_for(state="attached")
+    assert "(n = 32)" in figure.locator("svg").text_content()
+    assert figure.get_by_role("button").count() == 1
+    rows = saved(seen, figure.locator(".csv"))
+    assert rows[0] == ["arm", "runs", "normalized return", "fraction"]
+    assert len(rows) == 1 + 2 * 41
+    assert (seen.complaints, seen.faults()) == ([], [])
 
 
 def test_prints_every_part_with_its_figures(opened: Seen):

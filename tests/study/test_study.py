@@ -61,7 +61,7 @@ class TestWhatIsWritten:
         out, result, _ = finished
         found = rows(out)
         expected = ["claim", "part", "verdict", "estimate", "low", "high", "margin", "n", "diverged", "preset", "steps"]
-        assert all(list(row) == expected for row in found)
+        assert all([field for field in row if field in FIELDS] == expected for row in found)
         assert list(FIELDS) == expected
         assert [(row["claim"], row["part"]) for row in found] == [
             ("tiny", "overall"),
@@ -179,6 +179,11 @@ def test_changed_sources_are_trained_anew_and_older_rows_still_shown(tmp_path: P
     kept, _ = asked_before(out, {})
     shown = judged(kept, out)
     assert [verdict.outcome for verdict in listed(shown)] == [row["verdict"] for row in first]
+    # ... also where a command asks for other parts of the claim ...
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_run_all", lambda *_: [])
+        result, _ = done([one], out)
+    assert [verdict.outcome for verdict in listed(result)] == [row["verdict"] for row in first]
     # ... but never computed on: the same arms are trained again, beside the old ones.
     _, said = done([two], out, before=kept)
     assert "2 units of work, 0 already settled." in said
@@ -202,15 +207,23 @@ def test_claims_asked_before_stay_in_the_folder_and_share_their_units(tmp_path: 
 
 class TestMemory:
     def test_keeps_how_each_claim_was_asked(self, tmp_path: Path):
-        own = asked(tmp_path, parts=("digits",), seeds=3)
+        own = asked(tmp_path, parts=("digits",), seeds=3, after=8)
         train = compared("CartPole-v1", ["none", "layer"], 2, 2_000, 0.01)
         remember([own, train], tmp_path / "out")
         kept, lost = asked_before(tmp_path / "out", {})
         assert lost == []
-        assert [(one.file.id, one.preset, one.parts, one.seeds) for one in kept] == [
-            ("tiny", "smoke", ("digits",), 3),
-            (train.file.id, "full", (), 2),
+        assert [(one.file.id, one.preset, one.parts, one.seeds, one.after) for one in kept] == [
+            ("tiny", "smoke", ("digits",), 3, 8),
+            (train.file.id, "smoke", (), 2, 0),
         ]
+        assert list(replaced([replace(own, after=0)], tmp_path / "out")) == [
+            "tiny was asked here at preset smoke with 3 seeds after the first 8 before, and at preset smoke with 3 "
+            "seeds now: what is asked now is shown. The earlier units are kept, and shown again when they are asked "
+            "for."
+        ]
+        other = compared("CartPole-v1", ["none", "layer"], 2, 2_000, 0.02)
+        assert "was asked here with lr 0.01 before: what is asked now" in next(replaced([other], tmp_path / "out"))
+        assert list(replaced([own, train], tmp_path / "out")) == []
         assert kept[1].arguments == train.arguments
         assert kept[0].file.own
 
@@ -304,8 +317,8 @@ def test_a_rerun_in_another_size_says_what_it_replaces(tmp_path: Path):
     assert list(replaced([one], out)) == []
     other = replace(one, seeds=9)
     assert list(replaced([other], out)) == [
-        "tiny was asked here at preset smoke before, and at preset smoke with 9 seeds now: that is what is shown. The "
-        "earlier units are kept, and shown again when they are asked for."
+        "tiny was asked here at preset smoke before, and at preset smoke with 9 seeds now: what is asked now is shown. "
+        "The earlier units are kept, and shown again when they are asked for."
     ]
 
 

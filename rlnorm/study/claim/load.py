@@ -17,7 +17,7 @@ from rlnorm.study.claim.declare import Claim, Kind
 
 ENDING = "CLAIM = Claim(...)"
 # A folder of results has a folder of each claim's, beside these.
-RESERVED = ("units", "tensorboard")
+RESERVED = ("units", "tensorboard", "agents")
 LONGEST_ID = 150  # bytes
 
 

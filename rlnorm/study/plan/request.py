@@ -1,5 +1,6 @@
 """What was asked: one claim, at which preset, which of its parts, on how many seeds, through which engine."""
 
+import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +34,7 @@ class Request:
     seeds    judged seeds per arm; None: the preset's number
     engine   only DQN arms, run through this engine instead of their own
     environments  only DQN arms, whose environments this library steps instead of their own
+    after    judged seeds to leave out, for they were looked at and left the claim undecided: only fresh ones are judged
     arguments  of a comparison without a file (`compared`), from which it is asked again
     """
 
@@ -43,6 +45,7 @@ class Request:
     engine: DQNEngine | None = None
     arguments: Mapping[str, Any] | None = None
     environments: str | None = None
+    after: int = 0
 
     @property
     def id(self) -> str:
@@ -54,9 +57,9 @@ class Request:
 
     def available(self) -> dict[str, Part]:
         """The claim's parts; with `engine` or `environments` only those that train DQN agents."""
-        parts = self.claim.parts
+        parts = {name: _after(self.after, part) for name, part in self.claim.parts.items()}
         if self.engine is None and self.environments is None:
-            return dict(parts)
+            return parts
         dqn = {name: part for name, part in parts.items() if isinstance(part, Effect) and part.on_dqn}
         if self.engine is not None:
             dqn = {name: part.through(self.engine) for name, part in dqn.items()}
@@ -110,11 +113,13 @@ class Request:
             options = [word for part in self.parts for word in ("--part", part)]
             options += [] if self.seeds is None else ["--seeds", str(self.seeds)]
             options += [] if self.engine is None else ["--engine", self.engine]
+            options += ["--after", str(self.after)] if self.after else []
             options += [] if self.environments is None else ["--environments", self.environments]
             return typed(["rlnorm", "run", self.file.name, "--preset", self.preset, *options])
         given = {**self.arguments, "norms": ",".join(self.arguments["norms"])}
+        more = [word for name, value in given.pop("options", {}).items() for word in ("--option", f"{name}={value}")]
         options = [word for key, value in given.items() if value is not None for word in (f"--{key}", str(value))]
-        return typed(["rlnorm", "train", *options])
+        return typed(["rlnorm", "train", *options, *more])
 
     def judged_seeds(self, part: Effect) -> int:
         """How many seeds an arm of a part is judged on."""
@@ -147,6 +152,9 @@ class Request:
             return
         if self.engine not in (None, *DQN_ENGINES):
             yield unknown("engine", self.engine, DQN_ENGINES)
+            return
+        if self.after < 0:
+            yield f"--after must be at least 0, got {self.after}."
             return
         yield from id_errors(self.id)
         wrong = [f"{self.id}: {sentence}" for sentence in claim_errors(self.claim)]
@@ -186,6 +194,11 @@ def typed(words: Sequence[str]) -> str:
     return shlex.join(words).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
+def _after(count: int, part: Part) -> Part:
+    """The same question, judged on seeds after the first `count`."""
+    return replace(part, judged_from=part.judged_from + count) if count and isinstance(part, Effect) else part
+
+
 def _stepped_by(environments: str, part: Effect) -> Effect:
     """The same question of the same arms, whose environments another library steps."""
     settings = {**part.experiment.settings, "environments": environments}
@@ -199,9 +212,14 @@ def compared(
     steps: int,
     lr: float | None = None,
     environments: str | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Request:
-    """A request for a comparison without a claim's file. Raises ConfigError with every error at once."""
+    """A request for a comparison without a claim's file. Raises ConfigError with every error at once.
+
+    Its budget says which preset it comes to: less than a full one gives a preview.
+    """
     rate = None if lr is None else float(lr)
     asked = {"env": env, "norms": comparison.absolute(norms), "seeds": int(seeds), "steps": int(steps), "lr": rate}
     asked |= {} if environments is None else {"environments": environments}
-    return Request(comparison.compare(**asked), "full", seeds=int(seeds), arguments=asked)
+    asked |= {"options": json.loads(json.dumps(dict(options)))} if options else {}  # as it is read back
+    return Request(comparison.compare(**asked), comparison.size(env, int(steps)), seeds=int(seeds), arguments=asked)

@@ -1,31 +1,18 @@
 """Two studies side by side: what both say of the same part, and whether their intervals meet."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rlnorm.errors import ConfigError
 from rlnorm.study.report import wording
-
-Row = Mapping[str, Any]
+from rlnorm.study.report.verdicts import Row, read
 
 
 def verdicts(directory: Path) -> dict[tuple[str, str], Row]:
     """(claim, part) -> the row of DIR/verdicts.json. ConfigError where there is none or it is damaged."""
-    file = directory / "verdicts.json"
-    try:
-        return {(row["claim"], row["part"]): row for row in json.loads(file.read_text("utf-8"))}
-    except OSError:
-        raise ConfigError(
-            f"{str(directory)!r} holds no verdicts.json; `rlnorm report {directory}` writes it."
-        ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{str(file)!r} is damaged ({error}); `rlnorm report {directory}` writes it anew.") from None
+    return {(row["claim"], row["part"]): row for row in read(directory)}
 
 
 def table(first: Path, second: Path) -> RenderableType:

@@ -26,7 +26,7 @@ class KeptPart:
     low: float | None
     high: float | None
     margin: float | None
-    seeds: int | None
+    runs: int | None
     decisive: bool
     scale: wording.Scale
 
@@ -75,7 +75,7 @@ def read(text: str) -> Kept | None:
 
 def _part(line: str) -> KeptPart:
     cells = re.split(r"(?<!\\)\|", line.strip().strip("|"))
-    name, outcome, estimate, interval, margin, seeds, *_ = (cell.strip().replace("\\|", "|") for cell in cells)
+    name, outcome, estimate, interval, margin, runs, *_ = (cell.strip().replace("\\|", "|") for cell in cells)
     ends = [*_numbers(interval), None, None] if interval.startswith("[") else [None, None]
     return KeptPart(
         name.removesuffix(" (beside)"),
@@ -84,7 +84,7 @@ def _part(line: str) -> KeptPart:
         ends[0],
         ends[1],
         next(iter(_numbers(margin)), None),
-        int(seeds) if seeds.isdecimal() else None,
+        int(count) if (count := runs.partition(" ")[0]).isdecimal() else None,
         not name.endswith(" (beside)"),
         "ratio" if "×" in estimate + margin else "difference" if interval.startswith("[") else "error",
     )

@@ -96,6 +96,9 @@ SAID: Mapping[str, str] = {
     "Margin: the smallest difference that matters, fixed before the first run; the interval must clear it.": (
         "허용차: 의미가 있는 가장 작은 차이로 첫 실행 전에 정했으며, 구간이 이를 벗어나야 한다."
     ),
+    "The margin of a ratio holds both ways: ×1.25 stands for ×0.8 (1/1.25) too.": (
+        "비율의 허용차는 양쪽으로 같다. ×1.25는 ×0.8(1/1.25)도 뜻한다."
+    ),
     "Parts marked (beside) are judged and shown, and do not count for the overall verdict.": (
         "(곁들임) 표시가 있는 부분은 판정하여 보이되 전체 판정에는 세지 않는다."
     ),
@@ -113,6 +116,7 @@ SAID: Mapping[str, str] = {
     "seeds": "시드",
     "verdict": "판정",
     "kept": "보관",
+    "in short": "요약",
     "its parts": "부분",
     # what a claim tests
     "Source": "출처",
@@ -228,7 +232,18 @@ SAID: Mapping[str, str] = {
     "mean score": "평균 점수",
     "95 % interval": "95 % 구간",
     "interquartile mean": "사분위 평균",
+    "common rate": "공통 학습률",
+    "own best rate": "각자의 최적 학습률",
+    "normalized return": "정규화한 반환값",
+    "Fraction of runs above it": "그보다 높은 실행의 비율",
+    "Across environments": "환경 전체",
+    "shown, never judged": "보일 뿐 판정하지 않음",
+    "Chance that a run of “{a}” beats one of “{b}”: {chance}.": "“{a}”의 실행이 “{b}”의 실행보다 나을 확률: {chance}.",
+    "Whole runs are resampled within their environment; 95 % intervals. Agarwal et al. 2021, arXiv:2108.13264.": (
+        "실행을 통째로 환경 안에서 다시 뽑은 95 % 구간. Agarwal et al. 2021, arXiv:2108.13264."
+    ),
     "final return": "최종 반환값",
+    "second score": "둘째 점수",
     "diverged": "발산",
     "{count} missing": "{count}개 없음",
     "The same evidence, asked in other ways": "같은 증거를 달리 묻기",
@@ -254,8 +269,8 @@ SAID: Mapping[str, str] = {
         "90 % 구간이 나쁜 쪽 허용차 위면 지지, 95 % 구간이 그 아래면 반박."
     ),
     "One case that misses the tolerance refutes it.": "허용 오차를 벗어나는 사례 하나면 반박된다.",
-    "Should the estimate stay, about {count} runs an arm would decide it.": (
-        "추정값이 그대로라면 실험군당 약 {count}회 실행으로 정해진다."
+    "Should the estimate stay, about {count} fresh runs an arm decide it: {fresh}.": (
+        "추정값이 그대로라면 실험군당 새 실행 약 {count}회로 정해진다: {fresh}."
     ),
     "Clear of the margin: a difference that matters.": "허용차를 벗어남: 의미 있는 차이.",
     "Inside the margin: no difference that matters.": "허용차 안: 의미 있는 차이 없음.",

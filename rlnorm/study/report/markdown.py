@@ -3,7 +3,7 @@
 The HTML report shows more, but it is large and is made anew whenever its form changes; these pages are the record.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 
@@ -12,6 +12,12 @@ from rlnorm.study.judge import ArmResult, ClaimResult, PartResult, StudyResult
 from rlnorm.study.report import answers, confidence_bands, csv, wording
 
 WIDTH = 120
+MORE: Mapping[str, str] = {"greedy return": "final", "second score": "second"}
+"""Columns of arms that only some engines or questions have, and the field of an arm that holds them."""
+TOLD: Mapping[str, str] = {
+    "greedy return": "mean of greedy episodes at the last step",
+    "second score": "mean by the metric that the first is held against",
+}
 
 
 def table(heads: Sequence[str], rows: Iterable[Iterable[object]]) -> list[str]:
@@ -49,13 +55,15 @@ def page(claim: ClaimResult, study: StudyResult) -> str:
     lines += [fill(answer(claim), WIDTH), "", fill(rule, WIDTH), "", fill(" ".join(_made(claim, study)), WIDTH), ""]
     if claim.claim.literature:
         lines += [fill(f"Published work, not given to the judge: {claim.claim.literature}", WIDTH), ""]
-    heads = ("part", "verdict", "estimate", "interval", "margin", "seeds", "why")
+    heads = ("part", "verdict", "estimate", "interval", "margin", "runs", "why")
     lines += table(heads, (_verdict(claim, part) for part in claim.parts))
     arms = [(part, arm) for part in claim.parts for arm in part.arms.values()]
     if arms:
-        lines += ["", "Arms: mean score over runs with its 95 % interval, and mean greedy return at the last step.", ""]
-        heads = ("part", "arm", "rate", "seeds", "score", "95 % interval", "greedy return", "diverged")
-        lines += table(heads, ((part.name, *_arm(arm)) for part, arm in arms))
+        more = {name: of for name, of in MORE.items() if any(getattr(arm, of) is not None for _, arm in arms)}
+        told = "".join(f"; {name}: {TOLD[name]}" for name in more)
+        lines += ["", fill(f"Arms: mean score over runs with its 95 % interval{told}.", WIDTH), ""]
+        heads = ("part", "arm", "rate", "runs", "score", "95 % interval", *more, "diverged")
+        lines += table(heads, ((part.name, *_arm(arm, more.values())) for part, arm in arms))
         lines += ["", f"Every run's score: [{claim.id}.csv]({claim.id}.csv)."]
         shared = " · ".join(_shared([arm for _, arm in arms if arm.seeds]))
         lines += ["", fill(f"All arms that were run share: {shared or wording.NOTHING}.", WIDTH)]
@@ -82,15 +90,18 @@ def _verdict(claim: ClaimResult, part: PartResult) -> Iterator[str]:
     found, scale = part.verdict, wording.scale_of(claim.claim.parts.get(part.name))
     yield part.name + wording.beside(claim.claim, part.name)
     yield found.outcome
-    yield from (show(found, scale) for show in (wording.estimate, wording.interval, wording.margin, wording.seeds))
+    yield from (show(found, scale) for show in (wording.estimate, wording.interval, wording.margin))
+    yield wording.seeds(found, scale) + (" repetitions" if part.kind == "cost" and found.judgement.n else "")
     yield wording.sentence(found.judgement.reason)
 
 
-def _arm(arm: ArmResult) -> Iterator[str]:
+def _arm(arm: ArmResult, more: Iterable[str]) -> Iterator[str]:
     found = confidence_bands.point(arm.scores)
     yield from (arm.name, wording.setting(arm.rate), str(len(arm.seeds)), wording.number(found.estimate))
     yield f"[{wording.number(found.low)}, {wording.number(found.high)}]"
-    yield wording.NOTHING if arm.final is None else wording.number(confidence_bands.point(arm.final).estimate)
+    for name in more:
+        values = getattr(arm, name)
+        yield wording.NOTHING if values is None else wording.number(confidence_bands.point(values).estimate)
     yield f"{int(arm.diverged.sum())} of {len(arm.diverged)}"
 
 

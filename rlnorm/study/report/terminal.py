@@ -21,7 +21,7 @@ STYLES: dict[Outcome, str] = {
 }
 PREVIEW = "magenta"
 # Wide enough for "[-0.123, -0.456]" and the longest verdict; the part's name takes what is left of the line.
-COLUMNS = (("estimate", 8), ("interval", 16), ("margin", 6), ("seeds", 5), ("verdict", 21))
+COLUMNS = (("estimate", 8), ("interval", 16), ("margin", 6), ("runs", 5), ("verdict", 21))
 DOCS = "docs/evidence.md"
 
 

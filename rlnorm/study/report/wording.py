@@ -31,6 +31,7 @@ HOW_TO_READ = (
     "Estimate: mean of the treatment's runs minus mean of the reference's; where marked ×, their ratio.",
     "Interval: 95 % where better or not is asked, 90 % for equivalence and non-inferiority.",
     "Margin: the smallest difference that matters, fixed before the first run; the interval must clear it.",
+    "The margin of a ratio holds both ways: ×1.25 stands for ×0.8 (1/1.25) too.",
     "Parts marked (beside) are judged and shown, and do not count for the overall verdict.",
     "Exact parts are algebra: their estimate is the largest error of all cases, their margin the tolerance.",
 )
@@ -208,7 +209,7 @@ def counterexample(verdict: Verdict) -> list[tuple[str, str]]:
 
 
 def seeds(verdict: Verdict, scale: Scale) -> str:
-    """Runs per arm; a dash for exact parts, whose cases are no runs."""
+    """Runs per arm, or repetitions of a cost part; a dash for exact parts, whose cases are no runs."""
     n = verdict.judgement.n
     return NOTHING if n is None or scale == "error" else str(n)
 

@@ -36,8 +36,8 @@ def remember(requests: Sequence[Request], out: Path) -> dict[str, tuple[str, ...
         kept, _ = _read(out)
         for one in requests:
             old = kept.get(one.id, {})
-            size = {what: getattr(one, what) for what in ("preset", "seeds", "engine", "environments")}
-            same = size == {what: old.get(what) for what in size}
+            size = _size(vars(one))
+            same = size == _size(old)
             # What was run of a claim before stays part of it, unless it is asked anew in another size.
             parts = _joined(old["parts"], one.parts) if same else one.parts
             kept[one.id] = {
@@ -70,18 +70,28 @@ def replaced(requests: Sequence[Request], out: Path) -> Iterator[str]:
     """One sentence for each claim that was asked in `out` before in another size, and is now shown in this one."""
     kept, _ = _read(out)
     for one in requests:
-        old, new = kept.get(one.id), (one.preset, one.seeds, one.engine, one.environments)
-        before = (old["preset"], old["seeds"], old.get("engine"), old.get("environments")) if old else new
-        if before != new:
+        old, new = kept.get(one.id), _size(vars(one))
+        before = _size(old) if old else new
+        recipe = (old or {}).get("recipe") or {}
+        others = [f"{name} {value}" for name, value in recipe.items() if (one.arguments or {}).get(name) != value]
+        said = f"{_told(**before)} before, and {_told(**new)} now" if before != new else ""
+        said = said or (f"with {', '.join(others)} before" if others else "")
+        if said:
             yield (
-                f"{one.id} was asked here {_size(*before)} before, and {_size(*new)} now: that is what is shown. The "
-                "earlier units are kept, and shown again when they are asked for."
+                f"{one.id} was asked here {said}: what is asked now is shown. The earlier units are kept, and shown "
+                "again when they are asked for."
             )
 
 
-def _size(preset: str, seeds: int | None, engine: str | None, environments: str | None) -> str:
+def _size(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """In what size a request, or an entry of the file, asks for a claim."""
+    size = {name: entry.get(name) for name in ("preset", "seeds", "engine", "environments")}
+    return {**size, "after": entry.get("after", 0)}
+
+
+def _told(preset: str, seeds: int | None, engine: str | None, environments: str | None, after: int) -> str:
     named = (f" with {seeds} seeds" if seeds else "", *(f" through {each}" for each in (engine, environments) if each))
-    return f"at preset {preset}{''.join(named)}"
+    return f"at preset {preset}{''.join(named)}{f' after the first {after}' if after else ''}"
 
 
 def asked_before(
@@ -138,7 +148,7 @@ def _again(name: str, entry: Entry, available: Mapping[str, ClaimFile]) -> Reque
     if file is None:
         raise ConfigError("there is no such claim any more.")
     own = {what: entry.get(what) for what in ("engine", "environments")}
-    one = Request(file, entry["preset"], tuple(entry["parts"]), entry["seeds"], **own)
+    one = Request(file, entry["preset"], tuple(entry["parts"]), entry["seeds"], **own, after=entry.get("after", 0))
     raise_if_any(one.errors())
     return one
 
@@ -197,6 +207,7 @@ def _wrong(entry: object) -> str | None:
         "preset": entry.get("preset") in PRESETS,
         "parts": isinstance(parts, list) and all(isinstance(part, str) for part in parts),
         "seeds": seeds is None or (type(seeds) is int and seeds > 0),
+        "after": type(entry.get("after", 0)) is int,
         "engine": entry.get("engine") in (None, *get_args(DQNEngine)),
         "path": isinstance(entry.get("path"), str | None),
         "recipe": recipe is None or (isinstance(recipe, dict) and not _wrong_in_recipe(recipe)),

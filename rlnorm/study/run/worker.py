@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -100,7 +101,7 @@ def execute(unit: Unit, directory: Path, source: Source = HERE) -> Outcome:
 
     def watched() -> Iterator[Record]:
         try:
-            yield from source.records(unit)
+            yield from source.records(with_agents(unit, directory))
         except BaseException as error:
             own.append(error)
             raise
@@ -303,3 +304,20 @@ def _takes_sockets() -> bool:
         return len(os.fsencode(tempfile.gettempdir())) <= LONGEST_FOLDER
     except FileNotFoundError:
         return False
+
+
+AGENTS = "agents"
+"""The folder of a study that holds trained agents; they are saved where it is there."""
+
+
+def agents_of(unit: Unit, directory: Path) -> Path:
+    """Where the agents of a unit are saved, if anywhere: in a folder of DIR/agents, which is named by arm and seeds."""
+    arm = unit.label.rpartition(": ")[2].replace(",", " ")
+    return directory / AGENTS / f"{'-'.join(arm.split())}-{unit.id[:6]}"
+
+
+def with_agents(unit: Unit, directory: Path) -> Unit:
+    """The unit as its engine is given it: told to save its agents where DIR/agents is there and it trains any."""
+    if unit.engine != "dqn" or not (directory / AGENTS).is_dir():
+        return unit
+    return replace(unit, settings={**unit.settings, "save": agents_of(unit, directory)})

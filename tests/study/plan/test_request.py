@@ -120,3 +120,15 @@ class TestAShortPresetThatIsAsLongAsFull:
             assert tiny.request({"long": self.LONG, "other": other}, preset="quick").overall_preset == "quick"
             beside = replace(other, decisive=False)
             assert tiny.request({"long": self.LONG, "beside": beside}, preset="quick").overall_preset == "full"
+
+
+def test_fresh_seeds_are_those_after_the_ones_that_were_looked_at():
+    claim = shipped()["dqn-ln"]
+    first, more = Request(claim, "quick"), Request(claim, "quick", seeds=32, after=16)
+    (part,), (fresh,) = first.chosen().values(), more.chosen().values()
+    assert isinstance(part, Effect)
+    assert isinstance(fresh, Effect)
+    assert fresh.judged_from == part.judged_from + 16
+    assert replace(fresh, judged_from=part.judged_from) == part
+    assert more.command == "rlnorm run dqn-ln --preset quick --seeds 32 --after 16"
+    assert next(Request(claim, "quick", after=-1).errors()) == "--after must be at least 0, got -1."

@@ -203,6 +203,12 @@ def test_an_arm_has_one_colour_and_different_arms_have_different_ones():
     assert len(set(colours.values())) == len(colours) == 5
     assert colours["layer"] == style.colours(["layer"])["layer"]
     assert len(style.colours(map(str, range(30)))) == 30
+    names = [str(i) for i in range(30)]
+    figures = [(names[i], names[i + 9], "batch") for i in range(21)]
+    colours = style.colours([*names, "batch"], figures)
+    assert all(len({colours[name] for name in figure}) == 3 for figure in figures)
+    alike = style.colours([*names, "batch"])
+    assert not all(len({alike[name] for name in figure}) == 3 for figure in figures)
 
 
 def test_settings_are_parted_into_those_that_differ_and_those_in_common():
@@ -256,7 +262,7 @@ def test_a_part_tells_what_would_change_its_verdict():
     part = replace(whole.parts[0], verdict=replace(whole.parts[0].verdict, judgement=judged))
     text = Page(html.render(study(replace(whole, parts=(part,))))).text
     # half the interval is 0.04, the nearest margin 0.03 away: 16 (4/3)^2
-    assert "about 29 runs an arm would decide it" in text
+    assert "about 29 fresh runs an arm decide it: --seeds 29 --after 16." in text
     assert "would decide it" not in Page(html.render(study(relu_claim()))).text
 
 

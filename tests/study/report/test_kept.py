@@ -30,7 +30,7 @@ def test_a_page_is_read_back(claim: ClaimResult):
         assert (row.name, row.outcome) == (part.name, judged.outcome)
         for told, value in ((row.estimate, judged.estimate), (row.low, judged.low), (row.high, judged.high)):
             assert told == (None if value is None else pytest.approx(value, rel=6e-3, abs=6e-4))
-        assert row.seeds == (judged.n if part.arms else None)
+        assert row.runs == (judged.n if part.arms else None)
 
 
 def test_other_pages_are_no_answers(tmp_path: Path):

@@ -44,6 +44,25 @@ def test_a_page_says_what_made_it():
     assert "norm layer" not in text.partition("All arms that were run share")[2]
 
 
+def test_columns_are_those_that_the_runs_have():
+    def arms(claim: ClaimResult) -> str:
+        return next(line for line in page(claim, study(claim)).splitlines() if line.startswith("| part | arm |"))
+
+    supervised = relu_claim()
+    assert "| greedy return | diverged |" in arms(dqn_claim())
+    assert arms(supervised) == "| part | arm | rate | runs | score | 95 % interval | diverged |"
+    (part,) = supervised.parts
+    both = replace(part, arms={name: replace(arm, second=arm.scores + 1) for name, arm in part.arms.items()})
+    assert "| second score | diverged |" in arms(replace(supervised, parts=(both,)))
+
+
+def test_what_a_cost_part_counts_are_repetitions():
+    claim = dqn_claim()
+    told = page(replace(claim, parts=(replace(claim.parts[0], kind="cost"),)), study(claim))
+    assert "| 0.05 | 16 repetitions | Normalized return" in told
+    assert "| 0.05 | 16 | Normalized return" in page(claim, study(claim))
+
+
 def test_a_bar_in_a_name_does_not_break_the_table():
     whole = dqn_claim()
     part = replace(whole.parts[0], name="a | b")

@@ -25,7 +25,8 @@ def render(study: StudyResult) -> str:
         loader=FunctionLoader(_file), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["minus"] = _true_minus
-    data = Data(style.colours(arm.name for _, _, arm in wording.arms_of(study)))
+    figures = [part.arms.keys() for claim in study.claims for part in claim.parts]
+    data = Data(style.colours((arm for arms in figures for arm in arms), figures))
     claims = view.claims(study, data)
     rows = [row for claim in claims for row in claim.decisive]
     return environment.get_template("page.html").render(

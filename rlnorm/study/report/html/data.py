@@ -16,6 +16,7 @@ import numpy as np
 from rlnorm.study.claim import Effect, Part
 from rlnorm.study.judge.results import ArmResult, Curve, PartResult
 from rlnorm.study.report import confidence_bands, wording
+from rlnorm.study.report.across import Across
 from rlnorm.study.report.language import t
 
 POINTS = 40
@@ -40,12 +41,11 @@ class Data:
             return False
         where = " " + t("at the middle point") if isinstance(part, Effect) and part.points else ""
         curves = [self._curve(drawn, key, where) for key in SHOWN if any(_has(arm, key) for arm in drawn.values())]
-        arms = [{"name": name, "colour": self._colours[name], "pattern": self._patterns[name]} for name in drawn]
         scores = [self._keep(_scores(arm)) for arm in drawn.values()]
         effect = part if isinstance(part, Effect) else None
         self._parts[anchor] = {
             "title": result.name,
-            "arms": arms,
+            "arms": self._named(drawn),
             "scores": scores,
             "metric": wording.metric(result.metric),
             "strip": _strip(drawn, part),
@@ -53,6 +53,24 @@ class Data:
             "unit": wording.budget(effect.experiment) if effect else t("environment steps"),
         }
         return True
+
+    def add_profiles(self, anchor: str, title: str, found: Across) -> None:
+        """Keep the performance profiles of the same arms over several environments."""
+        kept = []
+        for name, line in found.profiles.items():
+            lines = {"mean": line.estimate, "low": line.low, "high": line.high, "rest": []}
+            shown = {"x": _short(line.taus), **{key: _short(values) for key, values in lines.items()}}
+            kept.append(self._keep({**shown, "runs": [], "n": found.runs[name]}))
+        self._parts[anchor] = {
+            "title": title,
+            "arms": self._named(found.profiles),
+            "scores": None,
+            "curves": [{"key": "fraction", "label": t("Fraction of runs above it"), "of": kept}],
+            "unit": t("normalized return"),
+        }
+
+    def _named(self, arms: Iterable[str]) -> list[dict[str, object]]:
+        return [{"name": name, "colour": self._colours[name], "pattern": self._patterns[name]} for name in arms]
 
     def text(self, say: Mapping[str, str]) -> str:
         """Everything, with the words that the script needs: JSON, deflated, as base64."""

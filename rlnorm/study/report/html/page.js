@@ -104,10 +104,12 @@
     const log = curve.key === "loss" && Math.min(...lines) > 0 && Math.max(...lines) / Math.min(...lines) > 50;
     const turn = (v) => v === null || !log ? v : v > 0 ? Math.log10(v) : null;
     const caption = `${part.title}: ${curve.label}`;
-    const rows = () => [["arm", "seed", part.unit, curve.key], ...shown.flatMap((arm) => arm.series.runs.flatMap((run, r) => run.map((v, i) => [arm.name, seeds(part, arm, r), arm.series.x[i], v])))];
+    const runs = shown.some((arm) => arm.series.runs.length), head = ["arm", runs ? "seed" : "runs", part.unit, curve.key];
+    const each = (arm) => runs ? arm.series.runs.map((run, r) => [seeds(part, arm, r), run]) : [[arm.series.n, arm.series.mean]];
+    const rows = () => [head, ...shown.flatMap((arm) => each(arm).flatMap(([seed, run]) => run.map((v, i) => [arm.name, seed, arm.series.x[i], v])))];
     const sentence = shown.map((arm) => `${arm.name}: ${data.say.last} ${finite([...arm.series.mean, ...arm.series.rest]).at(-1)}`).join("; ");
     const { svg, buttons } = figure(parent, caption, sentence, 285, rows);
-    const n = (arm) => `${arm.name} (n = ${arm.series.runs.length})`;
+    const n = (arm) => `${arm.name} (n = ${arm.series.n ?? arm.series.runs.length})`;
     const frame = { left: 56, right: W - 20, top: legend(svg, shown, n), bottom: 245 };
     const values = lines.map(turn).filter((v) => v !== null);
     const steps = shown.flatMap((arm) => arm.series.x);
@@ -127,6 +129,7 @@
       element(svg, "path", { ...stroke, "stroke-width": 1, "stroke-dasharray": "3 2", d: path(s.x, s.rest.map(turn), x, y) });
       if (s.x.length === 1) element(svg, "circle", { cx: x.at(s.x[0]), cy: y.at(turn(s.mean[0] ?? s.rest[0])), r: 3.5, fill: arm.colour });
     }
+    if (!runs) return;
     const button = html(buttons, "button", { type: "button", textContent: data.say.seeds });
     button.setAttribute("aria-pressed", "false");
     button.addEventListener("click", () => {
@@ -170,9 +173,9 @@
   function draw(details) {
     const plots = $(".plots", details), part = data?.parts[details.id];
     if (!part || !plots || plots.childNodes.length) return;
-    scores(plots, part);
+    if (part.scores) scores(plots, part);
     for (const each of part.curves) curve(plots, part, each);
-    html(plots, "p", { className: "soft small", textContent: data.say.note });
+    if (part.scores) html(plots, "p", { className: "soft small", textContent: data.say.note });
   }
 
   function filter(form) {

@@ -1,6 +1,7 @@
 """How figures look: one matplotlib style and one palette for the whole report."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 INK = "#010203"
@@ -39,10 +40,18 @@ MATPLOTLIB: Mapping[Any, object] = {
 }
 
 
-def colours(arms: Iterable[str]) -> dict[str, str]:
-    """A colour per arm name: fixed for none, batch and layer, in order of first appearance for all others."""
+def colours(arms: Iterable[str], together: Iterable[Collection[str]] = ()) -> dict[str, str]:
+    """A colour per arm name, everywhere the same: fixed for none, batch and layer.
+
+    Others take, in order of first appearance, the rarest colour that no arm has which stands `together` with them in a
+    figure. Beyond eight others in one figure colours come again.
+    """
     found = dict.fromkeys(arms)
     chosen = {name: PREFERRED[name] for name in found if name in PREFERRED}
-    free = [colour for colour in PALETTE if colour not in chosen.values()] or list(PALETTE)
-    others = (name for name in found if name not in chosen)
-    return chosen | {name: free[i % len(free)] for i, name in enumerate(others)}
+    groups = list(together)
+    for name in (name for name in found if name not in PREFERRED):
+        near = {chosen[other] for group in groups if name in group for other in group if other in chosen}
+        free = [colour for colour in PALETTE if colour not in near] or list(PALETTE)
+        used = Counter(chosen.values())
+        chosen[name] = min(free, key=lambda colour: used[colour])
+    return chosen

@@ -12,7 +12,7 @@ from rlnorm.study.claim import Cost, Effect, Part
 from rlnorm.study.judge.results import ArmResult, ClaimResult, PartResult, StudyResult
 from rlnorm.study.judge.verdict import Bounds, Divergence, EffectDetails, ExactDetails, Outcome, Verdict
 from rlnorm.study.report import answers, confidence_bands, kept, margins, notes, wording
-from rlnorm.study.report.html import forest
+from rlnorm.study.report.html import forest, profiles
 from rlnorm.study.report.html.data import Data
 from rlnorm.study.report.language import t
 
@@ -34,7 +34,7 @@ class Row:
     estimate: str
     interval: str
     margin: str
-    seeds: str
+    runs: str
     diverged: str
     reason: str
     exact: bool
@@ -53,6 +53,7 @@ class ArmRow:
     interval: str
     iqm: str
     final: str
+    second: str
     diverged: str
     missing: int
 
@@ -79,6 +80,8 @@ class PartView:
     statement: str
     rationale: str
     arms: tuple[ArmRow, ...]
+    has_final: bool
+    second_metric: str
     drawn: bool
     effects: tuple[tuple[str, str], ...]
     settings: Settings | None
@@ -105,6 +108,7 @@ class ClaimView:
     effect: float
     parts: tuple[PartView, ...]
     decisive: tuple[Row, ...]
+    across: tuple[profiles.AcrossView, ...]
     seconds: str
     command: str
 
@@ -157,10 +161,13 @@ def asked(study: StudyResult) -> str:
 
 
 def settings_of(arms: Mapping[str, ArmResult]) -> Settings | None:
-    """Which settings differ between arms and which they share; None without arms."""
+    """Which settings differ between arms and which they share; None without arms.
+
+    Whether a unit was compiled is left out: it follows from its length and the machine.
+    """
     if not arms:
         return None
-    names = dict.fromkeys(key for arm in arms.values() for key in arm.settings)
+    names = dict.fromkeys(key for arm in arms.values() for key in arm.settings if key != "compile")
     table = {key: tuple(wording.setting(arm.settings.get(key)) for arm in arms.values()) for key in names}
     return Settings(
         arms=tuple(arms),
@@ -205,6 +212,7 @@ def _claim(result: ClaimResult, data: Data, axis: float) -> ClaimView:
         effect=abs(size or 0.0),
         parts=parts,
         decisive=tuple(part.row for part in parts if part.row.name in names),
+        across=tuple(profiles.views(result, slugged(result.id), data)),
         seconds=_seconds(result),
         command=result.command,
     )
@@ -229,7 +237,7 @@ def _row(
         estimate=wording.estimate(verdict, scale),
         interval=wording.interval(verdict, scale),
         margin=wording.margin(verdict, scale),
-        seeds=wording.seeds(verdict, scale),
+        runs=wording.seeds(verdict, scale),
         diverged=wording.percent(verdict.judgement.diverged) if verdict.judgement.diverged else "",
         reason=wording.sentence(verdict.judgement.reason),
         exact=scale == "error",
@@ -247,11 +255,13 @@ def _part(claim: ClaimResult, result: PartResult, data: Data, anchor: str, axis:
         asked=wording.asked(part.question) if isinstance(part, Effect | Cost) else "",
         metric=wording.metric(result.metric) if isinstance(part, Effect | Cost) else "",
         setup=_setup(result, part),
-        change=_change(verdict, part, scale),
+        change=_change(result, part, scale),
         made=", ".join(result.commits),
         statement=part.statement if isinstance(part, Cost) else exact.statement if exact else "",
         rationale=exact.rationale if exact else "",
         arms=tuple(_arm(arm, part, effect) for arm in result.arms.values()),
+        has_final=any(arm.final is not None for arm in result.arms.values()),
+        second_metric=wording.metric(part.second_metric) if isinstance(part, Effect) and part.second_metric else "",
         drawn=data.add(anchor, result, part),
         effects=tuple(_effects(effect)) if effect and isinstance(part, Effect) else (),
         settings=settings_of(result.arms),
@@ -286,13 +296,18 @@ CHANGES: Mapping[str, str] = {
 }
 
 
-def _change(verdict: Verdict, part: Part | None, scale: wording.Scale) -> str:
-    """What would change the verdict: the rule, and for an open part how many runs an interval that decides takes."""
+def _change(result: PartResult, part: Part | None, scale: wording.Scale) -> str:
+    """What would change the verdict: the rule, and for an open part how many fresh runs an interval would need."""
+    verdict = result.verdict
     if not isinstance(part, Effect | Cost):
         return t("One case that misses the tolerance refutes it.") if verdict.outcome == "supported" else ""
     text, needed = t(CHANGES[part.question.asks]), _needed(verdict, scale)
-    if verdict.outcome == "inconclusive" and needed:
-        text += " " + t("Should the estimate stay, about {count} runs an arm would decide it.", count=needed)
+    if verdict.outcome == "inconclusive" and needed and isinstance(part, Effect):
+        seen = max(max(arm.seeds, default=0) for arm in result.arms.values()) + 1 - part.judged_from
+        fresh = f"--seeds {needed} --after {seen}"
+        text += " " + t(
+            "Should the estimate stay, about {count} fresh runs an arm decide it: {fresh}.", count=needed, fresh=fresh
+        )
     return text
 
 
@@ -345,10 +360,15 @@ def _arm(arm: ArmResult, part: Part | None, details: EffectDetails | None) -> Ar
         score=wording.number(found.estimate),
         interval=f"[{wording.number(found.low)}, {wording.number(found.high)}]" if both else "",
         iqm=wording.number(judged.iqm if judged else None),
-        final=wording.NOTHING if arm.final is None else wording.number(confidence_bands.point(arm.final).estimate),
+        final=_mean(arm.final),
+        second=_mean(arm.second),
         diverged=f"{int(arm.diverged.sum())} / {len(arm.diverged)}" if len(arm.diverged) else wording.NOTHING,
         missing=int((~np.isfinite(arm.scores)).sum()),
     )
+
+
+def _mean(values: np.ndarray | None) -> str:
+    return wording.NOTHING if values is None else wording.number(confidence_bands.point(values).estimate)
 
 
 def _details(details: object) -> Iterator[tuple[str, str]]:
