@@ -28,7 +28,7 @@ class Slow:
 def import_slowly() -> None:
     sys.meta_path.insert(0, Slow)
     sys.modules.pop("rlnorm.cli", None)
-    vars(rlnorm).pop("cli", None)
+    rlnorm.__dict__.pop("cli", None)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])

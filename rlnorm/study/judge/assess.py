@@ -154,13 +154,14 @@ def _curves(
         return {}, {}
     unfolded = {place.unit.id: [unfold(record) for record in rows(place.unit).records] for place, rows in shown}
     first = unfolded[shown[0][0].unit.id]
+    runs = [(unfolded[place.unit.id], place.member) for place, _ in shown]
+    ends = [non_finite_at(records, member) for records, member in runs]
 
     def curve(key: str) -> Curve:
         at, found = [i for i, record in enumerate(first) if key in record], []
-        for place, _ in shown:
-            records = unfolded[place.unit.id]
-            values = series(records, key, place.member)
-            values[non_finite_at(records, place.member) :] = np.nan
+        for (records, member), end in zip(runs, ends):
+            values = series(records, key, member)
+            values[end:] = np.nan
             found.append(values[at])
         return Curve(np.array([first[i]["step"] for i in at]), np.array(found))
 

@@ -1,6 +1,6 @@
 """Whatever may happen to a study: real signals to real processes, real files. It ends or continues with the same rows.
 
-docs/reliability.md lists the faults with their tests, and what `scripts/fault_trial.py` counted.
+docs/reliability.md lists the faults with their tests, and what `fault_trial.py` counted.
 """
 
 import json
