@@ -1,10 +1,11 @@
 """CPU seconds of logging beside those of what is logged: snapshots, the live view, event files, and opening them.
 
-    python scripts/bench_logging.py                               one unit of DQN, looked at after every record
-    python scripts/bench_logging.py --catalogue runs/full         the event files of a study, and TensorBoard's loading
+    python scripts/bench_logging.py
+    python scripts/bench_logging.py --catalogue runs/full
 
-User and system seconds, so that other work on the machine counts as little as can be. A study looks at its units every
-ten seconds, which is less often than after every record unless a unit takes more than a quarter of an hour.
+The first measures one unit of DQN that is looked at after every record, the second the event files of a study, from its
+rows to TensorBoard. User and system seconds, so that other work on the machine counts as little as can be. A study
+looks at its units every ten seconds: less often than after every record, unless a unit takes over a quarter of an hour.
 """
 
 import json
