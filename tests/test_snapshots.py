@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,12 @@ def test_gaps_are_the_root_mean_square_of_offsets(rng: torch.Generator):
     now, then = (Moments(torch.randn(9, generator=rng), torch.rand(9, generator=rng)) for _ in range(2))
     for gap, offset in ((formulas.mean_gap, formulas.mean_offset), (formulas.spread_gap, formulas.spread_offset)):
         torch.testing.assert_close(gap(now, then), offset(now, then).square().mean().sqrt())
+
+
+def test_the_page_of_probes_says_what_each_histogram_is():
+    page = (Path(__file__).parents[1] / "docs" / "probes.md").read_text("utf-8")
+    for name, what in DISTRIBUTED.items():
+        assert f"| `{name}` | {what} |" in page
 
 
 def test_the_network_stays_as_it_is(trained: tuple[nn.Sequential, Tensor]):

@@ -12,6 +12,7 @@ import pytest
 import tiny
 from rich.console import Console
 
+from rlnorm import cli
 from rlnorm.errors import ConfigError
 from rlnorm.files import locked
 from rlnorm.study import study as module
@@ -19,7 +20,7 @@ from rlnorm.study.claim import load
 from rlnorm.study.judge import StudyResult
 from rlnorm.study.plan import Request, plan, unit
 from rlnorm.study.plan.request import compared
-from rlnorm.study.report import write
+from rlnorm.study.report import tensorboard, write
 from rlnorm.study.report.verdicts import FIELDS, listed
 from rlnorm.study.run import Store
 from rlnorm.study.run.history import asked_before, remember, replaced
@@ -121,6 +122,18 @@ class TestWhatIsWritten:
         assert {path: path.stat().st_mtime_ns for path in out.rglob("events.out.*")} == events
         assert {path: path.stat().st_mtime_ns for path in Store(out).files()} == before
         assert rows(out) == first
+
+    def test_a_board_is_made_anew_from_the_rows(self, finished: tuple[Path, StudyResult, str], monkeypatch):
+        out, _, _ = finished
+        before = {path.parent: path.name for path in out.rglob("events.out.*")}
+        (out / "tensorboard" / "tiny").rename(out / "tensorboard" / "lost")
+        shown = list[Path]()
+        monkeypatch.setattr(tensorboard, "board", lambda directory, port: shown.append(directory))
+        cli.main(["board", str(out), "--rebuild"])
+        again = {path.parent: path.name for path in out.rglob("events.out.*")}
+        assert shown == [out]
+        assert again.keys() == before.keys()
+        assert not set(again.values()) & set(before.values())
 
 
 NOT_THE_SAME = [

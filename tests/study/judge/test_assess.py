@@ -68,6 +68,17 @@ class TestVerdict:
         assert part.arms["layer"].seeds == tuple(range(8, 16))
         assert set(part.units) == {unit.id for unit in tiny.units([one], Store(tmp_path))}
 
+    def test_goes_with_the_snapshots_of_the_first_population_where_there_are_some(self, tmp_path: Path):
+        one = asked(seeds=20)
+        store, snapshot = Store(tmp_path), {"norm1": {"gamma": {"min": 1.0, "max": 1.0, "counts": [4]}}}
+        for unit in tiny.units([one], store):
+            scored = {"return": [100.0] * len(unit.seeds), "final_return": [100.0] * len(unit.seeds)}
+            taken = {"snapshot": snapshot} if unit.seeds[0] == 8 and unit.settings["norm"] == "layer" else {}
+            store.write(unit, [{"step": 1, **scored, **taken}, {"step": 2, **scored}], lambda: 0.0)
+        arms = tiny.assess(one, store).parts[0].arms
+        assert arms["layer"].snapshots == [(1, snapshot)]
+        assert arms["none"].snapshots == []
+
     def test_turns_with_the_scores(self, tmp_path: Path):
         one = asked()
         store = filled(tmp_path, one, none=0.7, layer=0.4)
