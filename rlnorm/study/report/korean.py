@@ -229,6 +229,8 @@ SAID: Mapping[str, str] = {
     "95 % interval": "95 % 구간",
     "interquartile mean": "사분위 평균",
     "final return": "최종 반환값",
+    "met the goal": "목표 도달 비율",
+    "steps to the first success": "첫 성공까지의 스텝",
     "diverged": "발산",
     "{count} missing": "{count}개 없음",
     "The same evidence, asked in other ways": "같은 증거를 달리 묻기",

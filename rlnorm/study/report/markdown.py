@@ -3,7 +3,7 @@
 The HTML report shows more, but it is large and is made anew whenever its form changes; these pages are the record.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 
@@ -12,6 +12,13 @@ from rlnorm.study.judge import ArmResult, ClaimResult, PartResult, StudyResult
 from rlnorm.study.report import answers, confidence_bands, csv, wording
 
 WIDTH = 120
+MORE: Mapping[str, str] = {"greedy return": "final", "met the goal": "found", "first success": "first_success"}
+"""Columns of arms that only some engines have, and the field of an arm that holds them."""
+TOLD: Mapping[str, str] = {
+    "greedy return": "mean of greedy episodes at the last step",
+    "met the goal": "fraction of runs in which a training episode did",
+    "first success": "mean environment steps until then, the whole budget where none did",
+}
 
 
 def table(heads: Sequence[str], rows: Iterable[Iterable[object]]) -> list[str]:
@@ -53,9 +60,11 @@ def page(claim: ClaimResult, study: StudyResult) -> str:
     lines += table(heads, (_verdict(claim, part) for part in claim.parts))
     arms = [(part, arm) for part in claim.parts for arm in part.arms.values()]
     if arms:
-        lines += ["", "Arms: mean score over runs with its 95 % interval, and mean greedy return at the last step.", ""]
-        heads = ("part", "arm", "rate", "seeds", "score", "95 % interval", "greedy return", "diverged")
-        lines += table(heads, ((part.name, *_arm(arm)) for part, arm in arms))
+        more = {name: of for name, of in MORE.items() if any(getattr(arm, of) is not None for _, arm in arms)}
+        told = "".join(f"; {name}: {TOLD[name]}" for name in more)
+        lines += ["", fill(f"Arms: mean score over runs with its 95 % interval{told}.", WIDTH), ""]
+        heads = ("part", "arm", "rate", "seeds", "score", "95 % interval", *more, "diverged")
+        lines += table(heads, ((part.name, *_arm(arm, more.values())) for part, arm in arms))
         lines += ["", f"Every run's score: [{claim.id}.csv]({claim.id}.csv)."]
         shared = " · ".join(_shared([arm for _, arm in arms if arm.seeds]))
         lines += ["", fill(f"All arms that were run share: {shared or wording.NOTHING}.", WIDTH)]
@@ -86,11 +95,13 @@ def _verdict(claim: ClaimResult, part: PartResult) -> Iterator[str]:
     yield wording.sentence(found.judgement.reason)
 
 
-def _arm(arm: ArmResult) -> Iterator[str]:
+def _arm(arm: ArmResult, more: Iterable[str]) -> Iterator[str]:
     found = confidence_bands.point(arm.scores)
     yield from (arm.name, wording.setting(arm.rate), str(len(arm.seeds)), wording.number(found.estimate))
     yield f"[{wording.number(found.low)}, {wording.number(found.high)}]"
-    yield wording.NOTHING if arm.final is None else wording.number(confidence_bands.point(arm.final).estimate)
+    for name in more:
+        values = getattr(arm, name)
+        yield wording.NOTHING if values is None else wording.number(confidence_bands.point(values).estimate)
     yield f"{int(arm.diverged.sum())} of {len(arm.diverged)}"
 
 

@@ -248,6 +248,17 @@ def test_effect_parts_show_runs_and_the_judges_other_answers():
         assert shown in text
 
 
+def test_arms_tell_whether_and_when_they_met_the_goal_where_it_is_known():
+    whole = dqn_claim()
+    assert "met the goal" not in html.render(study(whole))
+    found = {"found": np.array([1.0, 0.0]), "first_success": np.array([300.0, 2_000.0])}
+    of = {**whole.parts[0].arms, "layer": replace(whole.parts[0].arms["layer"], **found)}
+    page = html.render(study(replace(whole, parts=(replace(whole.parts[0], arms=of), whole.parts[1]))))
+    assert page.count("steps to the first success") == 1
+    assert '<td class="num">0.500</td><td class="num">1150</td>' in page
+    assert '<td class="num">–</td><td class="num">–</td>' in page
+
+
 def test_a_part_tells_what_would_change_its_verdict():
     whole = relu_claim()
     judged = replace(

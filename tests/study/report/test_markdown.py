@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from studies import all_diverged_claim, dqn_claim, exact_claim, relu_claim, study, unfinished_claim
 
@@ -42,6 +43,18 @@ def test_a_page_says_what_made_it():
     assert "torch 2.13.0; x86_64, 2 cores." in text
     assert "env CartPole-v1 · " in text
     assert "norm layer" not in text.partition("All arms that were run share")[2]
+
+
+def test_arms_that_found_the_goal_tell_when_and_others_a_dash():
+    whole = dqn_claim()
+    assert "met the goal" not in page(whole, study(whole))
+    found = {"found": np.array([1.0, 0.0]), "first_success": np.array([300.0, 2_000.0])}
+    of = {**whole.parts[0].arms, "layer": replace(whole.parts[0].arms["layer"], **found)}
+    told = page(replace(whole, parts=(replace(whole.parts[0], arms=of), whole.parts[1])), study(whole))
+    head, *rows = [line.strip("| ").split(" | ") for line in told.splitlines() if line.count("|") == 11]
+    at = head.index("met the goal")
+    assert head[at : at + 2] == ["met the goal", "first success"]
+    assert [row[at : at + 2] for row in rows if len(row) > 1][:2] == [["–", "–"], ["0.500", "1150"]]
 
 
 def test_a_bar_in_a_name_does_not_break_the_table():

@@ -53,6 +53,8 @@ class ArmRow:
     interval: str
     iqm: str
     final: str
+    found: str
+    first_success: str
     diverged: str
     missing: int
 
@@ -79,6 +81,7 @@ class PartView:
     statement: str
     rationale: str
     arms: tuple[ArmRow, ...]
+    has_finding: bool
     drawn: bool
     effects: tuple[tuple[str, str], ...]
     settings: Settings | None
@@ -252,6 +255,7 @@ def _part(claim: ClaimResult, result: PartResult, data: Data, anchor: str, axis:
         statement=part.statement if isinstance(part, Cost) else exact.statement if exact else "",
         rationale=exact.rationale if exact else "",
         arms=tuple(_arm(arm, part, effect) for arm in result.arms.values()),
+        has_finding=any(arm.found is not None for arm in result.arms.values()),
         drawn=data.add(anchor, result, part),
         effects=tuple(_effects(effect)) if effect and isinstance(part, Effect) else (),
         settings=settings_of(result.arms),
@@ -345,10 +349,16 @@ def _arm(arm: ArmResult, part: Part | None, details: EffectDetails | None) -> Ar
         score=wording.number(found.estimate),
         interval=f"[{wording.number(found.low)}, {wording.number(found.high)}]" if both else "",
         iqm=wording.number(judged.iqm if judged else None),
-        final=wording.NOTHING if arm.final is None else wording.number(confidence_bands.point(arm.final).estimate),
+        final=_mean(arm.final),
+        found=_mean(arm.found),
+        first_success=_mean(arm.first_success),
         diverged=f"{int(arm.diverged.sum())} / {len(arm.diverged)}" if len(arm.diverged) else wording.NOTHING,
         missing=int((~np.isfinite(arm.scores)).sum()),
     )
+
+
+def _mean(values: np.ndarray | None) -> str:
+    return wording.NOTHING if values is None else wording.number(confidence_bands.point(values).estimate)
 
 
 def _details(details: object) -> Iterator[tuple[str, str]]:
