@@ -19,8 +19,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
+from rlnorm.study.claim import FEWEST
 from rlnorm.study.claim.question import Metric, Question
-from rlnorm.study.judge.evidence import FEWEST, Evidence
+from rlnorm.study.judge.evidence import Evidence
 from rlnorm.study.judge.verdict import Sample
 
 MOST = 10_000
