@@ -29,7 +29,7 @@ from rlnorm.study import report
 from rlnorm.study.claim import Effect
 from rlnorm.study.judge import ArmResult, ClaimResult, StudyResult
 from rlnorm.study.judge.verdict import EffectDetails, ExactDetails, Judgement, Verdict
-from rlnorm.study.report import answers, confidence_bands, html, margins
+from rlnorm.study.report import answers, confidence_bands, html, kept, margins
 from rlnorm.study.report.html import forest, style, view
 from rlnorm.study.report.html.data import POINTS, Data
 from rlnorm.study.report.language import speaking
@@ -275,6 +275,18 @@ def test_previews_look_other_than_verdicts():
     page = html.render(study(dqn_claim()))
     assert 'class="badge preview solid">points to refuted' in page
     assert 'class="badge refuted' not in page.partition('id="answers"')[2].partition("</section>")[0]
+
+
+def test_the_kept_answer_stands_beside_a_preview_and_is_told_where_its_design_is_an_earlier_one(monkeypatch):
+    stands = kept.Kept("dqn-ln", "", "inconclusive", "", "", "", (), earlier=True)
+    monkeypatch.setattr(
+        kept, "answers", lambda: {"dqn-ln": stands, "bn-grad-input-short": replace(stands, earlier=False)}
+    )
+    text = Page(html.render(study(dqn_claim(), exact_claim()))).text
+    told = "inconclusive (docs/results/earlier/dqn-ln.md), the answer to an earlier design of the claim"
+    assert text.count(f"Kept answer: {told}") == 1
+    assert text.count(told) == 2
+    assert text.count("inconclusive (docs/results/dqn-ln.md)") == 1
 
 
 def test_figures_hold_every_run_once_however_many_parts_show_it():

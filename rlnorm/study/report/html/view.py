@@ -201,7 +201,7 @@ def _claim(result: ClaimResult, data: Data, axis: float) -> ClaimView:
         notes=claim.notes,
         said=note.said if note else "",
         answer=answers.sentence(result),
-        kept=t(stands.outcome) if stands else "",
+        kept=_kept(stands) if stands else "",
         literature=claim.literature,
         rule=wording.sentence(wording.rule(claim)) if len(result.parts) > 1 else "",
         overall=_row("overall", slugged(result.id), result.overall, "difference", axis, preview),
@@ -211,6 +211,12 @@ def _claim(result: ClaimResult, data: Data, axis: float) -> ClaimView:
         seconds=_seconds(result),
         command=result.command,
     )
+
+
+def _kept(stands: kept.Kept) -> str:
+    """The answer that is kept, where its page lies, and whether the claim has been declared anew since."""
+    said = f"{t(stands.outcome)} (docs/results/{stands.page})"
+    return f"{said}, {t('the answer to an earlier design of the claim')}" if stands.earlier else said
 
 
 def _seconds(result: ClaimResult) -> str:
