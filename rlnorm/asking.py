@@ -7,9 +7,8 @@ from typing import Any, cast, get_args
 
 from rlnorm.api import count_errors
 from rlnorm.errors import ConfigError, unknown
-from rlnorm.study.claim import PRESETS, Kind, Preset
+from rlnorm.study.claim import FEWEST, PRESETS, Kind, Preset
 from rlnorm.study.claim.load import ClaimFile, named
-from rlnorm.study.judge.evidence import FEWEST
 from rlnorm.study.plan import Request
 from rlnorm.study.study import errors, out_errors
 

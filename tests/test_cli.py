@@ -1,5 +1,6 @@
 """The command line as a person meets it: what it says, its exit codes, what it leaves behind, and how it is stopped."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -376,9 +377,13 @@ def test_every_case_of_bad_input_that_was_asked_for_is_here():
     assert all(name in words for name in ("no claim", "seeds", "jobs", "steps"))
 
 
-def test_fewer_seeds_than_any_rule_needs_are_refused_before_anything_runs(capsys, tmp_path):
+def test_too_few_seeds_and_a_library_that_is_missing_are_refused_before_anything_runs(capsys, tmp_path, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, *of: None if name == "envpool" else find(name, *of))
     with pytest.raises(SystemExit) as ended:
-        cli.main(["run", "dqn-ln", "--seeds", "2", "--out", str(tmp_path / "out")])
+        cli.main(["run", "dqn-ln", "--seeds", "2", "--environments", "envpool", "--out", str(tmp_path / "out")])
     assert ended.value.code == 2
-    assert "--seeds must be at least 8, got 2: fewer runs of an arm are not judged" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--seeds must be at least 8, got 2: fewer runs of an arm are not judged" in said
+    assert said.count("dqn-ln: environments 'envpool' needs EnvPool, which is not installed") == 1
     assert not (tmp_path / "out").exists()

@@ -9,10 +9,9 @@ import torch
 
 from rlnorm import compiling
 from rlnorm.claims import bn_cost, ln_bn_cost_dqn
-from rlnorm.study.claim import Cost
+from rlnorm.study.claim import FEWEST, Cost
 from rlnorm.study.claim.load import shipped
 from rlnorm.study.judge.cost import judge
-from rlnorm.study.judge.evidence import FEWEST
 
 CLAIMS = shipped()
 PARTS = {

@@ -6,6 +6,7 @@ A claim's file imports its words from here. The engines (`engines.py`), the chec
 
 from rlnorm.study.claim.cost import Cost, Work
 from rlnorm.study.claim.declare import (
+    FEWEST,
     FIRST_JUDGED,
     PRESETS,
     Claim,
@@ -25,6 +26,7 @@ from rlnorm.study.claim.exact import Exact
 from rlnorm.study.claim.question import Metric, Question
 
 __all__ = [
+    "FEWEST",
     "FIRST_JUDGED",
     "PRESETS",
     "Claim",

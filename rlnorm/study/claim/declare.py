@@ -24,6 +24,8 @@ Settings = Mapping[str, object]
 Record = Mapping[str, Any]
 """One line of a unit's rows: of a run at one time, of an exact part for one case, of a cost part for one repetition."""
 FIRST_JUDGED = 8  # seeds 0-7 choose rates; arms are judged on fresh seeds from here on
+FEWEST = 8
+"""Runs of an arm, or repetitions of a cost part; with fewer nothing is judged."""
 
 
 @dataclass(frozen=True, kw_only=True)

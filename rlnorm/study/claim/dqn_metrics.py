@@ -63,6 +63,11 @@ def final_score(records: Records, settings: Mapping[str, Any], member: int) -> f
     return float(SCALES[settings["env"]].normalize(final)[0])
 
 
+def looked_for(records: Records, settings: Mapping[str, Any]) -> bool:
+    """Whether records say if an episode met the goal: older ones do not, and agents of a fixed replay set play none."""
+    return settings.get("env") in SCALES and not settings.get("offline") and "first_success" in records[-1]
+
+
 def first_success(records: Records, settings: Mapping[str, Any], member: int) -> float:
     """Environment steps until an episode first met the goal (`Scale.success`); the whole budget where none did.
 

@@ -12,6 +12,7 @@ from typing import Any, get_args
 from rlnorm.errors import unknown
 from rlnorm.study.claim.cost import Cost
 from rlnorm.study.claim.declare import (
+    FEWEST,
     FIRST_JUDGED,
     PRESETS,
     Claim,
@@ -89,8 +90,7 @@ def part_errors(part: Part) -> Iterator[str]:
         yield from question_errors(part.question, part.arms)
         if part.question.scale != "ratio":
             yield f"times are compared as a ratio, got the scale {part.question.scale!r}."
-        if part.repetitions < 1:
-            yield f"repetitions must be at least 1, got {part.repetitions}."
+        yield from _too_few("repetitions", part.repetitions)
     elif isinstance(part, Exact):
         if part.cases < 1:
             yield f"cases must be at least 1, got {part.cases}."
@@ -214,8 +214,14 @@ def _point_errors(part: Effect) -> Iterator[str]:
         for arm, settings in part.arms.items():
             yield from (f"arm {arm!r} and point {number} both set {name}." for name in settings.keys() & point.keys())
     yield from _draw_errors(part)
-    if part.seeds is not None and part.seeds < 1:
-        yield f"seeds must be at least 1, got {part.seeds}."
+    if part.seeds is not None:
+        yield from _too_few("seeds", part.seeds)
+
+
+def _too_few(what: str, count: int) -> Iterator[str]:
+    """The sentence for a number of runs that no rule judges."""
+    if count < FEWEST:
+        yield f"{what} must be at least {FEWEST}, got {count}: fewer are not judged, whatever they show."
 
 
 def _draw_errors(part: Effect) -> Iterator[str]:

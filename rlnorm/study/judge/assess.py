@@ -7,6 +7,7 @@ import numpy as np
 
 from rlnorm.study.claim import Cost, Effect, Exact
 from rlnorm.study.claim.cost import SECONDS
+from rlnorm.study.claim.dqn_metrics import looked_for
 from rlnorm.study.claim.engines import DQN_ENGINES
 from rlnorm.study.claim.metrics import metric_of
 from rlnorm.study.claim.scored import PROBES, diverged_at, non_finite_at, series, unfold
@@ -124,6 +125,12 @@ def _arm(part: Effect, arm: str, plan: ArmPlan, rows_of: RowsOf) -> ArmResult:
         records = rows(place.unit).records
         return diverged_at(records, place.member) < len(records)
 
+    def known(place: Place) -> bool:
+        return looked_for(rows(place.unit).records, place.unit.settings)
+
+    places = [place for run in runs for place in run.places]
+    # A spread or slope over points is no proportion of runs and no number of steps.
+    finding = bool(runs) and part.summary == "mean" and all(map(known, places))
     # From the rows: older ones are shown with the settings they were made with.
     first = rows(runs[0].places[0].unit).header["settings"] if runs else {}
     shown = [(run.places[len(run.places) // 2], rows) for run in runs]
@@ -137,6 +144,8 @@ def _arm(part: Effect, arm: str, plan: ArmPlan, rows_of: RowsOf) -> ArmResult:
         scores("final_return") if part.experiment.engine in DQN_ENGINES else None,
         *_curves(shown),
         second=scores(part.second_metric) if part.second_metric else None,
+        found=scores("found") if finding else None,
+        first_success=scores("first_success") if finding else None,
         snapshots=[
             (record["step"], record["snapshot"])
             for place, rows in shown[:1]

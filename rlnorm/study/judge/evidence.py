@@ -14,10 +14,10 @@ from scipy import optimize
 
 from rlnorm import stats
 from rlnorm.errors import raise_if_any
+from rlnorm.study.claim import FEWEST
 from rlnorm.study.claim.question import Metric, Question
 from rlnorm.study.judge.verdict import ArmSummary, Bounds, Control, Divergence, Sample
 
-FEWEST = 8
 HEADROOM = (0.25, 0.9)
 """Where the reference must stand for "no effect" to mean something: 0 = random, 1 = reachable."""
 UNKNOWN = stats.Interval(np.nan, np.nan, np.nan)

@@ -11,6 +11,9 @@ decided in favour of what was assumed with the probability
 T is Student's distribution with Satterthwaite's degrees of freedom and t its quantile (the shifted t in place of the
 noncentral one; Chow, Shao & Wang 2008, Sample Size Calculations in Clinical Research, ch. 3). Ratios are taken on the
 log scale. Controls and headroom must hold besides.
+
+Where one of K parts decides a claim alone (rule 8), its level is divided by K: t_.975 becomes the quantile at
+1 - .025 / K, and t_.95 the one at 1 - .05 / K.
 """
 
 from collections.abc import Mapping
@@ -19,9 +22,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
+from rlnorm.study.claim import FEWEST
 from rlnorm.study.claim.question import Metric, Question
-from rlnorm.study.judge.evidence import FEWEST, Evidence
-from rlnorm.study.judge.verdict import Sample
+from rlnorm.study.judge.evidence import Evidence
+from rlnorm.study.judge.rules import DECIDED_BY, OPPOSITE
+from rlnorm.study.judge.verdict import Outcome, Sample
 
 MOST = 10_000
 """Runs an arm beyond which nobody goes."""
@@ -45,16 +50,24 @@ def spread(question: Question, samples: Mapping[str, Sample], metric: Metric) ->
     return Spread(float(found.se), float(found.df), runs)
 
 
-def power(question: Question, known: Spread, runs: int, effect: float) -> float:
+def expected(question: Question, effect: float) -> Outcome:
+    """What is decided where the true benefit is `effect` (a factor or not) and the runs are enough."""
+    e, m = _on_scale(question, effect)
+    name, if_holds, _ = DECIDED_BY[question.asks]
+    holds = {"benefit_by_margin": e > m, "equivalence": abs(e) <= m, "non_inferiority": e > -m}[name]
+    return if_holds if holds else OPPOSITE[if_holds]
+
+
+def power(question: Question, known: Spread, runs: int, effect: float, parts: int = 1) -> float:
     """Probability that so many runs an arm decide the question, where the true benefit is `effect` (a factor or not).
 
-    Where the effect reaches the margin, what is decided is that the treatment is better, else that it is not.
+    Where the effect reaches the margin, what is decided is that the treatment is better, else that it is not. `parts`:
+    how many there are of which this one shall decide a claim alone; 1: the part itself shall be decided.
     """
     se = known.error * (known.runs / runs) ** 0.5
     df = known.df * (runs - 1) / (known.runs - 1)
-    on_scale = np.log if question.is_factor else float
-    e, m = float(on_scale(effect)), float(on_scale(question.margin))
-    strict, lenient = special.stdtrit(df, 0.975), special.stdtrit(df, 0.95)
+    e, m = _on_scale(question, effect)
+    strict, lenient = special.stdtrit(df, 1 - 0.025 / parts), special.stdtrit(df, 1 - 0.05 / parts)
 
     def reached(distance: float, quantile: float) -> float:
         return 1 - float(special.stdtr(df, quantile - distance / se)) if se > 0 else float(distance > 0)
@@ -68,14 +81,23 @@ def power(question: Question, known: Spread, runs: int, effect: float) -> float:
     return reached(abs(e - m), strict)
 
 
-def runs_needed(question: Question, known: Spread, effect: float, wanted: float = 0.8) -> int | None:
-    """The fewest runs an arm that decide the question with probability `wanted`; None beyond `MOST`."""
+def _on_scale(question: Question, effect: float) -> tuple[float, float]:
+    """The effect and the margin, factors as logarithms."""
+    on_scale = np.log if question.is_factor else float
+    return float(on_scale(effect)), float(on_scale(question.margin))
+
+
+def runs_needed(question: Question, known: Spread, effect: float, wanted: float = 0.8, parts: int = 1) -> int | None:
+    """The fewest runs an arm that decide the question with probability `wanted`; None beyond `MOST`.
+
+    parts  as in `power`
+    """
     low, high = FEWEST, MOST
-    if power(question, known, high, effect) < wanted:
+    if power(question, known, high, effect, parts) < wanted:
         return None
     while low < high:
         middle = (low + high) // 2
-        if power(question, known, middle, effect) >= wanted:
+        if power(question, known, middle, effect, parts) >= wanted:
             high = middle
         else:
             low = middle + 1

@@ -30,6 +30,8 @@ class ArmResult:
     rate      the learning rate judged (None: not one)         scores    (n,) the judged score of each run
     diverged  (n,) bool                                        final     (n,) final greedy return, or None
     second    (n,) the score by the part's second metric, or None
+    found     (n,) 1 where an episode met the goal, else 0; None where that is not known or nothing was looked for
+    first_success  (n,) environment steps until then, the whole budget where none did; None where `found` is
     curves    "return", "loss", "q", "epsilon" from DQN; "loss", "test_accuracy" from supervised
     snapshots  step, and the `rlnorm.probes.snapshot` of the first member of the first population
     """
@@ -44,6 +46,8 @@ class ArmResult:
     curves: Mapping[str, Curve]
     probes: Mapping[str, Curve] = field(default_factory=dict)
     second: np.ndarray | None = None
+    found: np.ndarray | None = None
+    first_success: np.ndarray | None = None
     snapshots: Sequence[tuple[int, Mapping[str, Any]]] = ()
 
 

@@ -20,8 +20,9 @@ from typing import Literal
 import numpy as np
 
 from rlnorm import stats
+from rlnorm.study.claim import FEWEST
 from rlnorm.study.claim.question import Metric, Question
-from rlnorm.study.judge.evidence import FEWEST, Arm, Benefit, Evidence, Zone, better, bounds, known
+from rlnorm.study.judge.evidence import Arm, Benefit, Evidence, Zone, better, bounds, known
 from rlnorm.study.judge.verdict import Answer, EffectDetails, Judgement, Outcome, Sample
 
 # question: the answer that decides it, the outcome where that holds, the outcome that rests on "no effect"

@@ -38,8 +38,14 @@ def is_preview(verdict: Verdict) -> bool:
 
 def is_preview_of(result: ClaimResult) -> bool:
     """Whether a claim's overall verdict rests on runs of a short preset."""
-    trained = any(part.kind == "effect" for part in decisive(result))
+    # By what is declared: at a short preset the trained parts may be missing, and algebra alone is no verdict then.
+    trained = any(result.claim.parts[name].kind == "effect" for name in result.claim.decisive)
     return trained and is_preview(result.overall)
+
+
+def in_part(result: ClaimResult) -> bool:
+    """Whether a preview lacks parts that decide the claim: on other environments, say, which `full` alone trains."""
+    return is_preview_of(result) and not set(result.claim.decisive) <= {part.name for part in result.parts}
 
 
 def word(outcome: Outcome, preview: bool) -> str:
@@ -120,6 +126,10 @@ def sentence(result: ClaimResult) -> str:
     lacking = sum(part.verdict.outcome == "insufficient" for part in parts)
     if lacking:
         said.append(t("too little evidence") + _share(lacking, len(parts)))
+    if in_part(result):
+        deciding = set(result.claim.decisive)
+        count, total = len(deciding & {part.name for part in result.parts}), len(deciding)
+        said.append(t("a preview of {count} of {total} parts that decide it", count=count, total=total))
     text = "; ".join(said) + "."
     return text if spoken() == "ko" else wording.sentence(text)  # Korean has no capitals: an arm keeps its name
 

@@ -13,7 +13,9 @@ SAID: Mapping[str, str] = {
     "open so far": "아직 미정",
     "the evidence fits the claim and rules out its contrary": "증거가 주장과 맞고 그 반대를 배제한다",
     "the evidence rules the claim out": "증거가 주장을 배제한다",
-    "the interval leaves both open; more seeds may decide it": "구간이 양쪽을 남긴다. 시드를 늘리면 정해질 수 있다",
+    "the interval leaves both open; only added seeds, judged by themselves, may decide it": (
+        "구간이 양쪽을 남긴다. 새로 더한 시드만 따로 판정해야 정해질 수 있다"
+    ),
     "too few runs, or an effect could not have shown here": "실행이 너무 적거나, 여기서는 효과가 드러날 수 없었다",
     # answers
     "Nothing of it has been run yet.": "아직 아무것도 실행하지 않았다.",
@@ -199,6 +201,12 @@ SAID: Mapping[str, str] = {
     "The note says": "노트의 말",
     "Made precise": "정확한 진술",
     "Kept answer": "보관된 답",
+    "the answer to an earlier design of the claim": "주장의 이전 설계에 대한 답",
+    "Kept in brackets: the answer to an earlier design of the claim.": "괄호 안의 보관: 주장의 이전 설계에 대한 답.",
+    "a preview of {count} of {total} parts that decide it": "판정하는 {total}부분 중 {count}부분의 미리 보기",
+    "*: of some of the parts that decide the claim; 'full' runs the others too.": (
+        "*: 주장을 판정하는 부분 중 일부만의 결과. 나머지는 'full'에서 실행한다."
+    ),
     "Published work (not given to the judge)": "발표된 연구 (판정에 쓰지 않음)",
     "Cost": "비용",
     "{time} of one core": "코어 하나로 {time}",
@@ -244,6 +252,8 @@ SAID: Mapping[str, str] = {
     ),
     "final return": "최종 반환값",
     "second score": "둘째 점수",
+    "met the goal": "목표 도달 비율",
+    "steps to the first success": "첫 성공까지의 스텝",
     "diverged": "발산",
     "{count} missing": "{count}개 없음",
     "The same evidence, asked in other ways": "같은 증거를 달리 묻기",

@@ -12,10 +12,17 @@ from rlnorm.study.judge import ArmResult, ClaimResult, PartResult, StudyResult
 from rlnorm.study.report import answers, confidence_bands, csv, wording
 
 WIDTH = 120
-MORE: Mapping[str, str] = {"greedy return": "final", "second score": "second"}
+MORE: Mapping[str, str] = {
+    "greedy return": "final",
+    "met the goal": "found",
+    "first success": "first_success",
+    "second score": "second",
+}
 """Columns of arms that only some engines or questions have, and the field of an arm that holds them."""
 TOLD: Mapping[str, str] = {
     "greedy return": "mean of greedy episodes at the last step",
+    "met the goal": "fraction of runs in which a training episode did",
+    "first success": "mean environment steps until then, the whole budget where none did",
     "second score": "mean by the metric that the first is held against",
 }
 

@@ -29,7 +29,8 @@ def table(study: StudyResult, verbose: bool = False, stands: Mapping[str, kept.K
     """What was found, a line a claim; with `verbose` every part. `stands`: the kept answers, None: those of docs."""
     if not study.claims:
         return Text(t("No claim has been run yet: there is no verdict to show."))
-    blocks: list[RenderableType] = [overview(study, kept.answers() if stands is None else stands), *_below(study)]
+    stands = kept.answers() if stands is None else stands
+    blocks: list[RenderableType] = [overview(study, stands), *_below(study, stands)]
     if verbose:
         blocks += [Text(), *(block for result in study.claims for block in parts(result))]
     return Group(*blocks)
@@ -66,22 +67,34 @@ def overview(study: StudyResult, stands: Mapping[str, kept.Kept]) -> RenderableT
         scale = answers.scale_of(result, part) if part else "difference"
         figures = (answers.brief(part.verdict, scale), answers.runs(part.verdict, scale)) if part else ("–", "–")
         known = stands.get(result.id)
-        stood = [Text(_short(known.outcome) if known else "", STYLES[known.outcome] if known else "")] * any_kept
-        answer = _outcome(result.overall.outcome, answers.is_preview_of(result))
+        stood = [Text(_kept(known) if known else "", STYLES[known.outcome] if known else "")] * any_kept
+        answer = _answer(result)
         grid.add_row(Text(answers.title(result)), answer, *map(Text, figures), *stood)
     return grid
 
 
-def _short(outcome: Outcome) -> str:
-    return {"supported": "✓", "refuted": "✗", "inconclusive": "?", "insufficient": "…"}[outcome]
+def _kept(known: kept.Kept) -> str:
+    """A kept answer as one sign, in brackets where the claim has been declared anew since."""
+    sign = {"supported": "✓", "refuted": "✗", "inconclusive": "?", "insufficient": "…"}[known.outcome]
+    return f"({sign})" if known.earlier else sign
 
 
-def _below(study: StudyResult) -> Iterator[RenderableType]:
-    """How to read it, in two sentences, and that a preview is one."""
+def _answer(result: ClaimResult) -> Text:
+    """A claim's verdict or preview; a preview of some of the parts that decide it has a mark."""
+    said = _outcome(result.overall.outcome, answers.is_preview_of(result))
+    return said.append(" *") if answers.in_part(result) else said
+
+
+def _below(study: StudyResult, stands: Mapping[str, kept.Kept]) -> Iterator[RenderableType]:
+    """How to read it, that a preview is one, and what each sign that is shown means."""
     yield Rule(style="dim")
     warning = wording.half_trained(study)
     if warning:
         yield Text(warning, style=PREVIEW)
+    if any(map(answers.in_part, study.claims)):
+        yield Text(t("*: of some of the parts that decide the claim; 'full' runs the others too."), style=PREVIEW)
+    if any(result.id in stands and stands[result.id].earlier for result in study.claims):
+        yield Text(t("Kept in brackets: the answer to an earlier design of the claim."), "dim")
     yield Text(t("Estimate: treatment minus reference (×: ratio) in the part that decides."), "dim")
     yield Text(t("Parts: rlnorm show ID --results DIR. Kept: docs/results. Rules: {docs}", docs=DOCS), "dim")
 
@@ -89,11 +102,10 @@ def _below(study: StudyResult) -> Iterator[RenderableType]:
 def parts(result: ClaimResult) -> Iterator[RenderableType]:
     """A claim in full: what was tested, its answer, and every part with its figures and reason."""
     yield Rule(style="dim")
-    verdict = _outcome(result.overall.outcome, answers.is_preview_of(result))
     head = Table.grid(padding=(0, 2, 0, 0), expand=True)
     head.add_column(ratio=1)
     head.add_column(no_wrap=True)
-    head.add_row(Text(f"{result.id}: {answers.title(result)}", "bold"), verdict)
+    head.add_row(Text(f"{result.id}: {answers.title(result)}", "bold"), _answer(result))
     yield head
     yield Text(result.claim.statement)
     yield Text(answers.sentence(result))

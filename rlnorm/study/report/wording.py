@@ -23,7 +23,7 @@ NOTHING = "–"
 MEANINGS: Mapping[Outcome, str] = {
     "supported": "the evidence fits the claim and rules out its contrary",
     "refuted": "the evidence rules the claim out",
-    "inconclusive": "the interval leaves both open; more seeds may decide it",
+    "inconclusive": "the interval leaves both open; only added seeds, judged by themselves, may decide it",
     "insufficient": "too few runs, or an effect could not have shown here",
 }
 

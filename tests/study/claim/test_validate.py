@@ -112,7 +112,7 @@ def asking(**changes: Any) -> Effect:
         (replace(EFFECT, rates=(1e-3,), arms={**ARMS, "layer": {"norm": "layer", "lr": 1e-2}}), "arm 'layer' sets lr"),
         (replace(EFFECT, judged_from=4), "judged_from must be at least 8"),
         (replace(COST, question=replace(COST.question, scale="difference")), "times are compared as a ratio"),
-        (replace(COST, repetitions=0), "repetitions must be at least 1, got 0"),
+        (replace(COST, repetitions=7), "repetitions must be at least 8, got 7"),
         (replace(EXACT, cases=0), "cases must be at least 1, got 0"),
         (replace(EXACT, tolerance=float("nan")), "tolerance must be at least 0, got nan"),
         (Other(), "expected an Effect, an Exact or a Cost, got Other"),
@@ -164,7 +164,7 @@ def drawing(low: float, high: float) -> Effect:
         ),
         (drawing(0.0, 0.1), "point 0 draws lr from 0 to 0.1; expected 0 < low < high"),
         (drawing(0.1, 0.01), "point 1 draws lr from 0.1 to 0.01; expected 0 < low < high"),
-        (replace(SUPERVISED, seeds=0), "seeds must be at least 1, got 0"),
+        (replace(SUPERVISED, seeds=7), "seeds must be at least 8, got 7: fewer are not judged"),
         (replace(SUPERVISED, second_metric="gap"), "second metric belongs to the scale 'standardized', got 'gap' on"),
         (
             replace(SUPERVISED, question=replace(SUPERVISED.question, scale="standardized")),

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -133,6 +133,30 @@ class TestVerdict:
         }
         gaps = probes["norm/norm1/mean_gap"].values
         np.testing.assert_equal(gaps, [[i % 8, np.nan] for i in range(len(gaps))])
+
+
+class TestFinding:
+    def arms(self, folder: Path, one: Request, **last: object) -> Mapping[str, ArmResult]:
+        """The arms of a request whose last records also hold `last`."""
+        store = Store(folder)
+        for unit in tiny.units([one], store):
+            rows = [{"step": step, "return": [level(0.5)] * 8, "diverged": [False] * 8} for step in (1_000, 2_000)]
+            rows[-1] |= {"final_return": [level(0.5)] * 8, **last}
+            store.write(unit, rows, lambda: 0.0)
+        return tiny.assess(one, store).parts[0].arms
+
+    def test_is_told_of_every_run(self, tmp_path: Path):
+        layer = self.arms(tmp_path, asked(), first_success=[300.0, None] * 4)["layer"]
+        np.testing.assert_equal(layer.found, [1, 0] * 4)
+        np.testing.assert_equal(layer.first_success, [300, 2_000] * 4)
+
+    def test_is_unknown_of_older_records_and_of_agents_that_play_no_episodes(self, tmp_path: Path):
+        first = {"first_success": [None] * 8}
+        offline = replace(PART, experiment=replace(EXPERIMENT, settings={**EXPERIMENT.settings, "offline": True}))
+        for name, one, last in (("older", asked(), {}), ("offline", asked(offline), first)):
+            layer = self.arms(tmp_path / name, one, **last)["layer"]
+            assert len(layer.scores) == 8
+            assert layer.found is layer.first_success is None
 
 
 class TestRates:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rlnorm.study.claim.question import Metric, Question
 from rlnorm.study.judge import Sample, judge
-from rlnorm.study.judge.power import MOST, Spread, power, runs_needed, spread
+from rlnorm.study.judge.power import MOST, Spread, expected, power, runs_needed, spread
 
 SCORE = Metric("score", "higher", "score")
 BETTER = Question(asks="superior", treatment="a", reference="b", margin=0.05)
@@ -41,6 +41,12 @@ def test_runs_of_a_textbook_example():
     assert needed == pytest.approx(64, abs=1)
 
 
+def test_one_of_several_parts_that_decides_alone_is_tested_at_its_share_of_the_level():
+    """2 ((z + z_.8) / 0.5)^2 + z^2 / 4 runs with z at 1 - .025 / 6 (Guenther 1981, Am. Stat. 35:243)."""
+    needed = runs_needed(replace(BETTER, margin=0.0), known(1.0, 400), effect=0.5, parts=6)
+    assert needed == pytest.approx(2 * ((2.6383 + 0.8416) / 0.5) ** 2 + 2.6383**2 / 4, abs=1)
+
+
 @pytest.mark.parametrize(
     ("question", "effect", "said"),
     [
@@ -54,6 +60,7 @@ def test_runs_of_a_textbook_example():
     ids=lambda each: each.asks if isinstance(each, Question) else str(each),
 )
 def test_the_judge_decides_as_often_as_promised(question: Question, effect: float, said: str):
+    assert expected(question, effect) == said
     rng, runs, studies = np.random.default_rng(1), 24, 40
     base, sd = (1.0, 0.5) if question.scale == "ratio" else (0.0, 0.06)
 

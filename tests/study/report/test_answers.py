@@ -17,7 +17,7 @@ from rlnorm.study.report import answers, margins
     [
         (dqn_claim(), "Layer against none: better in 1 of 2 parts (CartPole-v1, common rate: +0.243), open in 1 of 2"),
         (relu_claim(), "Batch against none: the same to within the margin (-0.010)."),
-        (all_diverged_claim(), "Layer against none: harmful (-0.307)."),
+        (all_diverged_claim(), "Layer against none: harmful (-0.307); a preview of 1 of 2 parts that decide it."),
         (exact_claim(), "It fails (against finite differences: 200 of 200 miss)."),
         (exact_claim("supported"), "It holds in all 200 random cases."),
         (unfinished_claim(), "Nothing of it has been run yet."),
@@ -63,7 +63,7 @@ def test_that_a_norm_is_useless_has_three_answers(shift: float, spread: float, s
     assert isinstance(part, Effect)
     found = replace(whole.parts[0].verdict, judgement=judge(part.question, samples, KNOWN["return_auc"]))
     told = answers.sentence(replace(whole, parts=(replace(whole.parts[0], verdict=found),)))
-    assert told == f"Layer against none: {sentence}."
+    assert told == f"Layer against none: {sentence}; a preview of 1 of 2 parts that decide it."
     assert answers.in_short(found, preview=False) == short
     assert answers.in_short(found, preview=True) == answers.word(found.outcome, preview=True)
 
@@ -123,3 +123,13 @@ def test_exact_claims_are_no_previews_and_parts_beside_make_none():
     assert not answers.is_preview_of(exact_claim())
     assert answers.is_preview_of(dqn_claim())
     assert not answers.is_preview(exact_claim().parts[0].verdict)
+
+
+def test_algebra_alone_is_a_preview_of_a_claim_whose_trained_parts_only_full_runs():
+    trained, algebra = dqn_claim(), exact_claim("supported")
+    both = replace(trained.claim, parts={**trained.claim.parts, **algebra.claim.parts})
+    overall = replace(algebra.overall, preset="quick")
+    found = replace(trained, claim=both, parts=algebra.parts, overall=overall)
+    assert answers.word("supported", answers.is_preview_of(found)) == "points to supported"
+    assert answers.sentence(found) == "It holds in all 200 random cases; a preview of 1 of 3 parts that decide it."
+    assert not answers.in_part(replace(found, overall=replace(overall, preset="full")))

@@ -29,7 +29,7 @@ from rlnorm.study import report
 from rlnorm.study.claim import Effect
 from rlnorm.study.judge import ArmResult, ClaimResult, StudyResult
 from rlnorm.study.judge.verdict import EffectDetails, ExactDetails, Judgement, Verdict
-from rlnorm.study.report import answers, confidence_bands, html, margins
+from rlnorm.study.report import answers, confidence_bands, html, kept, margins
 from rlnorm.study.report.html import forest, style, view
 from rlnorm.study.report.html.data import POINTS, Data
 from rlnorm.study.report.language import speaking
@@ -254,6 +254,17 @@ def test_effect_parts_show_runs_and_the_judges_other_answers():
         assert shown in text
 
 
+def test_arms_tell_whether_and_when_they_met_the_goal_where_it_is_known():
+    whole = dqn_claim()
+    assert "met the goal" not in html.render(study(whole))
+    found = {"found": np.array([1.0, 0.0]), "first_success": np.array([300.0, 2_000.0])}
+    of = {**whole.parts[0].arms, "layer": replace(whole.parts[0].arms["layer"], **found)}
+    page = html.render(study(replace(whole, parts=(replace(whole.parts[0], arms=of), whole.parts[1]))))
+    assert page.count("steps to the first success") == 1
+    assert '<td class="num">0.500</td><td class="num">1150</td>' in page
+    assert '<td class="num">–</td><td class="num">–</td>' in page
+
+
 def test_a_part_tells_what_would_change_its_verdict():
     whole = relu_claim()
     judged = replace(
@@ -270,6 +281,18 @@ def test_previews_look_other_than_verdicts():
     page = html.render(study(dqn_claim()))
     assert 'class="badge preview solid">points to refuted' in page
     assert 'class="badge refuted' not in page.partition('id="answers"')[2].partition("</section>")[0]
+
+
+def test_the_kept_answer_stands_beside_a_preview_and_is_told_where_its_design_is_an_earlier_one(monkeypatch):
+    stands = kept.Kept("dqn-ln", "", "inconclusive", "", "", "", (), earlier=True)
+    monkeypatch.setattr(
+        kept, "answers", lambda: {"dqn-ln": stands, "bn-grad-input-short": replace(stands, earlier=False)}
+    )
+    text = Page(html.render(study(dqn_claim(), exact_claim()))).text
+    told = "inconclusive (docs/results/earlier/dqn-ln.md), the answer to an earlier design of the claim"
+    assert text.count(f"Kept answer: {told}") == 1
+    assert text.count(told) == 2
+    assert text.count("inconclusive (docs/results/dqn-ln.md)") == 1
 
 
 def test_figures_hold_every_run_once_however_many_parts_show_it():

@@ -165,7 +165,7 @@ def test_a_study_at_work_is_visible_a_writer_that_fails_stops_nothing_and_the_re
     def broken(_: Mapping[str, Any]) -> Iterator[Any]:
         raise OSError(28, "No space left on device")
 
-    def at_work(units: Sequence[Unit], store: Store, jobs: int, watcher: Watcher, patience: float) -> dict[Unit, str]:
+    def at_work(units: Sequence[Unit], store: Store, jobs: int, watcher: Watcher, *_: object) -> dict[Unit, str]:
         for unit in units:
             watcher.running({})
             tiny.fill(store, [unit], lambda unit: [0.5] * len(unit.seeds))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from studies import all_diverged_claim, dqn_claim, exact_claim, relu_claim, study, unfinished_claim
 
@@ -61,6 +62,18 @@ def test_what_a_cost_part_counts_are_repetitions():
     told = page(replace(claim, parts=(replace(claim.parts[0], kind="cost"),)), study(claim))
     assert "| 0.05 | 16 repetitions | Normalized return" in told
     assert "| 0.05 | 16 | Normalized return" in page(claim, study(claim))
+
+
+def test_arms_that_found_the_goal_tell_when_and_others_a_dash():
+    whole = dqn_claim()
+    assert "met the goal" not in page(whole, study(whole))
+    found = {"found": np.array([1.0, 0.0]), "first_success": np.array([300.0, 2_000.0])}
+    of = {**whole.parts[0].arms, "layer": replace(whole.parts[0].arms["layer"], **found)}
+    told = page(replace(whole, parts=(replace(whole.parts[0], arms=of), whole.parts[1])), study(whole))
+    head, *rows = [line.strip("| ").split(" | ") for line in told.splitlines() if line.count("|") == 11]
+    at = head.index("met the goal")
+    assert head[at : at + 2] == ["met the goal", "first success"]
+    assert [row[at : at + 2] for row in rows if len(row) > 1][:2] == [["–", "–"], ["0.500", "1150"]]
 
 
 def test_a_bar_in_a_name_does_not_break_the_table():

@@ -15,13 +15,26 @@ KEPT = Path(__file__).parents[3] / "docs/results/earlier/dqn-ln.csv"
 
 def test_a_line_a_part_with_what_is_assumed_needed_and_declared():
     claim = shipped()["dqn-ln"].claim
-    head, *lines = needed.table(claim, samples(KEPT))
-    assert head.split()[-2:] == ["needed", "declared"]
+    head, *lines, below = needed.table(claim, samples(KEPT))
+    assert head.split()[-3:] == ["needed", "alone", "declared"]
     # What simulation through the judge gave for the same scores: 35, 61, 60, 43, 69, 130.
-    assert [int(line.split()[-2]) for line in lines] == pytest.approx([35, 61, 60, 43, 69, 130], rel=0.06)
-    assert [line.split()[-3::2] for line in lines] == [["0", "64"]] * 6
-    smaller = [int(line.split()[-2]) for line in list(needed.table(claim, samples(KEPT), effect=-0.05))[1:]]
-    assert all(fewer < int(line.split()[-2]) for fewer, line in zip(smaller, lines, strict=True))
+    assert [int(line.split()[-3]) for line in lines] == pytest.approx([35, 61, 60, 43, 69, 130], rel=0.06)
+    # No effect supports the claim, which every part must.
+    assert [[line.split()[i] for i in (-4, -2, -1)] for line in lines] == [["0", "–", "64"]] * 6
+    assert below == "alone: those with which the claim is refuted by this part, one of 3 that could (Holm)."
+    smaller = [int(line.split()[-3]) for line in list(needed.table(claim, samples(KEPT), effect=-0.05))[1:-1]]
+    assert all(fewer < int(line.split()[-3]) for fewer, line in zip(smaller, lines, strict=True))
+
+
+def test_a_part_that_decides_alone_needs_the_runs_of_its_corrected_level():
+    claim = shipped()["dqn-ln"].claim
+    _, *lines, _ = needed.table(claim, samples(KEPT), effect=0.1)
+    for line in lines:
+        *_, runs, alone, _ = line.split()
+        if "common rate" in line:
+            assert alone == "–"  # at unfair rates none decides alone (rule 6)
+        else:
+            assert int(runs) < int(alone)
 
 
 @pytest.mark.parametrize(

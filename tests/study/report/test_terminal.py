@@ -28,11 +28,11 @@ def flat(text: str) -> str:
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_first_there_is_a_line_a_claim_and_two_lines_of_how_to_read_it(width: int):
+def test_first_there_is_a_line_a_claim_and_a_few_lines_of_how_to_read_it(width: int):
     text = terminal.text(EVERY_KIND, width)
     lines = text.splitlines()
     assert max(map(len, lines)) <= width
-    assert len(lines) <= 1 + 2 * len(EVERY_KIND.claims) + 4
+    assert len(lines) <= 1 + 2 * len(EVERY_KIND.claims) + 5  # a rule, a warning, what brackets mean, how to read it
     assert re.search(r"^In DQN layer .*points to refuted +\+0\.243 \[\+0\.077, \+0\.325\] +16 ", text, re.MULTILINE)
     assert re.search(r"^The short .*refuted +200 of 200 miss +200", text, re.MULTILINE)
     for claim in EVERY_KIND.claims:
@@ -66,6 +66,23 @@ def test_the_kept_answer_stands_in_the_same_line():
     line = next(line for line in shown(study(relu_claim()), stands).splitlines() if line.startswith("With ReLU"))
     assert line.split()[-1] == "✓"
     assert "kept" not in shown(study(relu_claim()), {}).splitlines()[0]
+
+
+def test_an_answer_to_an_earlier_design_stands_in_brackets_and_a_line_says_so():
+    earlier = Kept("dqn-ln", "", "inconclusive", "", "", "", (), earlier=True)
+    text = shown(study(dqn_claim(), relu_claim()), {"dqn-ln": earlier})
+    assert next(line for line in text.splitlines() if line.startswith("In DQN")).split()[-1] == "(?)"
+    assert text.count("Kept in brackets: the answer to an earlier design of the claim.") == 1
+    assert "in brackets" not in shown(study(dqn_claim()), {"dqn-ln": replace(earlier, earlier=False)})
+
+
+def test_a_preview_of_some_of_the_deciding_parts_is_marked_and_a_line_says_so():
+    whole = dqn_claim()
+    some = replace(whole, parts=whole.parts[:1])
+    text = shown(study(some, relu_claim()), {})
+    assert len(re.findall(r"points to refuted \* ", text)) == 1
+    assert text.count("*: of some of the parts that decide the claim") == 1
+    assert "*" not in shown(study(whole, trained_out(some)), {})
 
 
 def shown(result: StudyResult, stands: dict[str, Kept]) -> str:

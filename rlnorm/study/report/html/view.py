@@ -54,6 +54,8 @@ class ArmRow:
     iqm: str
     final: str
     second: str
+    found: str
+    first_success: str
     diverged: str
     missing: int
 
@@ -82,6 +84,7 @@ class PartView:
     arms: tuple[ArmRow, ...]
     has_final: bool
     second_metric: str
+    has_finding: bool
     drawn: bool
     effects: tuple[tuple[str, str], ...]
     settings: Settings | None
@@ -205,7 +208,7 @@ def _claim(result: ClaimResult, data: Data, axis: float) -> ClaimView:
         notes=claim.notes,
         said=note.said if note else "",
         answer=answers.sentence(result),
-        kept=t(stands.outcome) if stands else "",
+        kept=_kept(stands) if stands else "",
         literature=claim.literature,
         rule=wording.sentence(wording.rule(claim)) if len(result.parts) > 1 else "",
         overall=_row("overall", slugged(result.id), result.overall, "difference", axis, preview),
@@ -216,6 +219,12 @@ def _claim(result: ClaimResult, data: Data, axis: float) -> ClaimView:
         seconds=_seconds(result),
         command=result.command,
     )
+
+
+def _kept(stands: kept.Kept) -> str:
+    """The answer that is kept, where its page lies, and whether the claim has been declared anew since."""
+    said = f"{t(stands.outcome)} (docs/results/{stands.page})"
+    return f"{said}, {t('the answer to an earlier design of the claim')}" if stands.earlier else said
 
 
 def _seconds(result: ClaimResult) -> str:
@@ -262,6 +271,7 @@ def _part(claim: ClaimResult, result: PartResult, data: Data, anchor: str, axis:
         arms=tuple(_arm(arm, part, effect) for arm in result.arms.values()),
         has_final=any(arm.final is not None for arm in result.arms.values()),
         second_metric=wording.metric(part.second_metric) if isinstance(part, Effect) and part.second_metric else "",
+        has_finding=any(arm.found is not None for arm in result.arms.values()),
         drawn=data.add(anchor, result, part),
         effects=tuple(_effects(effect)) if effect and isinstance(part, Effect) else (),
         settings=settings_of(result.arms),
@@ -362,6 +372,8 @@ def _arm(arm: ArmResult, part: Part | None, details: EffectDetails | None) -> Ar
         iqm=wording.number(judged.iqm if judged else None),
         final=_mean(arm.final),
         second=_mean(arm.second),
+        found=_mean(arm.found),
+        first_success=_mean(arm.first_success),
         diverged=f"{int(arm.diverged.sum())} / {len(arm.diverged)}" if len(arm.diverged) else wording.NOTHING,
         missing=int((~np.isfinite(arm.scores)).sum()),
     )
