@@ -10,6 +10,7 @@ looks at its units every ten seconds: less often than after every record, unless
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,16 +18,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
-import tyro
 from rich.console import Console
 
+from rlnorm.cli import guarded
 from rlnorm.dqn import probing
 from rlnorm.showing import judged
 from rlnorm.study.claim import Record
 from rlnorm.study.plan import training_unit
 from rlnorm.study.report import live, tensorboard
-from rlnorm.study.run import Store, worker
-from rlnorm.study.run.rows import read
+from rlnorm.study.run import Store, rows, worker
+from rlnorm.validation.options import read, typed
 
 SETTINGS = {"env": "CartPole-v1", "norm": "batch", "hidden": (64, 64), "envs": 10, "starts": 1000}
 console = Console()
@@ -91,7 +92,7 @@ def measured(directory: Path) -> dict[str, float]:
             while len(_runs(address)) < len(files):
                 time.sleep(0.1)
             loading = {"loading": used_by(server.pid), "loaded after": time.monotonic() - begin}
-    units = sum(read(path).seconds for path in Store(directory).files())
+    units = sum(rows.read(path).seconds for path in Store(directory).files())
     return {"units": units, "writing": writes.seconds, "bytes": size, **loading}
 
 
@@ -122,4 +123,4 @@ def main(steps: int = 20_000, agents: int = 16, compile: bool = False, catalogue
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    sys.exit(guarded(read(main, __doc__), typed()))

@@ -39,9 +39,15 @@ def without_figures() -> None:
 
 
 def made(folder: Path) -> tuple[dict[str, list[bytes]], Any]:
-    """What a study came to: the lines of each unit without their seconds and sum, and all verdicts."""
+    """What a study came to: the lines of each unit without their seconds and sum, and all verdicts.
+
+    Not where and from which code: folders differ, and sources may be edited meanwhile.
+    """
     rows = {path.name: path.read_bytes().splitlines()[:-1] for path in Store(folder / "out").files()}
-    return rows, json.loads((folder / "out" / "verdicts.json").read_text())
+    verdicts = json.loads((folder / "out" / "verdicts.json").read_text())
+    return rows, [
+        {name: row[name] for name in row if name not in ("commit", "computed", "command")} for row in verdicts
+    ]
 
 
 def leftovers(folder: Path) -> list[str]:

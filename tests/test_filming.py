@@ -40,7 +40,7 @@ def test_agents_are_saved_where_they_are_asked_for_and_filmed(tmp_path: Path, mo
     (tmp_path / AGENTS).mkdir()
     assert execute(second, tmp_path).how == "finished"
     (folder,) = filming.saved(asked, tmp_path)
-    assert folder.name == f"layer-seeds-8-9-{second.id[:6]}"
+    assert folder.name == f"layer-seeds-200-201-{second.id[:6]}"
     assert sorted(path.name for path in folder.iterdir()) == ["agent0.pt", "agent1.pt"]
     assert dqn.load(folder / "agent0.pt")
     monkeypatch.setattr(filming, "RecordVideo", Camera)

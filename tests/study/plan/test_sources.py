@@ -62,7 +62,7 @@ SETTINGS = {
         "clip": 10.0, "recipe": "sb3", "probes": 0,
     },
 }  # fmt: skip
-# Prints, for each engine, every module of the package in which a function is called.
+# Prints, for each engine, every module of the package in which a function is called, but for what hands rows on.
 TRACED = """
 import sys
 from rlnorm.study.plan import training_unit
@@ -73,7 +73,7 @@ for engine, settings in SETTINGS.items():
     sys.setprofile(lambda frame, event, _: called.add(frame.f_globals.get("__name__", "")))
     list(records(unit))
     sys.setprofile(None)
-    print(*(name for name in called if name.startswith("rlnorm.") and name != "rlnorm.study.run.worker"))
+    print(*(name for name in called if name.startswith("rlnorm.") and not name.startswith("rlnorm.study.run.")))
 """
 
 
