@@ -96,8 +96,8 @@ def overall(parts: Sequence[Judgement], rule: Literal["all", "any"], fair: Seque
     Else insufficient if any part is (or there is none), else inconclusive.
 
     Where one part decides, any of them could have erred. So one counts only where the smallest p-value holds after
-    Holm's correction over all parts that rest on chance (Holm 1979, Scand. J. Stat. 6:65). Parts that are not `fair`
-    (None: all are) cannot decide by themselves.
+    Holm's correction over all parts that rest on chance and may decide by themselves (Holm 1979, Scand. J. Stat. 6:65).
+    Parts that are not `fair` (None: all are) may not.
     """
     one, every = ("refuted", "supported") if rule == "all" else ("supported", "refuted")
     outcomes = [part.outcome for part in parts]
