@@ -36,7 +36,7 @@ FROM_THE_NOTE = ("dormant units", "gradients")
 
 def parts(env: str) -> Iterator[tuple[str, Part]]:
     """Each norm against none in each probe."""
-    experiment = study(env, quick=50_000, probes=20)  # as many in short runs, too
+    experiment = study(env, quick=40_000, probes=20)  # as many in short runs, too
     for norm in NORMS:
         for what, (metric, (name, control), margin) in PROBES.items():
             arms = {"none": {}, norm: {"norm": norm}, name: control}

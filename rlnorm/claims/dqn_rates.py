@@ -20,7 +20,7 @@ def parts(env: str) -> Iterator[tuple[str, Part]]:
         yield (
             f"{env}, {name}",
             effect(
-                study(env, quick=50_000),
+                study(env, quick=30_000),
                 arms,
                 question,
                 metric="learned",
