@@ -74,7 +74,7 @@ Chosen on seeds 0-7; `docs/study-settings.md` holds the figures.
 
 FIXED: Mapping[str, int] = {"CartPole-v1": 20_000, "Acrobot-v1": 25_000}
 """The time, in steps, for which agents learn from a fixed set of transitions: the arm without a norm gets half-way and
-more. On LunarLander it ends below a random policy, after any time, and no norm could be told from another by that.
+more. On LunarLander it ends at a random policy's return or below, and no norm could be told from another by that.
 """
 
 FIRST_FRESH = 200
@@ -92,7 +92,10 @@ def study(env: str, quick: int | None = None, **changes: object) -> Experiment:
 
 
 def controlled(env: str, arms: Mapping[str, Settings], base: Settings | None = None) -> dict[str, Settings]:
-    """The arms and both controls of an environment; `base`: what the reference has that the negative control keeps."""
+    """The arms and both controls of an environment.
+
+    base   what the reference has that the negative control keeps; the positive one never has a norm
+    """
     controls = CONTROLS[env]
     return {**arms, NEGATIVE: {**(base or {}), **controls[NEGATIVE]}, POSITIVE: controls[POSITIVE]}
 
