@@ -12,7 +12,6 @@ import resource
 import signal
 import sys
 import tempfile
-import textwrap
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -129,9 +128,10 @@ def failure(error: BaseException) -> Outcome:
 def _message(error: BaseException) -> str:
     """What an error says, in one line; errors of a unit's own code may be unable to."""
     try:
-        return textwrap.shorten(str(error), LONGEST_MESSAGE, placeholder=" …")
+        message = " ".join(str(error).split())
     except BaseException as other:
         return f"its message raises {type(other).__name__}"
+    return message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]} …"
 
 
 def serve(pipe: Connection, directory: Path) -> None:

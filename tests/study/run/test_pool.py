@@ -104,7 +104,7 @@ SAID = {
     "stops": "SystemExit: 0",
     "unlike": "Unlike: cannot be pickled",
     "silent": "Silent: its message raises OSError",
-    "talks": "RuntimeError: …",
+    "talks": f"RuntimeError: {'x' * 1000} …",
     "interrupts": "KeyboardInterrupt",
     "stops_iteration": "RuntimeError: generator raised StopIteration",
     "hungry": "MemoryError",
