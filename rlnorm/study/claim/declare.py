@@ -130,6 +130,10 @@ class Effect(Part):
         """The same question of the same arms, run by another engine (except arms that name their own)."""
         return replace(self, experiment=replace(self.experiment, engine=engine))
 
+    def given(self, **settings: object) -> "Effect":
+        """The same question of the same arms, which all have these settings."""
+        return replace(self, experiment=replace(self.experiment, settings={**self.experiment.settings, **settings}))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:

@@ -13,6 +13,7 @@ from rlnorm.study.claim.engines import DQN_ENGINES
 from rlnorm.study.claim.load import ClaimFile, id_errors
 from rlnorm.study.claim.validate import claim_errors, metric_errors, training_errors
 from rlnorm.tasks.environments import BACKENDS
+from rlnorm.tasks.pooled import SAME
 
 SEEDS: Mapping[Preset, int] = {"smoke": 8, "quick": 16, "full": 16}
 
@@ -33,7 +34,7 @@ class Request:
     parts    only these parts or groups; empty: all of the preset
     seeds    judged seeds per arm; None: the preset's number
     engine   only DQN arms, run through this engine instead of their own
-    environments  only DQN arms, whose environments this library steps instead of their own
+    environments  only DQN arms, whose environments this library steps instead of their own, where it has them
     after    judged seeds to leave out, for they were looked at and left the claim undecided: only fresh ones are judged
     arguments  of a comparison without a file (`compared`), from which it is asked again
     """
@@ -64,7 +65,7 @@ class Request:
         if self.engine is not None:
             dqn = {name: part.through(self.engine) for name, part in dqn.items()}
         if self.environments is not None:
-            dqn = {name: _stepped_by(self.environments, part) for name, part in dqn.items()}
+            dqn = _stepped_by(self.environments, dqn)
         return dict(dqn)
 
     def chosen(self) -> dict[str, Part]:
@@ -199,10 +200,14 @@ def _after(count: int, part: Part) -> Part:
     return replace(part, judged_from=part.judged_from + count) if count and isinstance(part, Effect) else part
 
 
-def _stepped_by(environments: str, part: Effect) -> Effect:
-    """The same question of the same arms, whose environments another library steps."""
-    settings = {**part.experiment.settings, "environments": environments}
-    return replace(part, experiment=replace(part.experiment, settings=settings))
+def _stepped_by(environments: str, parts: Mapping[str, Effect]) -> dict[str, Effect]:
+    """The same questions of the same arms, whose environments another library steps.
+
+    Those that EnvPool does not have stay with their own where it has others of the same claim.
+    """
+    here = {name for name, part in parts.items() if part.experiment.settings["env"] in SAME}
+    changed = here if environments == "envpool" and here else set(parts)
+    return {name: part.given(environments=environments) if name in changed else part for name, part in parts.items()}
 
 
 def compared(

@@ -68,6 +68,14 @@ class TestEnvironments:
         assert told.command.endswith("--steps 2000 --environments gymnasium")
         assert "environments" not in compared("CartPole-v1", ["none", "layer"], 8, 2_000).command
 
+    def test_that_the_library_lacks_stay_with_their_own_beside_some_that_it_has(self):
+        lacking = PART.given(env="Drift-v0")
+        both = tiny.request({"here": PART, "elsewhere": lacking}, environments="envpool").chosen()
+        told = {name: part.experiment.settings.get("environments") for name, part in both.items()}
+        assert told == {"here": "envpool", "elsewhere": None}
+        alone = tiny.request({"elsewhere": lacking}, environments="envpool").chosen()
+        assert alone["elsewhere"].experiment.settings["environments"] == "envpool"
+
     def test_that_cannot_be_had_are_refused_before_anything_runs(self, monkeypatch):
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
         assert list(request(environments="envpool").errors()) == [
