@@ -201,6 +201,7 @@ TESTED_IN = {
     "study/claim/cost.py": "study/run/test_timing.py",
     "study/claim/dqn_setting.py": "claims/test_effect_claims.py",
     "study/claim/exact.py": "study/run/test_exact.py",
+    "study/claim/second_setting.py": "claims/test_effect_claims.py",
     "study/claim/question.py": "study/judge/test_rules.py",
     "study/judge/cost.py": "study/run/test_timing.py",
     "study/judge/exact.py": "study/run/test_exact.py",

@@ -11,6 +11,7 @@ from rlnorm.dqn.replay import Replay
 from rlnorm.networks import mlp
 from rlnorm.study.claim import Claim, Exact, Part, Preset, Settings
 from rlnorm.study.claim.dqn_setting import BUDGETS, RATES, controlled, effect, headline, question, study
+from rlnorm.study.claim.second_setting import STEPS, in_second_setting
 from rlnorm.textbook.random_cases import Case, size, values
 
 # "supervised" has the modes of stable-baselines3's recipe ("sb3") in the loop that the arm without a norm has; the loop
@@ -40,7 +41,7 @@ def refusals(case: Case) -> float:
 
 
 def comparisons() -> Iterator[tuple[str, Part]]:
-    """BN in each way against no norm, per environment; batch renormalization beside it."""
+    """BN in each way against no norm, per environment; batch renormalization and a second setting beside it."""
     for env in BUDGETS:
         for name, way in WAYS.items():
             presets: tuple[Preset, ...] | None = ("full",) if name == "apart" else None
@@ -53,6 +54,9 @@ def comparisons() -> Iterator[tuple[str, Part]]:
                 study(env), arms, question("not better", "batch_renorm"), presets=("full",), rates=RATES, decisive=False
             ),
         )
+    for env in STEPS:
+        arms = {"none": {}, "batch": {"norm": "batch", **WAYS["supervised"]}}
+        yield from in_second_setting(env, arms, "batch", what="supervised").items()
 
 
 CLAIM = Claim(
@@ -64,7 +68,8 @@ CLAIM = Claim(
     "norm), with batch statistics of s and s' in updates as one batch (joint) or as two (apart), and with batch "
     "statistics everywhere and only parameters copied to the target (naive). On Acrobot a rule shows all agents alike "
     "what the goal is. Beside it: Acrobot without that, agents that learn from a fixed set of transitions, batch "
-    "renormalization; and with one environment per agent the naive way ends in an error at its first greedy action.",
+    "renormalization, and the supervised way in a second setting, with an update per 4 steps, on CartPole and "
+    "LunarLander; and with one environment per agent the naive way ends in an error at its first greedy action.",
     source="note N0; batch normalization: Ioffe & Szegedy 2015, arXiv:1502.03167",
     notes=("N0",),
     kind="effect",

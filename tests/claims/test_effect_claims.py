@@ -10,6 +10,7 @@ import tiny
 from rlnorm.study.claim import PRESETS, Effect
 from rlnorm.study.claim.dqn_setting import BUDGETS, DQN_STUDY, RATES
 from rlnorm.study.claim.load import headlines, shipped, shipped_folder
+from rlnorm.study.claim.second_setting import OWN, SECOND, SOME_RATES, STEPS
 from rlnorm.study.claim.validate import errors
 from rlnorm.study.plan import Request
 from rlnorm.study.run import Store
@@ -114,10 +115,15 @@ def test_every_part_can_be_planned(preset, tmp_path: Path):
 
 
 @pytest.mark.parametrize("claim", [name for name in CLAIMS if name.startswith("dqn-")])
-def test_dqn_claims_have_the_one_setting_of_all_studies(claim: str):
-    for part in CLAIMS[claim].claim.parts.values():
+def test_dqn_claims_have_the_one_setting_of_all_studies_or_the_second_beside_it(claim: str):
+    for name, part in CLAIMS[claim].claim.parts.items():
         if isinstance(part, Effect) and part.experiment.engine == "dqn":
             settings = part.experiment.settings
+            if name.endswith("second setting"):
+                env = str(settings["env"])
+                assert settings == {"env": env, **SECOND, **OWN[env]}
+                assert (part.rates, part.experiment.steps["full"], part.decisive) == (SOME_RATES, STEPS[env], False)
+                continue
             # The batch is what one claim varies, and the grid of another is its subject.
             varied = {"dqn-batch": {"batch"}}.get(claim, set())
             assert {name for name, value in DQN_STUDY.items() if settings[name] != value} <= varied
