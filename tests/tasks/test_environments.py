@@ -1,7 +1,7 @@
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from itertools import count as count_from
-from types import ModuleType
 from typing import Any
 
 import gymnasium as gym
@@ -247,35 +247,29 @@ def test_an_environment_without_a_limit_is_cut():
     assert lengths == [MOST_STEPS]
 
 
-class Minatar(ModuleType):
-    """Stands in for `minatar.gym`, which is no dependency: registers a game of the layout of MinAtar's Breakout."""
-
-    def register_envs(self) -> None:
-        assert "MinAtar/Breakout-v1" not in gym.registry, "registered twice"
-        gym.register("MinAtar/Breakout-v1", entry_point=f"{__name__}:Breakout")
-
-
-class Breakout(Sights):
-    observation_space = gym.spaces.Box(0, 1, (10, 10, 4), BOOL)
-    action_space = gym.spaces.Discrete(3)
+@pytest.fixture
+def unregistered(monkeypatch: pytest.MonkeyPatch):
+    """No game of MinAtar is registered, whatever ran before."""
+    for game in [name for name in gym.registry if name.startswith("MinAtar/")]:
+        monkeypatch.delitem(gym.registry, game)
 
 
-def test_games_of_minatar_are_registered_when_they_are_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "minatar", ModuleType("minatar"))
-    monkeypatch.setitem(sys.modules, "minatar.gym", Minatar("minatar.gym"))
-    try:
+@pytest.mark.usefixtures("unregistered")
+def test_games_of_minatar_are_registered_once_when_they_are_named():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # gymnasium warns of a name that is registered again
         assert not list(environment_errors("MinAtar/Breakout-v1"))
         assert spaces("MinAtar/Breakout-v1") == ((4, 10, 10), 3)
         assert make("MinAtar/Breakout-v1", 2).reset(0).shape == (2, 4, 10, 10)
         (error,) = environment_errors("MinAtar/Brakout-v1")
-        assert error.startswith("unknown environment 'MinAtar/Brakout-v1'. Did you mean 'MinAtar/Breakout-v1'?")
-    finally:
-        gym.registry.pop("MinAtar/Breakout-v1", None)
+    assert error.startswith("unknown environment 'MinAtar/Brakout-v1'. Did you mean 'MinAtar/Breakout-v1'?")
 
 
+@pytest.mark.usefixtures("unregistered")
 @pytest.mark.parametrize("env_id", ["MinAtar/Breakout-v1", "minatar/breakout"])
 def test_minatar_is_named_where_it_is_missing(env_id, monkeypatch):
     monkeypatch.setitem(sys.modules, "minatar", None)
+    monkeypatch.delitem(sys.modules, "minatar.gym", raising=False)
     (error,) = environment_errors(env_id)
     assert error.startswith(f"environment {env_id!r} needs MinAtar (")
     assert error.endswith("): pip install 'rlnorm[minatar]'.")
