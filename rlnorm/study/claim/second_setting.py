@@ -28,7 +28,7 @@ STEPS: Mapping[str, int] = {"CartPole-v1": 200_000, "LunarLander-v3": 300_000}
 
 QUICKER: Settings = {"epsilon": (1.0, 0.05, 0.03)}
 CONTROLS: Mapping[str, Mapping[str, Settings]] = {
-    "CartPole-v1": {NEGATIVE: {**SMALL, "lr": 2e-3}, POSITIVE: {**QUICKER, "lr": 2e-3}},
+    "CartPole-v1": {NEGATIVE: {**SMALL, "lr": 4e-3}, POSITIVE: {**QUICKER, "lr": 2e-3}},
     "LunarLander-v3": {NEGATIVE: {**SMALL, "lr": 2e-3}, POSITIVE: {**QUICKER, "lr": 2e-3}},
 }
 """What makes an arm without a norm worse, and better, than it is in this setting: each at its own best rate."""
