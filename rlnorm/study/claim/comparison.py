@@ -39,7 +39,6 @@ def compare(
     seeds: int,
     steps: int,
     lr: float | None = None,
-    environments: str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> ClaimFile:
     """The comparison of every norm with the first one, as a claim without a file.
@@ -50,7 +49,7 @@ def compare(
     once.
     """
     norms = absolute(norms)
-    raise_if_any(errors(env, norms, seeds, steps, lr, environments, options))
+    raise_if_any(errors(env, norms, seeds, steps, lr, options=options))
     first, *others = [_short(norm) for norm in norms]
     arms = {_short(norm): {"norm": norm} for norm in norms}
     known, settings = env in SCALES, options or {}
@@ -62,7 +61,7 @@ def compare(
         kind="effect",
         parts={
             f"{other} against {first}": Effect(
-                experiment=_experiment(env, steps, lr, environments, settings),
+                experiment=_experiment(env, steps, lr, None, settings),
                 arms={name: arms[name] for name in (first, other)},
                 metric="return_auc" if known else "plain_return_auc",
                 question=Question(asks="superior", treatment=other, reference=first, margin=0.05 if known else 0.0),

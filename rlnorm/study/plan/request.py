@@ -169,11 +169,10 @@ class Request:
         yield from self._part_errors()
         if not self.parts and not self.chosen():
             yield f"{self.id} has no part that is run at preset {self.preset!r}."
-        for part in self.chosen().values():
-            if isinstance(part, Effect):
-                # Through another engine than its own, a part may lack what its metric is made of.
-                found = chain(metric_errors(part), training_errors(part, [self.preset]))
-                yield from (f"{self.id}: {sentence}" for sentence in found)
+        effects = [part for part in self.chosen().values() if isinstance(part, Effect)]
+        # Through another engine than its own, a part may lack what its metric is made of.
+        found = (chain(metric_errors(part), training_errors(part, [self.preset])) for part in effects)
+        yield from (f"{self.id}: {sentence}" for sentence in dict.fromkeys(chain.from_iterable(found)))
 
     def _part_errors(self) -> Iterator[str]:
         names = dict.fromkeys(name for full in self.available() for name in (full, self.claim.group(full)))
@@ -219,12 +218,13 @@ def compared(
     environments: str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Request:
-    """A request for a comparison without a claim's file. Raises ConfigError with every error at once.
+    """A request for a comparison without a claim's file. Raises ConfigError with every error of the comparison.
 
     Its budget says which preset it comes to: less than a full one gives a preview.
     """
     rate = None if lr is None else float(lr)
     asked = {"env": env, "norms": comparison.absolute(norms), "seeds": int(seeds), "steps": int(steps), "lr": rate}
-    asked |= {} if environments is None else {"environments": environments}
     asked |= {"options": json.loads(json.dumps(dict(options)))} if options else {}  # as it is read back
-    return Request(comparison.compare(**asked), comparison.size(env, int(steps)), seeds=int(seeds), arguments=asked)
+    file, preset = comparison.compare(**asked), comparison.size(env, int(steps))
+    asked |= {} if environments is None else {"environments": environments}
+    return Request(file, preset, seeds=int(seeds), arguments=asked, environments=environments)

@@ -1,5 +1,6 @@
 """What a folder remembers of what was asked in it: kept twice, checked entry by entry, not trusted to run code."""
 
+import importlib.util
 import json
 import os
 from pathlib import Path
@@ -134,6 +135,20 @@ def test_a_recipe_of_another_version_is_left_out(tmp_path: Path):
     assert (kept, len(said)) == ([], 1)
     assert "it was asked by another version of rlnorm" in said[0]
     assert "'depth'" in said[0]
+
+
+def test_what_steps_environments_is_not_needed_to_read_what_they_came_to(tmp_path: Path, monkeypatch):
+    """EnvPool takes 740 MB, and rows that it made are judged anywhere."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, *of: None if name == "envpool" else find(name, *of))
+    ours = Request(load.shipped()["dqn-ln"], "full", environments="envpool")
+    own = compared("CartPole-v1", ["none", "layer"], 8, 2_000, environments="envpool")
+    assert len(list(ours.errors())) == len(list(own.errors())) == 1
+    remember([ours, own], tmp_path)
+    kept, said = asked_before(tmp_path, load.shipped())
+    assert said == []
+    assert [(each.id, each.environments) for each in kept] == [(ours.id, "envpool"), (own.id, "envpool")]
+    assert [each.command for each in kept] == [ours.command, own.command]
 
 
 def test_another_file_does_not_take_the_place_of_one_of_the_same_name(tmp_path: Path):
