@@ -68,8 +68,8 @@ CLAIM = Claim(
     "norm), with batch statistics of s and s' in updates as one batch (joint) or as two (apart), and with batch "
     "statistics everywhere and only parameters copied to the target (naive). On Acrobot a rule shows all agents alike "
     "what the goal is. Beside it: Acrobot without that, agents that learn from a fixed set of transitions, batch "
-    "renormalization, and the supervised way in a second setting, with an update per 4 steps, on CartPole and "
-    "LunarLander; and with one environment per agent the naive way ends in an error at its first greedy action.",
+    "renormalization, and on CartPole the supervised way in a second setting, with an update per 4 steps; and with one "
+    "environment per agent the naive way ends in an error at its first greedy action.",
     source="note N0; batch normalization: Ioffe & Szegedy 2015, arXiv:1502.03167",
     notes=("N0",),
     kind="effect",

@@ -12,8 +12,8 @@ CLAIM = Claim(
     "without, by a margin of 0.05 of the normalized area under the training-return curve, in any of the environments, "
     "at a common rate and each at its best of eight. On Acrobot a rule shows all agents alike what the goal is, so "
     "that the score says who learns and not who meets the goal first. Beside it: Acrobot without that, agents that "
-    "learn from a fixed set of transitions, and a second setting, with an update per 4 steps, on CartPole and "
-    "LunarLander.",
+    "learn from a fixed set of transitions, and on CartPole a second setting, with an update per 4 "
+    "steps.",
     source="note N0; layer normalization: Ba et al. 2016, arXiv:1607.06450",
     notes=("N0",),
     kind="effect",

@@ -10,7 +10,7 @@ import tiny
 from rlnorm.study.claim import PRESETS, Effect
 from rlnorm.study.claim.dqn_setting import BUDGETS, DQN_STUDY, RATES
 from rlnorm.study.claim.load import headlines, shipped, shipped_folder
-from rlnorm.study.claim.second_setting import OWN, SECOND, SOME_RATES, STEPS
+from rlnorm.study.claim.second_setting import SECOND, SOME_RATES, STEPS
 from rlnorm.study.claim.validate import errors
 from rlnorm.study.plan import Request
 from rlnorm.study.run import Store
@@ -121,7 +121,7 @@ def test_dqn_claims_have_the_one_setting_of_all_studies_or_the_second_beside_it(
             settings = part.experiment.settings
             if name.endswith("second setting"):
                 env = str(settings["env"])
-                assert settings == {"env": env, **SECOND, **OWN[env]}
+                assert settings == {"env": env, **SECOND}
                 assert (part.rates, part.experiment.steps["full"], part.decisive) == (SOME_RATES, STEPS[env], False)
                 continue
             if settings["env"] not in BUDGETS:
