@@ -24,7 +24,15 @@ STEPS: Mapping[str, int] = {"CartPole-v1": 200_000}
 """Environment steps of one agent at full: after as many plain DQN improves no more."""
 
 CONTROLS: Mapping[str, Mapping[str, Settings]] = {
-    "CartPole-v1": {NEGATIVE: {**SMALL, "lr": 4e-3}, POSITIVE: {"epsilon": (1.0, 0.05, 0.03), "lr": 2e-3}},
+    "CartPole-v1": {
+        NEGATIVE: {**SMALL, "lr": 4e-3},
+        POSITIVE: {
+            **{name: DQN_STUDY[name] for name in ("batch", "buffer", "target_every", "envs")},
+            "train_every": 50,
+            "epsilon": (1.0, 0.05, 0.03),
+            "lr": 3e-3,
+        },
+    },
 }
 """What makes an arm without a norm worse, and better, than it is in this setting: each at its own best rate."""
 
