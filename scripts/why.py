@@ -1,6 +1,6 @@
 """Run the experiments of docs/results/why.md: why norms do what they do in DQN; finished ones are kept.
 
-python scripts/why.py --only finding modes --write docs/results/why.md
+python scripts/why.py --only finding hidden --write docs/results/why.md
 
 Acrobot is stepped by EnvPool: pip install 'rlnorm[envpool]'. An experiment whose rows lie in `--out` is not run again.
 The tables stand on the page between markers, and the rows of all experiments beside it, in why.json.
@@ -28,7 +28,7 @@ def main(only: tuple[str, ...] = tuple(EXPERIMENTS), out: Path = Path("runs/why"
     """Run what is missing, print the tables and write them.
 
     Args:
-        only: The experiments: finding, tandem, modes, ending, fixed.
+        only: The experiments: finding, tandem, hidden, shown, ending, fixed.
         out: Folder of rows, one file an experiment.
         write: Put the tables into this page, and the rows beside it.
     """

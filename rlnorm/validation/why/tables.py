@@ -80,10 +80,21 @@ TABLES: Mapping[str, Table] = {
             ),
         },
     ),
-    "modes": Table(
+    "hidden": Table(
+        {"met": "met the goal", "first success": "steps to first success"},
         {
-            "met": "met the goal",
-            "first success": "steps to first success",
+            f"steps to first success: {arm} less {other}": ((arm, "first success"), (other, "first success"))
+            for arm, other in (
+                ("acting alone", "supervised"),
+                ("learning alone", "supervised"),
+                ("naive", "supervised"),
+                ("acting alone", "naive"),
+                ("learning alone", "naive"),
+            )
+        },
+    ),
+    "shown": Table(
+        {
             "area": "area",
             "score, running": "end, running",
             "score, ten together": "end, ten together",
@@ -91,19 +102,16 @@ TABLES: Mapping[str, Table] = {
         },
         {
             **{
-                f"hidden, steps to first success: {arm} less supervised": (
-                    (f"hidden: {arm}", "first success"),
-                    ("hidden: supervised", "first success"),
-                )
+                f"area: {arm} less supervised": ((arm, "area"), ("supervised", "area"))
                 for arm in ("acting alone", "learning alone", "naive")
             },
             **{
-                f"shown, area: {arm} less supervised": ((f"shown: {arm}", "area"), ("shown: supervised", "area"))
-                for arm in ("acting alone", "learning alone", "naive")
+                f"end, {arm}: fifty less ten together": ((arm, "score, fifty together"), (arm, "score, ten together"))
+                for arm in ("acting alone", "naive")
             },
-            "shown, end, naive: fifty less ten together": (
-                ("shown: naive", "score, fifty together"),
-                ("shown: naive", "score, ten together"),
+            "end, supervised: ten together less running": (
+                ("supervised", "score, ten together"),
+                ("supervised", "score, running"),
             ),
         },
     ),
