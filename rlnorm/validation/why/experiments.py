@@ -127,7 +127,7 @@ def _modes(seeds: Sequence[int], steps: int, assisted: int) -> Iterator[tuple[st
     for arm, changes in MODES.items():
         run = setting(
             seeds=seeds, steps=steps, epsilon=(1.0, EPSILON, 10_000 / steps), assisted=assisted / steps,
-            norm="batch", **ACROBOT, **changes,
+            norm="batch", compile=True, **ACROBOT, **changes,
         )  # fmt: skip
         live = Live(run)
         for _ in live.turns():
