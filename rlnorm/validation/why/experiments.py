@@ -1,6 +1,7 @@
 """The experiments of docs/results/why.md: each yields rows, one a run, {arm, seed, name: number}."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +14,7 @@ from rlnorm.dqn.agents import Agents
 from rlnorm.dqn.replay import Replay
 from rlnorm.study.claim import dqn_metrics
 from rlnorm.tasks.environments import make, spaces
+from rlnorm.tasks.scripted import RULES
 from rlnorm.validation.why.live import Live, adam, agents, learn, restore, setting, state
 from rlnorm.validation.why.playing import TEN, Played, Values, drawn, fixed, play, running, together
 
@@ -36,8 +38,8 @@ def rows_of(arm: str, seeds: Sequence[int], numbers: Numbers) -> Iterator[Row]:
         yield {"arm": arm, "seed": seed, **{name: round(float(each[i]), 5) for name, each in numbers.items()}}
 
 
-def blind(run: Settings) -> Replay:
-    """10 000 steps of a random policy on Acrobot; whether one met the goal is not told: every step costs 1."""
+def blind(run: Settings, reward: float = -1.0) -> Replay:
+    """10 000 steps of a random policy on Acrobot; whether one met the goal is not told: every step gives `reward`."""
     members, (shape, actions), rng = len(run.seeds), spaces(run.env), np.random.default_rng(list(run.seeds))
     replay, environments = Replay(members, run.buffer, shape), make(run.env, members * run.envs, run.environments)
     observation = environments.reset(run.seeds[0])
@@ -46,7 +48,7 @@ def blind(run: Settings) -> Replay:
         action = rng.integers(actions, size=each)
         step = environments.step(action.ravel())
         before, after = (x.reshape(*each, *shape) for x in (observation, step.successor))
-        replay.add(before, after, action, np.full(each, -1.0), np.full(each, run.discount))
+        replay.add(before, after, action, np.full(each, reward), np.full(each, run.discount))
         observation = step.observation
     return replay
 
@@ -70,6 +72,43 @@ def finding(seeds: Sequence[int] = range(1000, 1048), updates: Sequence[int] = (
                 numbers.setdefault(name, {}).update(of)
         for name, found in numbers.items():
             yield from rows_of(name, seeds, found)
+
+
+def unseen(run: Settings, episodes: int = 20) -> Tensor:
+    """States (rows, 6) with the tip above the pivot, on the way of a rule that meets Acrobot's goal."""
+    alone = replace(run, seeds=run.seeds[:1], rates=run.rates[:1])
+
+    def rule(x: Tensor) -> Tensor:
+        chosen = torch.from_numpy(RULES[run.env](x[0].numpy()))
+        return torch.nn.functional.one_hot(chosen, 3).unsqueeze(0)
+
+    (seen,) = play(alone, rule, run.seeds[0], episodes).seen
+    cos1, sin1, cos2, sin2 = seen[:, :4].T
+    return seen[-cos1 - (cos1 * cos2 - sin1 * sin2) > 0]
+
+
+def optimism(seeds: Sequence[int] = range(1600, 1648), updates: int = 300) -> Iterator[Row]:
+    """Does learning that steps cost make values fall less where nobody was, and do policies go there for it?
+
+    `value` is the mean greedy value of the replay's states, `above` how much higher that of unseen states is.
+    """
+    for arm, rewards in {
+        "none": (-1, 0, 1),
+        "LN": (-1, 0, 1),
+        "LN, first layer": (-1, 1),
+        "LN, last layer": (-1, 1),
+    }.items():
+        for reward in rewards:
+            run = setting(seeds=seeds, steps=50_000, **ACROBOT, **NORMS[arm])
+            replay = blind(run, reward)
+            learner = agents(run, replay)
+            learn(learner, replay, updates, run.batch, torch.Generator().manual_seed(seeds[0]))
+            states = unseen(run)
+            seen = learner.q(_states(run, replay)[:, ::10]).amax(-1).mean(1)
+            above = learner.q(states.expand(len(seeds), *states.shape)).amax(-1).mean(1)
+            played = play(run, running(learner), seeds[0], 2 * TEN, EPSILON)
+            numbers = {"reached": played.reached, "value": seen.numpy(), "above": (above - seen).numpy()}
+            yield from rows_of(f"{arm}, reward {reward}", seeds, numbers)
 
 
 def _ways(run: Settings, learner: Agents, replay: Replay, played: Played) -> dict[str, Values]:
@@ -234,6 +273,7 @@ def fixed_set(seeds: Sequence[int] = range(1400, 1416), steps: int = 200_000, ra
 
 EXPERIMENTS: Mapping[str, Callable[[], Iterator[Row]]] = {
     "finding": finding,
+    "optimism": optimism,
     "tandem": tandem,
     "hidden": hidden,
     "shown": shown,

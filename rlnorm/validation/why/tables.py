@@ -51,6 +51,23 @@ TABLES: Mapping[str, Table] = {
             },
         },
     ),
+    "optimism": Table(
+        {"reached": "met", "value": "value", "above": "unseen less seen"},
+        {
+            **{
+                f"met: {arm}, reward -1 less 1": ((f"{arm}, reward -1", "reached"), (f"{arm}, reward 1", "reached"))
+                for arm in ("none", "LN", "LN, first layer", "LN, last layer")
+            },
+            "met: none, reward -1 less 0": (("none, reward -1", "reached"), ("none, reward 0", "reached")),
+            **{
+                f"reward -1, unseen less seen: {arm} less none": (
+                    (f"{arm}, reward -1", "above"),
+                    ("none, reward -1", "above"),
+                )
+                for arm in ("LN", "LN, first layer", "LN, last layer")
+            },
+        },
+    ),
     "tandem": Table(
         {"score": "mean score", "area": "area, training", "first success": "steps to first success"},
         {
