@@ -255,7 +255,7 @@ def _length(live: Live) -> np.ndarray:
     return live.agents.online.parameters.views["linear2.weight"].flatten(1).norm(dim=1).numpy().copy()
 
 
-def fixed_set(seeds: Sequence[int] = range(1400, 1416), steps: int = 200_000, rate: float = 5e-4) -> Iterator[Row]:
+def fixed_set(seeds: Sequence[int] = range(1400, 1416), steps: int = 100_000, rate: float = 5e-4) -> Iterator[Row]:
     """CartPole, learning from a fixed set: how high does the greedy return rise, and where does it end?"""
     for arm in ("none", "LN", "BN"):
         live = Live(setting("CartPole-v1", seeds, steps, rate, offline=True, compile=True, **NORMS[arm]))

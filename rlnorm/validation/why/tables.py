@@ -165,9 +165,9 @@ TABLES: Mapping[str, Table] = {
     ),
     "fixed": Table(
         {
+            "score, 10000": "10 000",
             "score, 20000": "20 000",
-            "score, 40000": "40 000",
-            "score, 100000": "100 000",
+            "score, 50000": "50 000",
             "score, end": "end",
             "peak": "peak",
             "changed, as before": "greedy actions changed",
