@@ -123,6 +123,21 @@ def _ways(run: Settings, learner: Agents, replay: Replay, played: Played) -> dic
     }
 
 
+def target(seeds: Sequence[int] = range(1700, 1748), updates: Sequence[int] = (300, 700)) -> Iterator[Row]:
+    """As in `finding`: what does a target with batch statistics, the naive way of learning, make of BN networks?"""
+    for arm, modes in {"supervised": {}, "learning alone": {"target": "batch"}}.items():
+        run = setting(seeds=seeds, steps=50_000, norm="batch", modes=modes, **ACROBOT)
+        replay, generator, done = blind(run), torch.Generator().manual_seed(seeds[0]), 0
+        learner, numbers = agents(run, replay), dict[str, np.ndarray]()
+        for more in updates:
+            learn(learner, replay, more, run.batch, generator)
+            done += more
+            for way, values in {"running": running(learner), "ten together": together(learner, TEN)}.items():
+                played = play(run, values, seeds[0] + done, 2 * TEN, EPSILON)
+                numbers |= {f"reached {done}, {way}": played.reached, f"repeats {done}, {way}": played.repeats}
+        yield from rows_of(arm, seeds, numbers)
+
+
 def _states(run: Settings, replay: Replay) -> Tensor:
     """The states that a replay holds, (N, rows, *shape)."""
     return torch.from_numpy(replay.rows[..., : spaces(run.env)[0][0]])
@@ -276,6 +291,7 @@ EXPERIMENTS: Mapping[str, Callable[[], Iterator[Row]]] = {
     "optimism": optimism,
     "tandem": tandem,
     "hidden": hidden,
+    "target": target,
     "shown": shown,
     "ending": ending,
     "fixed": fixed_set,

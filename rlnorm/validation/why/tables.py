@@ -27,6 +27,8 @@ class Table:
     arms: Sequence[str] = field(default=())
 
 
+OF_RUNS = ("met",)
+"""Numbers that are 0 or 1 in a run: their mean is a proportion, with Wilson's interval."""
 REACHED = {0: "met, untrained", 300: "met, 300 updates", 1000: "met, 1 000 updates"}
 LATE = "reached 1000"
 TABLES: Mapping[str, Table] = {
@@ -108,6 +110,21 @@ TABLES: Mapping[str, Table] = {
                 ("acting alone", "naive"),
                 ("learning alone", "naive"),
             )
+        },
+    ),
+    "target": Table(
+        {
+            f"reached {updates}, {way}": f"met, {head} updates, {way}"
+            for updates, head in ((300, "300"), (1000, "1 000"))
+            for way in ("running", "ten together")
+        },
+        {
+            f"learning alone less supervised, {head} updates, {way}": (
+                ("learning alone", f"reached {updates}, {way}"),
+                ("supervised", f"reached {updates}, {way}"),
+            )
+            for updates, head in ((300, "300"), (1000, "1 000"))
+            for way in ("running", "ten together")
         },
     ),
     "shown": Table(
@@ -218,6 +235,8 @@ def _mean(rows: Sequence[Row], what: Measured) -> str:
     found = values(rows, what)
     if not len(found):
         return ""
+    if what[1] in OF_RUNS:
+        return "{} [{}, {}]".format(*map(_number, stats.wilson(int(found.sum()), len(found))))
     estimate = stats.mean(found, np.random.default_rng(0))
     low, high = estimate.interval()
     return f"{_number(estimate.value)} [{_number(low)}, {_number(high)}]"
