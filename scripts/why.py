@@ -28,7 +28,7 @@ def main(only: tuple[str, ...] = tuple(EXPERIMENTS), out: Path = Path("runs/why"
     """Run what is missing, print the tables and write them.
 
     Args:
-        only: The experiments: finding, optimism, tandem, hidden, target, shown, ending, fixed.
+        only: The experiments: finding, optimism, tandem, pace, hidden, target, shown, ending, fixed.
         out: Folder of rows, one file an experiment.
         write: Put the tables into this page, and the rows beside it.
     """

@@ -21,6 +21,7 @@ from rlnorm.validation.why.playing import TEN, Played, Values, drawn, fixed, pla
 Row = dict[str, Any]
 Numbers = Mapping[str, np.ndarray]
 EPISODES = 50  # of each agent
+LOOKS_BEFORE = 5  # during a tandem
 EPSILON = 0.05  # with which agents act at the end of a run, and in every episode on Acrobot here
 ACROBOT: Mapping[str, Any] = {"env": "Acrobot-v1", "environments": "envpool"}
 NORMS: Mapping[str, Mapping[str, Any]] = {
@@ -157,7 +158,7 @@ def tandem(seeds: Sequence[int] = range(1100, 1116), steps: int = 20_000) -> Ite
         named |= {f"{actor} acts, {name} learns": other for name, other in zip(("none", "LN"), live.others)}
         scores = {name: list[np.ndarray]() for name in named}
         for step in live.turns():
-            if step % (steps // 5) == 0:
+            if step % (steps // LOOKS_BEFORE) == 0:
                 for name, each in named.items():
                     scores[name].append(play(run, running(each), seeds[0] + step, TEN, EPSILON).score)
         for name, found in scores.items():
@@ -166,6 +167,25 @@ def tandem(seeds: Sequence[int] = range(1100, 1116), steps: int = 20_000) -> Ite
                 numbers |= _trained(live, "area", dqn_metrics.return_auc)
                 numbers |= _trained(live, "first success", dqn_metrics.first_success)
             yield from rows_of(name, seeds, numbers)
+
+
+RATES = (1e-3, 4e-3, 1.6e-2)
+
+
+def pace(seeds: Sequence[int] = range(1800, 1816), steps: int = 20_000) -> Iterator[Row]:
+    """Goal hidden, agents without a norm act: does LN learn as much from the same batches at a larger rate?"""
+    run = setting(seeds=seeds, steps=steps, epsilon=(1.0, EPSILON, 10_000 / steps), **ACROBOT)
+    learners: dict[str, dict[str, Any]] = {"none": {}}
+    learners |= {f"LN, rate {rate:g}": {"norm": "layer", "rates": [rate] * len(seeds)} for rate in RATES}
+    live = Live(run, list(learners.values()))
+    scores = {name: dict[int, np.ndarray]() for name in learners}
+    for step in live.turns():
+        if step % (steps // LOOKS_BEFORE) == 0:
+            for name, each in zip(learners, live.others, strict=True):
+                scores[name][step] = play(run, running(each), seeds[0] + step, TEN, EPSILON).score
+    for name, found in scores.items():
+        numbers = {"score": np.mean(list(found.values()), 0)}
+        yield from rows_of(name, seeds, {**numbers, **{f"score, {step}": score for step, score in found.items()}})
 
 
 MODES: Mapping[str, Mapping[str, Any]] = {
@@ -290,6 +310,7 @@ EXPERIMENTS: Mapping[str, Callable[[], Iterator[Row]]] = {
     "finding": finding,
     "optimism": optimism,
     "tandem": tandem,
+    "pace": pace,
     "hidden": hidden,
     "target": target,
     "shown": shown,

@@ -99,6 +99,19 @@ TABLES: Mapping[str, Table] = {
             ),
         },
     ),
+    "pace": Table(
+        {"score": "mean score", "score, 4000": "4 000", "score, 8000": "8 000", "score, 20000": "20 000"},
+        {
+            **{
+                f"LN, rate {rate}, less none": ((f"LN, rate {rate}", "score"), ("none", "score"))
+                for rate in ("0.001", "0.004", "0.016")
+            },
+            **{
+                f"LN, rate {rate}, less LN, rate 0.001": ((f"LN, rate {rate}", "score"), ("LN, rate 0.001", "score"))
+                for rate in ("0.004", "0.016")
+            },
+        },
+    ),
     "hidden": Table(
         {"met": "met the goal", "first success": "steps to first success"},
         {
