@@ -249,21 +249,22 @@ def _mean(rows: Sequence[Row], what: Measured) -> str:
     if not len(found):
         return ""
     if what[1] in OF_RUNS:
-        return "{} [{}, {}]".format(*map(_number, stats.wilson(int(found.sum()), len(found))))
-    estimate = stats.mean(found, np.random.default_rng(0))
-    low, high = estimate.interval()
-    return f"{_number(estimate.value)} [{_number(low)}, {_number(high)}]"
+        three = stats.wilson(int(found.sum()), len(found))
+    else:
+        estimate = stats.mean(found, np.random.default_rng(0))
+        three = estimate.value, *estimate.interval()
+    return "{} [{}, {}]".format(*_numbers(three))
 
 
 def _difference(rows: Sequence[Row], first: Measured, second: Measured) -> Iterator[str]:
     x, y, rng = values(rows, first), values(rows, second), np.random.default_rng(0)
     estimate = stats.mean(x - y, rng) if first[0] == second[0] else stats.difference(x, y, rng)
-    low, high = estimate.interval()
-    yield _number(estimate.value, "+")
-    yield f"[{_number(low, '+')}, {_number(high, '+')}]"
+    value, low, high = _numbers((estimate.value, *estimate.interval()), "+")
+    yield value
+    yield f"[{low}, {high}]"
 
 
-def _number(value: Any, sign: str = "") -> str:
-    """Three digits behind the point for shares and scores; steps are whole."""
-    digits = 0 if abs(value) >= 100 else 3
-    return f"{value:{sign}.{digits}f}"
+def _numbers(three: Sequence[Any], sign: str = "") -> list[str]:
+    """Three digits behind the point for fractions and scores; steps are whole."""
+    digits = 0 if max(map(abs, three)) >= 100 else 3
+    return [f"{value:{sign}.{digits}f}" for value in three]
