@@ -152,6 +152,7 @@ TABLES: Mapping[str, Table] = {
                 f"area: {arm} less supervised": ((arm, "area"), ("supervised", "area"))
                 for arm in ("acting alone", "learning alone", "naive")
             },
+            "area: naive less learning alone": (("naive", "area"), ("learning alone", "area")),
             **{
                 f"end, {arm}: fifty less ten together": ((arm, "score, fifty together"), (arm, "score, ten together"))
                 for arm in ("acting alone", "naive")
