@@ -307,7 +307,7 @@ def replace(text: str, name: str, table: str) -> str:
     pattern = rf"(<!-- {name}: .*?-->\n).*?(\n<!-- end of {name} -->)"
     new, found = re.subn(pattern, lambda match: match[1] + table + match[2], text, flags=re.DOTALL)
     if found != 1:
-        raise ConfigError(f"{DOC} needs one pair of markers {name!r}, got {found}.")
+        raise ConfigError(f"the page needs one pair of markers {name!r}, got {found}.")
     return new
 
 
