@@ -371,6 +371,23 @@ def test_what_only_shows_text_loads_no_heavy_library(tmp_path: Path, words: list
     assert last == "HEAVY"
 
 
+def test_a_study_of_algebra_is_run_and_reported_without_what_only_training_needs(tmp_path: Path):
+    """torch with its compiler takes 300 MB and seconds, which the process that waits for the units need not have."""
+    tiny.own(tmp_path, "def case(case):\n    return 0.0", ["case"])
+    code = (
+        "import sys\nfrom rlnorm.__main__ import main\n"
+        "main(['run', 'work.py', '--preset', 'smoke', '--out', 'out', '--quiet'])\n"
+        "main(['report', 'out', '--quiet'])\n"
+        "heavy = {'torch', 'scipy.stats', 'sklearn', 'matplotlib', 'stable_baselines3', 'rlnorm.nn', 'pandas'}\n"
+        "print('HEAVY', *(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "HEAVY\n"), done.stderr
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
 def test_every_case_of_bad_input_that_was_asked_for_is_here():
     words = " ".join(BAD_INPUT)
     assert all(name in words for name in ("claim", "part", "preset", "kind", "norm", "environment", "continuous"))

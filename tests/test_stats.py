@@ -218,8 +218,26 @@ def test_iqm_cuts_a_quarter_at_each_end():
 @pytest.mark.parametrize("level", [0.9, 0.95])
 def test_wilson_is_scipys(count, n, level):
     theirs = distributions.binomtest(count, n).proportion_ci(level, method="wilson")
-    found = stats.wilson(count, n, level)
-    assert found == pytest.approx((count / n, theirs.low, theirs.high), abs=CLOSE)
+    assert stats.wilson(count, n, level) == (count / n, theirs.low, theirs.high)
+
+
+@pytest.mark.parametrize("n", [1, 3, 4, 8, 17])
+def test_the_interquartile_mean_is_scipys(n):
+    scores = rng().normal(size=(5, n))
+    np.testing.assert_array_equal(stats.interquartile_mean(scores), distributions.trim_mean(scores, 0.25, axis=-1))
+    assert stats.iqm(scores[0]) == distributions.trim_mean(scores[0], 0.25)
+
+
+@pytest.mark.parametrize("generator", [np.random.PCG64, np.random.MT19937])
+def test_resamples_are_those_of_the_generator_whether_drawn_before_or_not(generator):
+    plain = np.random.Generator(generator(5))
+    expected = [np.array([np.bincount(row, minlength=6) for row in plain.integers(6, size=(50, 6))]) for _ in range(2)]
+    after = plain.random()
+    for _ in range(2):
+        own = np.random.Generator(generator(5))
+        for counts in expected:
+            np.testing.assert_array_equal(stats._counts(6, 50, own), counts)
+        assert own.random() == after
 
 
 @pytest.mark.parametrize(

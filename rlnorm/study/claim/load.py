@@ -85,9 +85,26 @@ def claim_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
 
 
-def find(folder: Path, package: str = "") -> Mapping[str, ClaimFile]:
-    """All claims of a folder by id, in alphabetical order."""
-    return {found.id: found for found in (load(path, package) for path in claim_files(folder))}
+class Claims(Mapping[str, ClaimFile]):
+    """All claims of a folder by id, in alphabetical order; a file is loaded when its claim is looked up.
+
+    Loading all of ours imports torch and takes seconds.
+    """
+
+    def __init__(self, folder: Path, package: str = ""):
+        self._paths, self._package = {claim_id(path): path for path in claim_files(folder)}, package
+
+    def __getitem__(self, claim: str) -> ClaimFile:
+        return load(self._paths[claim], self._package)
+
+    def __contains__(self, claim: object) -> bool:
+        return claim in self._paths
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
 
 
 def shipped_folder() -> Path:
@@ -97,7 +114,7 @@ def shipped_folder() -> Path:
 
 def shipped() -> Mapping[str, ClaimFile]:
     """All claims that come with rlnorm, by id."""
-    return find(shipped_folder(), "rlnorm.claims")
+    return Claims(shipped_folder(), "rlnorm.claims")
 
 
 def by_path(path: str | Path) -> ClaimFile:

@@ -4,9 +4,10 @@ A run is one member of a unit. Where it is no longer finite it scores as random 
 (rule 2), so its numbers after that are never read.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,8 +16,27 @@ from rlnorm.study.claim.declare import Record
 from rlnorm.study.claim.question import Metric
 
 Records = Sequence[Record]
+T = TypeVar("T")
 PROBES = "norm/"
 Score = Callable[[Records, Mapping[str, Any], int], float]
+
+
+class Recorded(tuple[Record, ...]):
+    """The records of a finished unit, with what was made of them so far: its members are scored one after the other."""
+
+    def once(self, name: Hashable, make: Callable[["Recorded"], T]) -> T:
+        """What `make` gives for them, made once under that name. Not to be changed in place."""
+        if name not in self._made:
+            self._made[name] = make(self)
+        return self._made[name]
+
+    @cached_property
+    def _made(self) -> dict[Hashable, Any]:
+        return {}
+
+
+def _once(records: Records, name: Hashable, make: Callable[[Records], T]) -> T:
+    return records.once(name, make) if isinstance(records, Recorded) else make(records)
 
 
 def unfold(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,10 +46,27 @@ def unfold(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**record, **tags}
 
 
+def unfolded(records: Records) -> Records:
+    """All records with their probes beside the rest, as `unfold` gives them."""
+    return _once(records, "unfolded", lambda found: Recorded(map(unfold, found)))
+
+
 def series(records: Records, key: str, member: int) -> np.ndarray:
     """One member's values over the records, (T,); NaN where there is none."""
-    values = [record.get(key) for record in records]
-    return np.array([v[member] if isinstance(v, list) else v for v in values], dtype=float)
+    column = _column(records, key)
+    return (column[:, member] if column.ndim == 2 else column).copy()
+
+
+def _column(records: Records, key: str) -> np.ndarray:
+    """All members' values over the records, (T, members); (T,) where they share them."""
+    return _once(records, ("column", key), lambda found: _as_array([record.get(key) for record in found]))
+
+
+def _as_array(values: Sequence[Any]) -> np.ndarray:
+    members = max((len(value) for value in values if isinstance(value, list)), default=None)
+    if members is not None:
+        values = [value if isinstance(value, list) else [value] * members for value in values]
+    return np.array(values, dtype=float)
 
 
 def carried(values: np.ndarray, start: float) -> np.ndarray:
@@ -42,8 +79,13 @@ def non_finite_at(records: Records, member: int) -> int:
 
     From there on a run scores as random (rule 2): it has no returns of its own that mean anything.
     """
-    flags = series(records, "diverged", member) > 0
-    return int(flags.argmax()) if flags.any() else len(records)
+    ends = _once(records, "non-finite at", _non_finite_at)
+    return int(ends[member] if ends.ndim else ends)
+
+
+def _non_finite_at(records: Records) -> np.ndarray:
+    flags = _column(records, "diverged") > 0
+    return np.where(flags.any(0), flags.argmax(0) if len(flags) else 0, len(flags))
 
 
 def diverged_at(records: Records, member: int) -> int:
@@ -52,6 +94,8 @@ def diverged_at(records: Records, member: int) -> int:
     It has diverged where it is non-finite, or where |Q| was beyond the limit in every update from then to the end.
     Where only |Q| was, the returns that came are scored.
     """
+    if not _once(records, "ever beyond", lambda found: bool((_column(found, "beyond") >= 1).any())):
+        return non_finite_at(records, member)
     beyond = carried(series(records, "beyond", member), 0.0) >= 1
     within = np.flatnonzero(~beyond)
     to_the_end = int(within[-1]) + 1 if len(within) else 0
@@ -88,10 +132,15 @@ def probed(
     """
     worst = np.max if metric.better == "lower" else np.min
 
-    def score(records: Records, settings: Mapping[str, Any], member: int) -> float:
+    def probes(records: Records) -> tuple[list[int], Records, list[str]]:
+        """Where they were taken, the records there, and the tags of this one."""
         at = [i for i, record in enumerate(records) if "probes" in record][when]
-        rows = [unfold(records[i]) for i in at]
-        tags = dict.fromkeys(tag for row in rows for tag in row if tag.startswith(PROBES) and tag.endswith(f"/{probe}"))
+        rows = Recorded(unfolded(records)[i] for i in at)
+        tags = [tag for row in rows for tag in row if tag.startswith(PROBES) and tag.endswith(f"/{probe}")]
+        return at, rows, [*dict.fromkeys(tags)]
+
+    def score(records: Records, settings: Mapping[str, Any], member: int) -> float:
+        at, rows, tags = _once(records, (probe, when.start, when.stop), probes)
         found = np.array([series(rows, tag, member) for tag in tags])
         values = read(found, settings) if tags else np.full(len(at), np.nan)
         sound = np.array(at) < non_finite_at(records, member)

@@ -7,7 +7,6 @@ import numpy as np
 
 from rlnorm.study.claim.question import Metric
 from rlnorm.study.claim.scored import Records, Score, Scored, diverged_at, probed, series
-from rlnorm.tasks.datasets import dataset
 
 Settings = Mapping[str, Any]
 THRESHOLDS = (50, 70, 80, 90, 95)  # percent of the test set
@@ -18,6 +17,8 @@ EVERY_TIME = slice(0, None)
 
 def chance(settings: Settings) -> float:
     """Accuracy of guessing; of regression, the variance explained by the mean."""
+    from rlnorm.tasks.datasets import dataset  # imports torch and scikit-learn, which claims of algebra do without
+
     classes = dataset(settings["dataset"], settings["data_seed"]).classes
     return 1 / classes if classes else 0.0
 

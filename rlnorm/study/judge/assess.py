@@ -10,7 +10,7 @@ from rlnorm.study.claim.cost import SECONDS
 from rlnorm.study.claim.dqn_metrics import looked_for
 from rlnorm.study.claim.engines import DQN_ENGINES
 from rlnorm.study.claim.metrics import metric_of
-from rlnorm.study.claim.scored import PROBES, diverged_at, non_finite_at, series, unfold
+from rlnorm.study.claim.scored import PROBES, diverged_at, non_finite_at, series, unfolded
 from rlnorm.study.judge import cost, exact
 from rlnorm.study.judge.results import ArmResult, ClaimResult, Curve, PartResult
 from rlnorm.study.judge.rules import judge, overall
@@ -161,9 +161,8 @@ def _curves(
     """What was recorded over training at one place of each run, and the probes by their tags."""
     if not shown:
         return {}, {}
-    unfolded = {place.unit.id: [unfold(record) for record in rows(place.unit).records] for place, rows in shown}
-    first = unfolded[shown[0][0].unit.id]
-    runs = [(unfolded[place.unit.id], place.member) for place, _ in shown]
+    runs = [(unfolded(rows(place.unit).records), place.member) for place, rows in shown]
+    first = runs[0][0]
     ends = [non_finite_at(records, member) for records, member in runs]
 
     def curve(key: str) -> Curve:

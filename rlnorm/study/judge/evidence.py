@@ -6,7 +6,7 @@ nowhere else.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, cached_property, partial
 from typing import Literal
 
 import numpy as np
@@ -72,7 +72,7 @@ class Benefit:
     @classmethod
     def of(cls, estimate: stats.Estimate) -> "Benefit":
         """The benefit that an estimate is of."""
-        return cls(lambda level: stats.Interval(float(estimate.value), *map(float, estimate.interval(level))))
+        return cls(cache(lambda level: stats.Interval(float(estimate.value), *map(float, estimate.interval(level)))))
 
     def __getitem__(self, level: float) -> stats.Interval:
         return self.at(level)
@@ -150,6 +150,16 @@ class Evidence:
 
     def benefit(self, arm: Arm) -> Benefit:
         """How much better than the reference the arm is."""
+        if arm.name not in self._benefits:
+            self._benefits[arm.name] = self._benefit(arm)
+        return self._benefits[arm.name]
+
+    @cached_property
+    def _benefits(self) -> dict[str, Benefit]:
+        """By arm, those that were asked for."""
+        return {}
+
+    def _benefit(self, arm: Arm) -> Benefit:
         high, low = self.best_first(arm)
         if not (high.n and low.n):
             return NO_BENEFIT

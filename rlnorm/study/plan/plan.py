@@ -203,11 +203,11 @@ def _alike(part: Effect, arm: str, points: Sequence[Settings]) -> list[list[int]
 
 def _drawn(settings: Settings, seed: int, point: int) -> dict[str, Any]:
     """The settings with every draw made; the seed and the point alone decide it, so that arms share their draws."""
-    rng = np.random.default_rng([seed, 4, point])
-    return {
-        name: float(value.low * (value.high / value.low) ** rng.random()) if isinstance(value, LogUniform) else value
-        for name, value in sorted(settings.items())
-    }
+    found = dict(sorted(settings.items()))
+    if drawn := {name: value for name, value in found.items() if isinstance(value, LogUniform)}:
+        rng = np.random.default_rng([seed, 4, point])
+        found |= {name: float(each.low * (each.high / each.low) ** rng.random()) for name, each in drawn.items()}
+    return found
 
 
 def _part_plan(request: Request, name: str, part: Part, records_of: RecordsOf) -> PartPlan:

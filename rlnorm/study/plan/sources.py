@@ -11,7 +11,7 @@ package that lists its own folder (`__path__`) depends on every module in it. Th
 import ast
 import hashlib
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -139,17 +139,22 @@ class _File:
 @cache
 def _read(path: Path, changed: int) -> _File:
     tree = ast.parse(path.read_text("utf-8"))
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    imports = tuple(dict.fromkeys(imported_names(tree)))
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(tree))
+    imports = tuple(dict.fromkeys(_imports_in(nodes)))
+    lists = any(isinstance(node, ast.Name) and node.id == "__path__" for node in nodes)
+    for node in nodes:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = node.body[ast.get_docstring(node, clean=False) is not None :]
-    return _File(imports, "__path__" in names, hashlib.sha256(ast.dump(tree).encode()).hexdigest())
+    return _File(imports, lists, hashlib.sha256(ast.dump(tree).encode()).hexdigest())
 
 
 def imported_names(tree: ast.AST) -> Iterator[str]:
     """Every dotted name that a file imports anywhere in it; names imported from a package count as its modules too."""
-    for node in ast.walk(tree):
+    return _imports_in(ast.walk(tree))
+
+
+def _imports_in(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

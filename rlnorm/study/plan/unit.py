@@ -9,21 +9,21 @@ finished unit serves all.
 import hashlib
 import json
 import platform
+import runpy
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
-import torch
 
 from rlnorm import compiling
-from rlnorm.population import RECORDS
 from rlnorm.study.claim.engines import TRAINING
 from rlnorm.study.plan.sources import code_hash, environment_code, package_folder
 from rlnorm.tasks.environments import BACKENDS
@@ -66,6 +66,8 @@ class Unit:
         """About how many records the unit comes to."""
         if self.engine not in TRAINING:
             return self.steps
+        from rlnorm.population import RECORDS  # imports torch, which units that train nothing do without
+
         every = self.settings.get("every")
         return max(1, self.steps // every) if every else RECORDS
 
@@ -134,10 +136,18 @@ def versions() -> dict[str, str]:
     """The versions of Python and of the libraries that every row depends on."""
     return {
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": _torch_version(),
         "numpy": np.__version__,
         "gymnasium": gymnasium.__version__,
     }
+
+
+def _torch_version() -> str:
+    """`torch.__version__` without importing torch; the distribution's metadata may lack the build: "+cpu"."""
+    spec = find_spec("torch")
+    assert spec is not None
+    assert spec.origin is not None
+    return runpy.run_path(str(Path(spec.origin).with_name("version.py")))["__version__"]
 
 
 @cache

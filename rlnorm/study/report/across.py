@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import trim_mean
 
+from rlnorm import stats
 from rlnorm.stats import Interval
 from rlnorm.study.claim import Effect
 from rlnorm.study.claim.metrics import METRICS
@@ -96,7 +96,7 @@ def _across(declared: Effect, parts: Sequence[PartResult], environments: tuple[s
 
 def iqm(runs: Runs) -> np.ndarray:
     """(..., n) for each environment -> interquartile mean of all runs, (...)."""
-    return trim_mean(np.concatenate(runs, axis=-1), 0.25, axis=-1)
+    return stats.interquartile_mean(np.concatenate(runs, axis=-1))
 
 
 def profile(runs: Runs, taus: np.ndarray) -> np.ndarray:

@@ -15,16 +15,18 @@ from typing import Any
 import numpy as np
 from google.protobuf.struct_pb2 import Value as StructValue
 from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, tensor_shape_pb2, types_pb2
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import metadata as layout_metadata
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.plugins.text import metadata as text_metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
-from torch.utils.tensorboard.summary import custom_scalars
 
 # The classes of generated modules come into being at import: a type checker cannot see them.
 _api: Any = api_pb2
 _data: Any = plugin_data_pb2
 _event: Any = event_pb2
+_layout: Any = layout_pb2
 _summary: Any = summary_pb2
 _tensor: Any = tensor_pb2
 _shape: Any = tensor_shape_pb2
@@ -94,14 +96,21 @@ def bands_layout(categories: Mapping[str, Mapping[str, str]]) -> Value:
 
     Tags are exact and of one run; a chart shows every run that is ticked. Only one layout may be in a log directory.
     """
-    ends = ("mean", "low", "high")
-    drawn = {
+    drawn = [
         # the tab shows the charts of a category from the last to the first
-        category: {title: ["Margin", [f"{key}/{end}" for end in ends]] for title, key in reversed([*charts.items()])}
+        _layout.Category(title=category, chart=[_band(title, key) for title, key in reversed([*charts.items()])])
         for category, charts in categories.items()
         if charts
-    }
-    return custom_scalars(drawn).value[0]
+    ]
+    tensor = _string(_layout.Layout(category=drawn).SerializeToString(), tensor_shape=_shape.TensorShapeProto())
+    metadata = layout_metadata.create_summary_metadata()
+    return _summary.Summary.Value(tag=layout_metadata.CONFIG_SUMMARY_TAG, metadata=metadata, tensor=tensor)
+
+
+def _band(title: str, key: str) -> Any:
+    """A Margin chart of one mean with its band."""
+    series = _layout.MarginChartContent.Series(value=f"{key}/mean", lower=f"{key}/low", upper=f"{key}/high")
+    return _layout.Chart(title=title, margin=_layout.MarginChartContent(series=[series]))
 
 
 def hparams(own: HParams, differing: Set[str], metrics: Iterable[str]) -> Iterator[Event]:

@@ -1,20 +1,22 @@
-"""Forest plots as pictures of their own: what TensorBoard and the README show."""
+"""Forest plots as pictures of their own: what TensorBoard and the README show.
+
+matplotlib is imported where something is drawn: a report that is left as it is need not wait for it.
+"""
 
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.font_manager import fontManager
+from typing import TYPE_CHECKING
 
 from rlnorm.study.judge.results import StudyResult
 from rlnorm.study.judge.verdict import Outcome
 from rlnorm.study.report import answers, margins, wording
 from rlnorm.study.report.html.style import INK, MATPLOTLIB
 from rlnorm.study.report.language import t
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 COLOURS: dict[Outcome, str] = {
     "supported": "#2463a8",
@@ -55,7 +57,7 @@ def lines(study: StudyResult) -> dict[str, list[Line]]:
     return found
 
 
-def forest(axes: Axes, rows: Sequence[Line | str]) -> None:
+def forest(axes: "Axes", rows: Sequence[Line | str]) -> None:
     """Draw intervals under each other, with a heading where a row is text, on one axis in units of the margin."""
     axes.axvspan(-1, 1, color=INK, alpha=0.08, linewidth=0)
     axes.axvline(0, color=INK, alpha=0.4, linewidth=0.8)
@@ -79,11 +81,16 @@ def forest(axes: Axes, rows: Sequence[Line | str]) -> None:
 
 def _fonts() -> list[str]:
     """The page's font, and behind it what there is on this machine for Hangul."""
+    from matplotlib.font_manager import fontManager
+
     return ["DejaVu Sans", *sorted(HANGUL & {font.name for font in fontManager.ttflist})]
 
 
 def png(rows: Sequence[Line | str], title: str) -> bytes:
     """The forest plot as a PNG on white."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
     with rc_context({**MATPLOTLIB, "font.family": _fonts(), "savefig.facecolor": "white"}), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a font without a glyph draws a box, and says so at length
         figure = Figure(figsize=(9, 1.1 + 0.32 * len(rows)), layout="constrained")

@@ -174,8 +174,10 @@ class _Batch:
 
     def _look(self, passed: float) -> None:
         """How far every process has got, `passed` seconds after the last look; one that does not get on is ended."""
+        counts = self.store.records_so_far(unit for worker in self.workers if (unit := worker.at_work))
         for worker in list(self.workers):
-            worker.seen(self.store.records_so_far(worker.at_work) if worker.at_work else 0, passed)
+            unit = worker.at_work
+            worker.seen(counts.get(unit, 0) if unit else 0, passed)
             if worker.silent > QUIET and worker.at_work:
                 self._say(f"{worker.at_work.label}: nothing recorded for {QUIET:.0f} s.")
             if worker.silent > max(self.patience, PAST * worker.longest):

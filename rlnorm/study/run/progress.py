@@ -75,7 +75,8 @@ class Bars:
         clock: Callable[[], float] = time.monotonic,
     ):
         self._console, self._store, self._clock, self._plain = console, store, clock, not console.is_terminal
-        self._weights = {unit: weight(unit) for unit in units}
+        self._left = {unit: weight(unit) for unit in units}
+        self._count, self._whole, self._done = len(self._left), sum(self._left.values()), 0.0
         self._progress = Progress(
             TextColumn(
                 "{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
@@ -89,13 +90,12 @@ class Bars:
         )
         self._tasks: dict[Unit, TaskID] = {}
         self._part: dict[Unit, float] = {}
-        self._settled: set[Unit] = set()
         self._failed = self._diverged = 0
 
     def __enter__(self) -> "Bars":
         self._begin = self._clock()
         self._progress.start()
-        self._overall = self._progress.add_task(self._status(), total=len(self._weights), done="")
+        self._overall = self._progress.add_task(self._status(), total=self._count, done="")
         self._show()
         return self
 
@@ -106,11 +106,11 @@ class Bars:
         """See `Watcher`."""
         self._part.pop(unit, None)
         if how in ("finished", "failed"):
-            self._settled.add(unit)
+            self._done += self._left.pop(unit, 0.0)
         self._failed += how == "failed"
         self._diverged += self._diverged_in(unit) if how == "finished" else 0
         if self._plain:
-            counts = f"{len(self._settled)}/{len(self._weights)}"
+            counts = f"{self._settled}/{self._count}"
             text = f"[{counts}] {how}: {unit.label}{'; ' if self._more() else ''}{', '.join(self._more())}"
             self._console.print(text, markup=False, soft_wrap=True)
         elif how != "finished":
@@ -136,13 +136,17 @@ class Bars:
 
     def to_go(self) -> float | None:
         """Seconds to go at the pace so far; None before there is one."""
-        done = sum(self._weights.get(unit, 0.0) for unit in self._settled)
-        done += sum(self._weights.get(unit, 0.0) * part for unit, part in self._part.items())
+        done = self._done + sum(self._left.get(unit, 0.0) * part for unit, part in self._part.items())
         elapsed = self._clock() - self._begin
-        left = sum(self._weights.values()) - done
+        left = self._whole - done
         if left <= 0:
             return 0.0
         return elapsed * left / done if done > 0 and elapsed >= TELLS else None
+
+    @property
+    def _settled(self) -> int:
+        """How many units are finished or failed."""
+        return self._count - len(self._left)
 
     def _more(self) -> list[str]:
         """Time to go, failed units, diverged runs: what there is of them."""
@@ -152,15 +156,15 @@ class Bars:
         return [*found, f"{self._diverged} runs diverged"] if self._diverged else found
 
     def _status(self) -> str:
-        return ", ".join([f"{len(self._settled)} of {len(self._weights)} units", *self._more()])
+        return ", ".join([f"{self._settled} of {self._count} units", *self._more()])
 
     def _show(self) -> None:
-        self._progress.update(self._overall, completed=len(self._settled), description=self._status())
+        self._progress.update(self._overall, completed=self._settled, description=self._status())
 
     def _diverged_in(self, unit: Unit) -> int:
         """How many of a finished unit's runs had diverged at its end."""
-        records = self._store.records(unit) if self._store and unit.engine in TRAINING else None
-        return int(np.sum(records[-1].get("diverged", 0))) if records else 0
+        last = self._store.last_record(unit) if self._store and unit.engine in TRAINING else {}
+        return int(np.sum(last.get("diverged", 0)))
 
 
 def short(unit: Unit) -> str:

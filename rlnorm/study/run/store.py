@@ -10,6 +10,7 @@ A unit's file appears under its own name only when it is complete, in one step; 
 whole. What is there is read whole and summed once by each process before anything is made of it.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -35,7 +36,8 @@ class Store:
         self.directory = directory
         self.damaged: dict[Path, str] = {}
         self._read: dict[str, Rows] = {}
-        self._whole: set[Path] = set()
+        self._whole: set[str] = set()
+        self._read_already: dict[str, Rows] = {}
         self._older: dict[str, Path] = {}
         if any_version:
             for path in sorted(self.files(), key=lambda path: path.lstat().st_mtime):
@@ -68,15 +70,18 @@ class Store:
         """Whether a unit's file is there and sound; what is found to be sound once is not read again."""
         if path in self.damaged:
             return False
-        if path not in self._whole:
+        if path.name not in self._whole:
             try:
-                rows.checked(path)
-                self._whole.add(path)
+                found = rows.checked(path)
             except FileNotFoundError:
                 return False
             except Damaged as error:
                 self.damaged[path] = str(error)
-        return path in self._whole
+                return False
+            self._whole.add(path.name)
+            if found:
+                self._read_already[path.name] = found
+        return True
 
     def _question(self, path: Path) -> str:
         try:
@@ -98,22 +103,30 @@ class Store:
         for path, why in self.damaged.items():
             yield f"{str(path)!r} is damaged ({why}) and left out; `rlnorm run` does its unit again."
 
-    def records_so_far(self, unit: Unit) -> int:
-        """Records already written by a process that is at work on the unit."""
-        counts = [0]
-        for part in self._partials(unit):
+    def records_so_far(self, units: Iterable[Unit]) -> dict[Unit, int]:
+        """How many records processes that are at work on these units have written already."""
+        counts = dict.fromkeys(units, 0)
+        partials = self._partials() if counts else {}
+        for unit in counts:
             with suppress(FileNotFoundError):  # it has just been finished
-                counts.append(part.read_bytes().count(b"\n") - 1)
-        return max(counts)
+                if newest := _newest(partials.get(unit.id, ())):
+                    counts[unit] = max(0, newest.read_bytes().count(b"\n") - 1)
+        return counts
 
     def partial(self, unit: Unit) -> Path | None:
         """The file that a process at work on the unit writes to; None where there is none."""
         with suppress(FileNotFoundError):  # it has just been finished
-            return max(self._partials(unit), key=lambda path: path.stat().st_mtime, default=None)
+            return _newest(self._partials().get(unit.id, ()))
         return None
 
-    def _partials(self, unit: Unit) -> Iterator[Path]:
-        return self.units.glob(f"{unit.id}.*.partial")
+    def _partials(self) -> dict[str, list[Path]]:
+        """id of a unit -> the files that processes write for it, or wrote; the folder is listed once for all units."""
+        found = dict[str, list[Path]]()
+        with suppress(OSError):  # nothing was ever written here, or the folder is gone
+            for name in os.listdir(self.units):
+                if name.endswith(".partial"):
+                    found.setdefault(name.partition(".")[0], []).append(self.units / name)
+        return found
 
     def write(
         self,
@@ -155,12 +168,13 @@ class Store:
     def find(self, unit: Unit) -> Rows | None:
         """The rows of a finished unit; None where it is not finished."""
         if unit.id not in self._read:
-            if not self.finished(unit):
+            path = self.path(unit)
+            if not self._is_whole(path):
                 return None
             try:
-                self._read[unit.id] = rows.read(self.path(unit))
+                self._read[unit.id] = self._read_already.pop(path.name, None) or rows.read(path)
             except Damaged as error:
-                self.damaged[self.path(unit)] = str(error)
+                self.damaged[path] = str(error)
                 return None
         return self._read[unit.id]
 
@@ -168,6 +182,12 @@ class Store:
         """The records of a finished unit in order; None where it is not finished."""
         found = self.find(unit)
         return None if found is None else found.records
+
+    def last_record(self, unit: Unit) -> Mapping[str, Any]:
+        """The last record of a finished unit, of which no more is kept in memory; empty where there is none."""
+        with suppress(FileNotFoundError):
+            return rows.last(self.path(unit)) if self.finished(unit) else {}
+        return {}
 
     def clear_partial(self) -> None:
         """Remove the partial files of processes that are gone; those units are done again whole."""
@@ -177,6 +197,11 @@ class Store:
                     part.unlink()
         for lock in self.units.glob("*.lock"):
             _holder(lock)
+
+
+def _newest(files: Iterable[Path]) -> Path | None:
+    """An attempt that was killed leaves its file beside that of the next. Raises FileNotFoundError if one is gone."""
+    return max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
 def _holder(lock: Path) -> str | None:

@@ -1,6 +1,6 @@
 """A process that does units: one at a time, each when it is told to.
 
-Processes are forked from a server that has imported everything but run nothing. Each has a pipe of its own to the
+Processes are forked from a server that has imported every engine but run nothing. Each has a pipe of its own to the
 process that started it, so that what happens to one is nothing to the others. Ctrl-C and the like reach a whole process
 group: only the process that started the others acts on them, and ends those. None outlives it, even when it is killed.
 """
@@ -24,8 +24,6 @@ from pathlib import Path
 from threading import Thread
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
-
-import torch
 
 from rlnorm.files import Held
 from rlnorm.stops import STOPS
@@ -144,6 +142,8 @@ def serve(pipe: Connection, directory: Path) -> None:
             os.close(server._forkserver_alive_fd)
             server._forkserver_alive_fd = None
     Thread(target=_end_with_parent, daemon=True).start()
+    import torch  # here alone: who starts this process can do without
+
     torch.set_num_threads(1)
     # What a unit prints would stand in the middle of the bars; what it writes to standard error is there to be seen.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -247,7 +247,8 @@ class Worker(Place):
     def __init__(self, directory: Path, modules: Sequence[str]):
         """Start it. Raises OSError or EOFError where that cannot be."""
         context = _Context()
-        context.set_forkserver_preload([__name__, *modules])
+        engines = [engine.module for engine in TRAINING.values()]
+        context.set_forkserver_preload([__name__, *engines, *modules])
         ours, theirs = context.Pipe()
         with _stops_blocked(), _short_temporary_folder(), theirs:
             self._process = context.Process(target=serve, args=(theirs, directory))

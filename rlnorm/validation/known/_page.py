@@ -7,7 +7,7 @@ from textwrap import fill
 
 from rlnorm.files import write_atomically
 from rlnorm.study.claim import Effect, Exact, Part
-from rlnorm.study.claim.load import ClaimFile, find
+from rlnorm.study.claim.load import ClaimFile, Claims
 from rlnorm.study.judge import ClaimResult, PartResult, StudyResult
 from rlnorm.study.plan import Request
 from rlnorm.study.report import markdown, wording
@@ -25,7 +25,7 @@ SAYS = {
 
 def known() -> Mapping[str, ClaimFile]:
     """Every known answer by id."""
-    return find(Path(__file__).parent, "rlnorm.validation.known")
+    return Claims(Path(__file__).parent, "rlnorm.validation.known")
 
 
 def requests() -> list[Request]:

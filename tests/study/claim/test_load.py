@@ -13,7 +13,7 @@ def test_a_folder_gives_its_claims_in_order_without_helpers(tmp_path: Path):
         tiny.effect(tmp_path, name)
     (tmp_path / "_helper.py").write_text("raise RuntimeError('nobody loads a helper')")
     (tmp_path / "__init__.py").write_text("")
-    found = load.find(tmp_path)
+    found = load.Claims(tmp_path)
     assert list(found) == ["alpha-beta", "zeta"]
     assert found["alpha-beta"].claim.statement == "Of alpha_beta: LayerNorm is better."
     assert not found["zeta"].own

@@ -65,11 +65,13 @@ SETTINGS = {
 # Prints, for each engine, every module of the package in which a function is called, but for what hands rows on.
 TRACED = """
 import sys
+from rlnorm.study.claim.engines import TRAINING
 from rlnorm.study.plan import training_unit
 from rlnorm.study.run.worker import records
 for engine, settings in SETTINGS.items():
     unit = training_unit(engine, settings, [0], [1e-3], settings.pop("steps"), "")
     called = set()
+    TRAINING[engine].train  # is imported when it is first asked for
     sys.setprofile(lambda frame, event, _: called.add(frame.f_globals.get("__name__", "")))
     list(records(unit))
     sys.setprofile(None)

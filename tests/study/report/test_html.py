@@ -469,7 +469,8 @@ def test_rows_of_another_commit_say_so():
 
 
 def test_a_page_in_another_language_is_another_page():
-    english = report._made_from(study(), False)
-    assert report._made_from(study(), False) == english
+    scores = {claim.id: "" for claim in study().claims}
+    english = report._made_from(study(), scores, False)
+    assert report._made_from(study(), scores, False) == english
     with speaking("ko"):
-        assert report._made_from(study(), False) != english
+        assert report._made_from(study(), scores, False) != english

@@ -62,7 +62,7 @@ class TestWriting:
                 assert text.startswith(seen[-1] if seen else "")
                 assert text.count("\n") == i + 1
                 assert not kept.finished(UNIT)
-                assert kept.records_so_far(UNIT) == i
+                assert kept.records_so_far([UNIT]) == {UNIT: i}
                 seen.append(text)
                 yield row
 
@@ -70,7 +70,7 @@ class TestWriting:
         assert [path.name for path in kept.units.iterdir()] == [f"{UNIT.id}.jsonl"], "nor a lock"
         assert kept.path(UNIT).read_text().startswith(seen[-1])
         assert kept.finished(UNIT)
-        assert kept.records_so_far(UNIT) == 0
+        assert kept.records_so_far([UNIT]) == {UNIT: 0}
 
     @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt(), ValueError("x")])
     def test_what_stops_half_way_leaves_nothing(self, tmp_path: Path, error: BaseException):
@@ -140,7 +140,27 @@ class TestReading:
     def test_a_missing_unit_is_not_finished(self, tmp_path: Path):
         assert not Store(tmp_path).finished(UNIT)
         assert not Store(tmp_path / "nowhere", any_version=True).finished(UNIT)
-        assert Store(tmp_path).records_so_far(UNIT) == 0
+        assert Store(tmp_path / "nowhere").records_so_far([UNIT]) == {UNIT: 0}
+
+    def test_of_two_attempts_the_newer_one_counts(self, tmp_path: Path):
+        """The first was killed and left its file."""
+        kept, other = written(tmp_path), tiny.unit(seed=1)
+        for age, name, count in ((60, "0000000a", 5), (0, "00000000", 2)):
+            partial = kept.units / f"{other.id}.jsonl.{name}.partial"
+            partial.write_text("{}\n" * (1 + count))
+            os.utime(partial, (time.time() - age, time.time() - age))
+        assert kept.records_so_far([UNIT, other]) == {UNIT: 0, other: 2}
+        assert kept.partial(other) == kept.units / f"{other.id}.jsonl.00000000.partial"
+
+    def test_the_last_record_is_read_without_keeping_the_others(self, tmp_path: Path):
+        kept = written(tmp_path)
+        assert kept.last_record(UNIT) == {**kept.read(UNIT).records[-1]}
+        assert kept.last_record(tiny.unit(seed=1)) == {}
+        fresh = Store(tmp_path)
+        assert fresh.last_record(UNIT)["step"] == 2
+        assert not fresh._read
+        Store(tmp_path).write(none := tiny.unit(seed=2), [], lambda: 0.0)
+        assert kept.last_record(none) == {}
 
     def test_older_versions_are_found_only_where_asked_for_and_the_own_one_first(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -177,11 +197,19 @@ class TestReading:
         rows = Store(tmp_path).read(UNIT)
         without_sum(path)
         assert Store(tmp_path).read(UNIT) == rows
+        kept = Store(tmp_path, any_version=True)
+        path.unlink()
+        assert kept.read(UNIT) == rows, "it had to be read to be checked, and is not read again"
+        written(tmp_path)
+        without_sum(path)
         header, first, second, end = path.read_bytes().splitlines(keepends=True)
         for lines in (
             (header, second, first, end),
             (header, first, first, second, end),
             (header, first, second[:-9] + b"\n", end),
+            (header, first[:-1] + b"," + second, end),
+            (header, first, b"[" + second[:-1] + b"]\n", end),
+            (header, first, second, b'{"end":true}\n'),
             (header, first, second),
             (header.replace(UNIT.id.encode(), b"another"), first, second, end),
             (header, first, second, end.replace(b"}", b',"x":0}')),
