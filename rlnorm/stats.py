@@ -304,9 +304,11 @@ def _spread(x: Array, rng: np.random.Generator, resamples: int) -> _Arm:
     n, counts, c = len(x), _counts(len(x), resamples, rng), x - x.mean()
 
     def log_variance(m1: Array, m2: Array, m3: Array, m4: Array) -> tuple[Array, Array]:
-        v = np.maximum(m2 - m1**2, 1e-9 * (c**2).mean())
+        least = 1e-9 * (c**2).mean()
+        v = np.maximum(m2 - m1**2, least)
         fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
-        return np.log(v), np.maximum(fourth / v**2 - 1, 0) / (4 * (n - 1))
+        # Where nothing varies the fourth moment is rounding alone, and more than v².
+        return np.log(v), np.where(v > least, np.maximum(fourth / v**2 - 1, 0), 0) / (4 * (n - 1))
 
     of_all, variance = log_variance(*((c**power).mean() for power in (1, 2, 3, 4)))
     star, variance_star = log_variance(*(_weighted(counts, c**power) for power in (1, 2, 3, 4)))
@@ -331,7 +333,7 @@ def _combine(plus: _Arm, minus: _Arm | None = None, log: bool = False) -> Estima
 
 
 def _counts(n: int, resamples: int, rng: np.random.Generator) -> Array:
-    """How often each of n runs is drawn in each resample, (resamples, n). Not to be changed in place."""
+    """How often each of n runs is drawn in each resample, (resamples, n), read-only."""
     counts, rng.bit_generator.state = _drawn(n, resamples, pickle.dumps(rng))
     return counts
 
@@ -342,6 +344,7 @@ def _drawn(n: int, resamples: int, pickled: bytes) -> tuple[Array, Mapping[str, 
     rng: np.random.Generator = pickle.loads(pickled)
     drawn = rng.integers(n, size=(resamples, n)) + n * np.arange(resamples)[:, None]
     counts = np.bincount(drawn.ravel(), minlength=resamples * n).reshape(resamples, n).astype(float)
+    counts.flags.writeable = False
     return counts, rng.bit_generator.state
 
 
