@@ -8,7 +8,7 @@ import pytest
 import tiny
 
 from rlnorm.study.claim import PRESETS, Effect
-from rlnorm.study.claim.dqn_setting import BUDGETS, DQN_STUDY, RATES
+from rlnorm.study.claim.dqn_setting import BUDGETS, CONTROLS, DQN_STUDY, NEGATIVE, POSITIVE, RATES, controlled
 from rlnorm.study.claim.load import headlines, shipped, shipped_folder
 from rlnorm.study.claim.second_setting import SECOND, SOME_RATES, STEPS
 from rlnorm.study.claim.validate import errors
@@ -133,6 +133,13 @@ def test_dqn_claims_have_the_one_setting_of_all_studies_or_the_second_beside_it(
             assert part.points or part.rates in ((), RATES)
             for preset, steps in BUDGETS[str(settings["env"])].items():
                 assert part.experiment.steps[preset] <= steps
+
+
+def test_a_negative_control_keeps_its_references_norm_and_runs_at_its_own_best_rate():
+    plain, kept = (controlled("CartPole-v1", {}, base) for base in ({}, {"norm": "batch", "recipe": "naive"}))
+    assert plain[NEGATIVE] == CONTROLS["CartPole-v1"][NEGATIVE]
+    assert kept[NEGATIVE] == {**plain[NEGATIVE], "norm": "batch", "recipe": "naive", "lr": 8e-3}
+    assert kept[POSITIVE] == plain[POSITIVE]
 
 
 GOOD = EFFECTS["dqn-ln: CartPole-v1, own best rate"]

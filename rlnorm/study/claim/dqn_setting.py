@@ -72,6 +72,12 @@ CONTROLS: Mapping[str, Mapping[str, Settings]] = {
 Chosen on seeds 0-7; `docs/study-settings.md` holds the figures.
 """
 
+NORMED: Mapping[tuple[str, object], Settings] = {
+    ("CartPole-v1", "batch"): {"lr": 8e-3},
+    ("Acrobot-v1", "batch"): {"lr": 4e-3},
+}
+"""The same negative control with its reference's norm: its own best rate, where that was looked for."""
+
 FIXED: Mapping[str, int] = {"CartPole-v1": 20_000, "Acrobot-v1": 25_000}
 """The time, in steps, for which agents learn from a fixed set of transitions: the arm without a norm gets half-way and
 more. On LunarLander it ends at a random policy's return or below, and no norm could be told from another by that.
@@ -96,8 +102,9 @@ def controlled(env: str, arms: Mapping[str, Settings], base: Settings | None = N
 
     base   what the reference has that the negative control keeps; the positive one never has a norm
     """
-    controls = CONTROLS[env]
-    return {**arms, NEGATIVE: {**(base or {}), **controls[NEGATIVE]}, POSITIVE: controls[POSITIVE]}
+    controls, kept = CONTROLS[env], base or {}
+    normed = NORMED.get((env, kept.get("norm")), {})
+    return {**arms, NEGATIVE: {**kept, **controls[NEGATIVE], **normed}, POSITIVE: controls[POSITIVE]}
 
 
 def question(asks: Asks, treatment: str, reference: str = "none") -> Question:

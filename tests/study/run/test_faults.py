@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 import tiny
+import torch
 from forked import Forked, forked
 
 from rlnorm import files
-from rlnorm.study.run import Store, worker
+from rlnorm.study.run import Store
 
 # `slow` takes a minute, or no time where there is a file "go".
 WORK = """
@@ -143,7 +144,7 @@ class TestKilled:
             if len((tmp_path / "births").read_text()) <= births:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        with forked(tmp_path, *WORDS, prepare=lambda: setattr(worker.torch, "set_num_threads", fatal)) as study:
+        with forked(tmp_path, *WORDS, prepare=lambda: setattr(torch, "set_num_threads", fatal)) as study:
             code, out, err = study.ends()
         assert "died" not in out
         if births == 3:
