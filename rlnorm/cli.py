@@ -186,10 +186,12 @@ def report(
     with speaking(shown.lang):
         result = judged(directory, shown.progress, trust)
         write(result, directory, per_seed)
+    # Before anything is shown: its reader may leave, as `head` does.
+    kept = [] if keep is None else markdown.keep(result, keep)
+    with speaking(shown.lang):
         conclude(result, directory, shown)
-    if keep is not None:
-        written = ", ".join(map(str, markdown.keep(result, keep)))
-        shown.progress.print(f"Kept:        {written}", markup=False, soft_wrap=True)
+    if kept:
+        shown.progress.print(f"Kept:        {', '.join(map(str, kept))}", markup=False, soft_wrap=True)
 
 
 @app.command

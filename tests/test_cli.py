@@ -293,11 +293,20 @@ class TestAClaimOfOnesOwn:
         code, out, _ = rlnorm("report", tmp_path / "out", "--keep", tmp_path / "kept")
         page, table = (str(tmp_path / "kept" / f"my-claim{suffix}") for suffix in (".md", ".csv"))
         assert (code, out.splitlines()[-1]) == (0, f"Kept:        {page}, {table}")
+        self.keeps_pages_whose_reader_left(tmp_path / "out", tmp_path / "kept", Path(page))
         code, out, _ = rlnorm("run", tmp_path / "my_claim.py", "--preset", "smoke", "--out", tmp_path / "out")
         assert code == 0
         assert "finished:" not in out
         self.shows_what_was_asked_for(rlnorm, tmp_path / "my_claim.py", tmp_path / "out")
         self.notices_what_is_missing(rlnorm, tmp_path / "out", tmp_path / "aside")
+
+    def keeps_pages_whose_reader_left(self, folder: Path, kept: Path, page: Path) -> None:
+        page.unlink()
+        words = sys.executable, "-m", "rlnorm", "report", str(folder), "--keep", str(kept)
+        with subprocess.Popen(words, stdout=subprocess.PIPE) as report:
+            assert report.stdout is not None
+            report.stdout.close()
+        assert page.exists()
 
     def shows_what_was_asked_for(self, rlnorm: Run, claim: Path, folder: Path) -> None:
         asked = "run", claim, "--preset", "smoke", "--out", folder
