@@ -24,7 +24,7 @@ NOTES = {
 """Notes by their short names, with what they are about."""
 HEADLINES = ("dqn-ln", "dqn-bn")
 BEGIN, END = "<!-- answers: written by `scripts/answers_page.py` -->", "<!-- end of answers -->"
-COMMON = ", common rate"
+OWN = ", own best rate"
 Row = Line | str
 
 
@@ -101,13 +101,16 @@ def rows_of(claim: Kept) -> list[Row]:
 
 
 def headlines(claims: Mapping[str, Kept]) -> list[Row]:
-    """The claims on LayerNorm and BatchNorm in DQN, each under its title, at the common rate: the README's picture."""
+    """The claims on LayerNorm and BatchNorm in DQN, each under its title, at own best rates: the README's picture.
+
+    At a common rate, which may suit one arm, no part decides alone (rule 6).
+    """
     found: list[Row] = []
     for name in HEADLINES:
         if name in claims:
             claim = claims[name]
-            common = [line for line in rows_of(claim) if isinstance(line, Line) and line.name.endswith(COMMON)]
-            shorter = [replace(line, name=line.name.removesuffix(COMMON)) for line in common]
+            fair = [line for line in rows_of(claim) if isinstance(line, Line) and line.name.endswith(OWN)]
+            shorter = [replace(line, name=line.name.removesuffix(OWN)) for line in fair]
             found += [f"{claim.title}: {_verdict(claim)}", *shorter]
     return found
 
