@@ -44,7 +44,7 @@ class Dataset:
 def digits(seed: int = 0) -> Dataset:
     """scikit-learn's handwritten digits: 1797 images of 8 x 8 pixels in [0, 1] as vectors, 10 classes; no seed."""
     inputs, labels = load_digits(return_X_y=True)
-    return Dataset(_float32(inputs / 16), torch.from_numpy(labels.astype(np.int64)), 10)
+    return Dataset(_float32(inputs / 16), torch.from_numpy(labels.astype(np.int64)), 10)  # pyright: ignore[reportArgumentType]
 
 
 SIGNAL_LENGTH, SIGNAL_CLASSES, SIGNAL_POINTS = 40, 10, 12

@@ -40,7 +40,7 @@ def mended(bn: BatchNorm, *, middle: bool = True, last: bool = True) -> Array:
 @cache
 def digits() -> tuple[Array, Array]:
     """scikit-learn's digits: pixels from 0 to 1, (1797, 64), and classes, (1797,)."""
-    pixels, classes = load_digits(return_X_y=True)
+    pixels, classes = map(np.asarray, load_digits(return_X_y=True))
     return pixels / 16, classes
 
 

@@ -70,11 +70,11 @@ class TestEnvironments:
 
     def test_that_the_library_lacks_stay_with_their_own_beside_some_that_it_has(self):
         lacking = PART.given(env="Drift-v0")
+        there = PART.given(environments="envpool")
         both = tiny.request({"here": PART, "elsewhere": lacking}, environments="envpool").chosen()
-        told = {name: part.experiment.settings.get("environments") for name, part in both.items()}
-        assert told == {"here": "envpool", "elsewhere": None}
+        assert both == {"here": there, "elsewhere": lacking}
         alone = tiny.request({"elsewhere": lacking}, environments="envpool").chosen()
-        assert alone["elsewhere"].experiment.settings["environments"] == "envpool"
+        assert alone == {"elsewhere": lacking.given(environments="envpool")}
 
     def test_that_cannot_be_had_are_refused_before_anything_runs(self, monkeypatch):
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
