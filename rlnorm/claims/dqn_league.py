@@ -24,6 +24,7 @@ AT_QUICK = ("batch", "batch_renorm", "layer")
 GAME = "MinAtar/Breakout-v1"
 IN_THE_GAME = ("layer", "batch", "batch_renorm", "rms")
 # The network of MinAtar's DQN (Young & Tian 2019, arXiv:1903.03176): a convolution of 16 channels and 128 units.
+# Budget and controls are not known from selection seeds yet, and are to be before anything here is judged.
 GAME_SETTING: Settings = {
     "channels": (16,),
     "hidden": (128,),
