@@ -15,6 +15,7 @@ from rlnorm.study.run.store import Store
 
 Ending = Literal["finished", "failed", "died, to be begun anew"]
 TELLS = 5.0  # seconds of work before a time to go is more than a guess
+START = 400_000  # what DQN of 16 agents does in a second, and about as long as the smallest units take
 
 
 class Watcher(Protocol):
@@ -57,7 +58,7 @@ class Watchers:
 
 def weight(unit: Unit) -> float:
     """Roughly how long a unit takes, in updates of one small network: a step of DQN counts for ten."""
-    return unit.steps * max(len(unit.seeds), 1) * (10 if unit.engine in DQN_ENGINES else 1)
+    return START + unit.steps * max(len(unit.seeds), 1) * (10 if unit.engine in DQN_ENGINES else 1)
 
 
 class Bars:

@@ -296,3 +296,15 @@ class TestProgress:
             "[1/31] died, to be begun anew: [bold] is no markup; 5 min 0 s to go",
             "[2/31] failed: [bold] is no markup; 2 min 25 s to go, 1 failed",
         ]
+
+    def test_many_small_units_done_first_promise_no_days(self):
+        """Algebra takes a second a unit, whatever its cases; 50 000 steps of 16 agents take twenty."""
+        small = [Unit("exact", {}, (), (), 1_000, "small") for _ in range(20)]
+        large = [Unit("dqn", {}, tuple(range(16)), (1e-3,) * 16, 50_000, "large") for _ in range(10)]
+        now = iter([0.0, *[20.0] * 99])
+        with Bars(Console(file=io.StringIO()), [*small, *large], clock=lambda: next(now)) as bars:
+            for unit in small:
+                bars.ended(unit, "finished")
+            seconds = bars.to_go()
+        assert seconds is not None
+        assert 100 < seconds < 500
